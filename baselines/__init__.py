@@ -1,0 +1,1 @@
+"""A release -> trained networks (masks only, reports only, combined) -> submissions."""

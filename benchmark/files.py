@@ -1,0 +1,260 @@
+"""Reading and writing small files: atomic, deterministic, and with one clear error for each bad one."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import os
+import re
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from rsuper_bench.benchmark.errors import ConfigError, DataError, Problem, RsuperBenchError
+from rsuper_bench.benchmark.records import ID_PATTERN
+
+Model = TypeVar("Model", bound=BaseModel)
+MAX_TABLE_BYTES = 2 * 1024**3
+
+
+def sha256_bytes(data: bytes) -> str:
+    """Hex digest of bytes."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def sha256_file(path: Path) -> str:
+    """Hex digest of a file, read in pieces."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def canonical_json(value: Any) -> str:
+    """JSON with sorted keys and no NaN: the same value is the same text. Models are dumped as JSON first."""
+    if isinstance(value, BaseModel):
+        value = value.model_dump(mode="json")
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+def pretty_json(value: Any) -> str:
+    """Indented JSON that keeps the order of keys; no NaN."""
+    if isinstance(value, BaseModel):
+        value = value.model_dump(mode="json")
+    return json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def digest_of(value: Any) -> str:
+    """Digest of a JSON-able value or model, independent of key order."""
+    return sha256_bytes(canonical_json(value).encode())
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside ``path`` that replaces it when the block ends well, and vanishes if not."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 text atomically, with Unix line ends on every system."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write bytes atomically."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def read_text(path: Path, error: type[RsuperBenchError] = DataError) -> str:
+    """Read UTF-8 text (a byte-order mark is tolerated).
+
+    Raises:
+        RsuperBenchError: Of the given class, when the file is missing, unreadable or not UTF-8.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise error.of([Problem(str(path), "no such file", "a readable file", "Check the path.")]) from None
+    except UnicodeDecodeError as cause:
+        raise error.of(
+            [Problem(str(path), f"byte {cause.start} is not UTF-8", "UTF-8 text", "Save the file as UTF-8.")]
+        ) from None
+    except OSError as cause:
+        raise error.of(
+            [Problem(str(path), f"cannot be read ({cause.strerror})", "a readable file", "Check the path and rights.")]
+        ) from None
+
+
+def read_model(path: Path, model: type[Model], error: type[RsuperBenchError] = ConfigError) -> Model:
+    """Read a YAML or JSON file into a strict model.
+
+    Raises:
+        RsuperBenchError: Of the given class, listing every wrong key at once ("did you mean" included).
+    """
+    text = read_text(path, error)
+    try:
+        value = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
+    except (yaml.YAMLError, json.JSONDecodeError, RecursionError) as cause:
+        line = getattr(getattr(cause, "problem_mark", None), "line", getattr(cause, "lineno", 1) - 1) + 1
+        raise error.of(
+            [Problem(f"{path}:{line}", "cannot be parsed", "YAML or JSON", "Mend the syntax at this line.")]
+        ) from None
+    return check_model(value, model, str(path), error)
+
+
+def check_model(value: Any, model: type[Model], where: str, error: type[RsuperBenchError]) -> Model:
+    """Validate a parsed value, turning every pydantic complaint into a :class:`Problem`."""
+    try:
+        return model.model_validate(value)
+    except ValidationError as cause:
+        raise error.of(model_problems(cause, model, where)) from None
+
+
+def model_problems(cause: ValidationError, model: type[BaseModel], where: str) -> list[Problem]:
+    """The complaints of pydantic, without the values they complain of (those may be report text)."""
+    from difflib import get_close_matches
+
+    problems = []
+    for item in cause.errors(include_url=False, include_input=False):
+        key = ".".join(str(part) for part in item["loc"]) or "the whole file"
+        fix = "Correct the value."
+        if item["type"] == "extra_forbidden":
+            close = get_close_matches(str(item["loc"][-1]), list(model.model_fields), n=1)
+            fix = f"Did you mean '{close[0]}'?" if close else f"Remove it; known keys: {', '.join(model.model_fields)}."
+            problems.append(Problem(f"{where}: {key}", "unknown key", "a known key", fix))
+        elif item["type"] == "missing":
+            problems.append(Problem(f"{where}: {key}", "missing", "a value", "Add it."))
+        else:
+            problems.append(Problem(f"{where}: {key}", "not valid", item["msg"], fix))
+    return problems
+
+
+def read_table(
+    path: Path,
+    required: Sequence[str],
+    *,
+    optional: Sequence[str] | None = None,
+    error: type[RsuperBenchError] = DataError,
+    where: str | None = None,
+) -> list[dict[str, str]]:
+    """Read a CSV as text: ``001`` stays ``001`` and ``NA`` stays ``NA``.
+
+    Args:
+        path: The file.
+        required: Columns that must be there.
+        optional: When given, any other column is an error.
+        error: Class to raise.
+        where: Name to show instead of the path.
+
+    Returns:
+        One dict a row, in file order, without any row that is wholly empty.
+    """
+    name = where or str(path)
+    text = read_text(path, error)
+    if "\0" in text:
+        raise error.of([Problem(name, "holds NUL bytes", "a CSV text file", "Export it again as CSV.")])
+    previous_limit = csv.field_size_limit(64 * 1024**2)
+    try:
+        reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+        rows = list(reader)
+    except csv.Error as cause:
+        raise error.of(
+            [
+                Problem(
+                    f"{name}:{reader.line_num}", f"not valid CSV ({cause})", "comma-separated rows", "Mend this line."
+                )
+            ]
+        ) from None
+    finally:
+        csv.field_size_limit(previous_limit)
+    if not rows:
+        raise error.of([Problem(name, "empty file", f"columns {', '.join(required)}", "Write a header line.")])
+    header = [column.strip() for column in rows[0]]
+    problems = [
+        Problem(name, f"no column '{column}'", f"columns {', '.join(required)}", f"Add the column '{column}'.")
+        for column in required
+        if column not in header
+    ]
+    problems += [
+        Problem(name, f"column '{column}' stands twice", "each column once", "Remove one of them.")
+        for column in sorted({column for column in header if header.count(column) > 1})
+    ]
+    if optional is not None:
+        known = {*required, *optional}
+        problems += [
+            Problem(name, f"unknown column '{column}'", f"only {', '.join(sorted(known))}", "Remove or rename it.")
+            for column in header
+            if column not in known
+        ]
+    table = []
+    for number, row in enumerate(rows[1:], start=2):
+        if not any(cell.strip() for cell in row):
+            continue
+        if len(row) != len(header):
+            problems.append(
+                Problem(f"{name}: row {number}", f"{len(row)} cells", f"{len(header)} cells", "Quote text with commas.")
+            )
+            continue
+        table.append(dict(zip(header, row, strict=True)))
+    if problems:
+        raise error.of(problems)
+    return table
+
+
+def id_problems(ids: Sequence[str], where: str, column: str) -> list[Problem]:
+    """Complaints about unsafe and duplicate ids. Unsafe ids are shown escaped and cut."""
+    pattern = re.compile(ID_PATTERN)
+    problems = []
+    seen: dict[str, int] = {}
+    for number, value in enumerate(ids, start=2):
+        if not pattern.fullmatch(value):
+            shown = ascii(value[:40])
+            problems.append(
+                Problem(
+                    f"{where}: row {number}: {column}", f"unsafe id {shown}", f"text like {ID_PATTERN}", "Rename it."
+                )
+            )
+        elif value in seen:
+            problems.append(
+                Problem(
+                    f"{where}: row {number}: {column}",
+                    f"'{value}' is already in row {seen[value]}",
+                    "each id once",
+                    "Remove or rename one of them.",
+                )
+            )
+        seen.setdefault(value, number)
+    return problems
+
+
+def csv_text(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
+    """CSV with formula cells neutralised: text that starts with ``= + - @`` gets a leading apostrophe."""
+    buffer = io.StringIO(newline="")
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(columns)
+    for row in rows:
+        writer.writerow([_safe_cell(row.get(column)) for column in columns])
+    return buffer.getvalue()
+
+
+def _safe_cell(value: Any) -> Any:
+    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
+        return f"'{value}"
+    return "" if value is None else value

@@ -1,0 +1,260 @@
+"""Opening a release: its records and its volumes, from a folder or from the Hub.
+
+A release is parquet with explicit features (CONTRACTS: ``cases``, ``attributes``, ``tumors``, each with train,
+validation and test). This file knows how a :class:`CaseRecord` maps to a row and back; ``dataset_builder`` writes the
+rows, everyone else reads them here or with plain ``datasets.load_dataset``.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from rsuper_bench.benchmark.errors import ConfigError, DataError, Problem
+from rsuper_bench.benchmark.files import model_problems, read_text, sha256_file
+from rsuper_bench.benchmark.nifti import Volume, read_nifti
+from rsuper_bench.benchmark.records import CaseRecord, Presence, Split
+from rsuper_bench.benchmark.tumor_types import TumorType
+
+CONFIGS = ("cases", "attributes", "tumors")
+VOLUME_COLUMNS = ("ct", "organs", "lesions")
+HUB_NAME = re.compile(r"^[A-Za-z0-9][\w.-]*/[\w.-]+(@[\w./-]+)?$")
+
+
+@dataclass(frozen=True)
+class LabelMap:
+    """Numbers of the multi-label masks."""
+
+    organs: dict[int, str]
+    lesions: dict[int, TumorType]
+
+    def organ_mask(self, organs: NDArray[Any], names: Sequence[str]) -> NDArray[np.bool_]:
+        """Union of some organ labels."""
+        numbers = [number for number, name in self.organs.items() if name in set(names)]
+        return np.isin(organs, numbers)
+
+    def lesion_mask(self, lesions: NDArray[Any], tumor_type: TumorType) -> NDArray[np.bool_]:
+        """Lesions of one type."""
+        numbers = [number for number, kind in self.lesions.items() if kind is tumor_type]
+        return np.isin(lesions, numbers)
+
+    def to_json(self) -> dict[str, dict[str, str]]:
+        """What ``label_map.json`` holds."""
+        return {
+            "organs": {str(number): name for number, name in sorted(self.organs.items())},
+            "lesions": {str(number): str(kind) for number, kind in sorted(self.lesions.items())},
+        }
+
+    @classmethod
+    def from_json(cls, value: dict[str, dict[str, str]]) -> LabelMap:
+        """Inverse of :meth:`to_json`."""
+        return cls(
+            organs={int(number): name for number, name in value["organs"].items()},
+            lesions={int(number): TumorType(name) for number, name in value["lesions"].items()},
+        )
+
+
+@dataclass(frozen=True)
+class CaseVolumes:
+    """The images of one case on one grid. ``organs`` and ``lesions`` are label maps or None."""
+
+    ct: Volume
+    organs: Volume | None
+    lesions: Volume | None
+
+
+def attributes_row(record: CaseRecord) -> dict[str, Any]:
+    """The row of a case in ``attributes``: no image, no report text."""
+    row = record.model_dump(mode="json", exclude={"presence", "not_evaluable", "lesion_masks", "ct", "findings"})
+    row |= {f"ct_{name}": value for name, value in record.ct.model_dump(mode="json").items()}
+    row["findings"] = [_finding_row(finding) for finding in record.model_dump(mode="json")["findings"]]
+    row["lesion_masks"] = [
+        {"tumor_type": str(kind), "volume_mm3": volume} for kind, volume in sorted(record.lesion_masks.items())
+    ]
+    row["not_evaluable"] = [
+        {"tumor_type": str(kind), "reason": str(reason)} for kind, reason in sorted(record.not_evaluable.items())
+    ]
+    row |= {f"presence_{kind}": str(record.presence_of(kind)) for kind in TumorType}
+    return row
+
+
+def _finding_row(finding: dict[str, Any]) -> dict[str, Any]:
+    # Parquet has no open maps that the Hub's viewer shows: evidence becomes a list of named spans.
+    spans = [{"field": name, "start": span[0], "end": span[1]} for name, span in sorted(finding["evidence"].items())]
+    return finding | {"evidence": spans}
+
+
+def record_from_row(row: dict[str, Any]) -> CaseRecord:
+    """Inverse of :func:`attributes_row`; columns it does not know (images, report) are ignored.
+
+    Raises:
+        pydantic.ValidationError: If the row does not hold a valid case.
+    """
+    fields = {name: row[name] for name in CaseRecord.model_fields if name in row}
+    fields["ct"] = {name.removeprefix("ct_"): row[name] for name in row if name.startswith("ct_")}
+    fields["lesion_masks"] = {item["tumor_type"]: item["volume_mm3"] for item in row["lesion_masks"]}
+    fields["not_evaluable"] = {item["tumor_type"]: item["reason"] for item in row["not_evaluable"]}
+    fields["findings"] = [
+        finding | {"evidence": {span["field"]: (span["start"], span["end"]) for span in finding["evidence"]}}
+        for finding in row["findings"]
+    ]
+    fields["presence"] = {
+        name.removeprefix("presence_"): value
+        for name, value in row.items()
+        if name.startswith("presence_") and value != Presence.NOT_STATED
+    }
+    return CaseRecord.model_validate(fields)
+
+
+class Release:
+    """A release on disk.
+
+    Raises:
+        DataError: When the folder is not a release.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        missing = [name for name in ("manifest.jsonl", "label_map.json", "attributes") if not (folder / name).exists()]
+        if missing:
+            raise DataError.of(
+                [
+                    Problem(
+                        str(folder),
+                        f"no {', '.join(missing)}",
+                        "a release made by `rsuper-bench dataset build`",
+                        "Name the folder that holds manifest.jsonl.",
+                    )
+                ]
+            )
+
+    @cached_property
+    def digest(self) -> str:
+        """Digest of the manifest, and so of every case in it."""
+        return sha256_file(self.folder / "manifest.jsonl")
+
+    @cached_property
+    def label_map(self) -> LabelMap:
+        """Numbers of the masks."""
+        return LabelMap.from_json(json.loads(read_text(self.folder / "label_map.json")))
+
+    @cached_property
+    def _records(self) -> dict[str, CaseRecord]:
+        import pyarrow.parquet as pq
+
+        records: dict[str, CaseRecord] = {}
+        for path in self._parquet("attributes"):
+            for row in pq.read_table(path).to_pylist():
+                try:
+                    record = record_from_row(row)
+                except ValidationError as cause:
+                    raise DataError.of(model_problems(cause, CaseRecord, str(path))) from None
+                if record.case_id in records:
+                    raise DataError.of(
+                        [Problem(str(path), f"case {record.case_id} stands twice", "each case once", "Rebuild it.")]
+                    )
+                records[record.case_id] = record
+        return dict(sorted(records.items()))
+
+    def _parquet(self, config: str) -> list[Path]:
+        return sorted((self.folder / config).glob("*.parquet"))
+
+    def records(self, split: Split | str | None = None) -> list[CaseRecord]:
+        """Records of a split, or of all, sorted by case id."""
+        return [record for record in self._records.values() if split is None or record.split == split]
+
+    @property
+    def has_volumes(self) -> bool:
+        """False for a release of attributes only."""
+        return bool(self._parquet("cases"))
+
+    @cached_property
+    def _locations(self) -> dict[str, tuple[Path, int, int]]:
+        """Case id -> parquet file, row group, row inside it; reads the id column only."""
+        import pyarrow.parquet as pq
+
+        found: dict[str, tuple[Path, int, int]] = {}
+        for path in self._parquet("cases"):
+            with pq.ParquetFile(path) as file:
+                for group in range(file.num_row_groups):
+                    ids = file.read_row_group(group, columns=["case_id"]).column("case_id").to_pylist()
+                    found |= {case_id: (path, group, row) for row, case_id in enumerate(ids)}
+        return found
+
+    def columns(self, case_id: str, names: Sequence[str]) -> dict[str, Any]:
+        """Some columns of one case of ``cases``, read without touching the others.
+
+        Raises:
+            DataError: If the release does not hold the case's images.
+        """
+        import pyarrow.parquet as pq
+
+        if case_id not in self._locations:
+            raise DataError.of(
+                [
+                    Problem(
+                        str(self.folder),
+                        f"no images of case {case_id}",
+                        "a release with a `cases` config",
+                        "Use the full release, or attach the scans first.",
+                    )
+                ]
+            )
+        path, group, row = self._locations[case_id]
+        with pq.ParquetFile(path) as file:
+            table = file.read_row_group(group, columns=list(names))
+        return dict(table.slice(row, 1).to_pylist()[0])
+
+    def volumes(self, case_id: str) -> CaseVolumes:
+        """CT, organ labels and lesion labels of one case, on the grid of the release."""
+        row = self.columns(case_id, VOLUME_COLUMNS)
+        read = {
+            name: None if row[name] is None else read_nifti(row[name]["bytes"], name=f"case {case_id}: {name}")
+            for name in VOLUME_COLUMNS
+        }
+        ct = read["ct"]
+        if ct is None:
+            raise DataError.of([Problem(f"case {case_id}", "no CT", "a CT", "Rebuild the release.")])
+        return CaseVolumes(ct=ct, organs=read["organs"], lesions=read["lesions"])
+
+
+def open_release(data: str | Path) -> Release:
+    """Open a release folder, or ``org/name@revision`` from the Hub (downloaded once, then cached).
+
+    Raises:
+        ConfigError: If ``data`` is neither.
+        DataError: If the folder is not a release.
+    """
+    folder = Path(data)
+    if folder.is_dir():
+        return Release(folder)
+    if not folder.exists() and HUB_NAME.match(str(data)):
+        from huggingface_hub import snapshot_download
+        from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+        name, _, revision = str(data).partition("@")
+        try:
+            return Release(Path(snapshot_download(name, repo_type="dataset", revision=revision or None)))
+        except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as cause:
+            raise DataError.of(
+                [
+                    Problem(
+                        str(data),
+                        f"not a folder, and the Hub gave {type(cause).__name__}",
+                        "a release",
+                        "Check the name, the revision, `hf auth login` and the network.",
+                    )
+                ]
+            ) from None
+    raise ConfigError.of(
+        [Problem(str(data), "no such folder", "a release folder or org/name@revision", "Check the path.")]
+    )

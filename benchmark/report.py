@@ -1,0 +1,165 @@
+"""The evaluation report: scores with intervals, and the evidence they were computed from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, StringConstraints, model_validator
+
+from rsuper_bench.benchmark.errors import DataError
+from rsuper_bench.benchmark.files import read_model
+from rsuper_bench.benchmark.records import Fraction, Identifier, Record, Sha256, Split
+from rsuper_bench.benchmark.task import Task
+from rsuper_bench.benchmark.tumor_types import TumorType
+
+REPORT_FILE = "report.json"
+MEAN = "mean"  # key in ``scores`` of the mean over tumor types
+
+
+class Score(Record):
+    """One figure. Undefined is a null value with a reason, never NaN."""
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    k: Annotated[int, Field(ge=0)] | None = None
+    n: Annotated[int, Field(ge=0)] | None = None
+    method: str | None = None
+    reason: str | None = None
+    higher_is_better: bool = True
+
+    @model_validator(mode="after")
+    def _undefined_has_a_reason(self) -> Score:
+        if self.value is None and not self.reason:
+            raise ValueError("a score without a value needs a reason")
+        return self
+
+
+class Counts(Record):
+    """How many cases of one tumor type went where. Calls are null without thresholds."""
+
+    positive: int
+    negative: int
+    excluded: int
+    tp: int | None = None
+    fp: int | None = None
+    tn: int | None = None
+    fn: int | None = None
+
+
+class Outcome(Record):
+    """Evidence: one case and type. ``patient`` is a salted hash, the same in every report of a task."""
+
+    case_id: Identifier
+    patient: str
+    tumor_type: TumorType
+    reference: Literal[0, 1]
+    score: Fraction
+    volume_mm3: Annotated[float, Field(ge=0)] | None = None
+    call: Literal[0, 1] | None = None
+    imputed: bool = False  # scored the worst way because the submission has no prediction
+
+
+class Exclusion(Record):
+    """A case and type that is neither positive nor negative, and why."""
+
+    case_id: Identifier
+    tumor_type: TumorType
+    reason: str
+
+
+class SubmissionInfo(Record):
+    """What ``submission.yaml`` says."""
+
+    team: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+    method: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+    description: Annotated[str, StringConstraints(max_length=10_000)] = ""
+    training_data: tuple[Annotated[str, StringConstraints(max_length=500)], ...] = ()
+    licence: Annotated[str, StringConstraints(max_length=200)] = ""
+    contact: Annotated[str, StringConstraints(max_length=500)] = ""
+
+
+class DataInfo(Record):
+    """Which release and split the cases come from."""
+
+    release: str
+    digest: Sha256
+    split: Split
+    n_cases: int
+    n_patients: int
+    synthetic: bool
+    smoke: bool = False  # one anatomy in several splits: not evidence
+
+
+class LiteratureReader(Record):
+    """One published figure of radiologists: other cases, so context and never a head-to-head."""
+
+    tumor_type: TumorType
+    primary: bool
+    grade: str
+    task: str
+    unit: str
+    sensitivity: Fraction | None
+    specificity: Fraction | None
+    sensitivity_interval: str = ""
+    specificity_interval: str = ""
+    n_patients: str = ""
+    n_readers: str = ""
+    ct: str = ""
+    reference_standard: str = ""
+    citation: str
+    doi_or_pmid: str = ""
+
+
+class Readers(Record):
+    """Radiologists beside the method."""
+
+    statement: str
+    literature: tuple[LiteratureReader, ...] = ()
+
+
+class Replicates(Record):
+    """Bootstrap replicates of the primary score over an index of patients common to all reports of the fingerprint.
+
+    Two reports of the same fingerprint and seed drew the same patients in replicate i, so their difference is paired.
+    """
+
+    metric: str
+    seed: int
+    index_digest: str
+    values: tuple[float | None, ...]
+
+
+class EvaluationReport(Record):
+    """What ``rsuper-bench evaluate`` found. Same input and seed: same bytes, so no time is in it."""
+
+    schema_version: Literal[1] = 1
+    task: str
+    fingerprint: str  # task and reference: reports with different fingerprints are never ranked together
+    task_definition: Task
+    submission: SubmissionInfo
+    data: DataInfo
+    statements: tuple[str, ...] = ()  # what the figures do not show, to be printed wherever they appear
+    seed: int
+    missing_policy: Literal["error", "fail"]
+    thresholds: dict[TumorType, float] | None = None
+    scores: dict[str, dict[str, Score]]
+    counts: dict[TumorType, Counts]
+    readers: Readers
+    strata: dict[str, Any] = {}
+    coverage: dict[str, int]
+    excluded: tuple[Exclusion, ...]
+    outcomes: tuple[Outcome, ...]
+    replicates: Replicates | None = None
+    digests: dict[str, str | None]
+    provenance: dict[str, str | None]
+
+
+def load_report(path: Path) -> EvaluationReport:
+    """Read ``report.json`` or the folder that holds it.
+
+    Raises:
+        DataError: Missing or malformed.
+    """
+    return read_model(path / REPORT_FILE if path.is_dir() else path, EvaluationReport, DataError)

@@ -1,0 +1,1 @@
+"""CT-report pairs -> structured findings -> a release that ``load_dataset`` opens."""

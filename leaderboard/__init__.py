@@ -1,0 +1,1 @@
+"""Evaluation reports -> a board people look at."""

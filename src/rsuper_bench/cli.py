@@ -1,0 +1,57 @@
+"""The command line: ``rsuper-bench``. Results on stdout, problems and progress on stderr."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from rsuper_bench import __version__
+from rsuper_bench.commands import dataset, environment, evaluation, leaderboard, training
+
+app = typer.Typer(
+    name="rsuper-bench",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Find tumors on CT by learning from radiology reports instead of hand-drawn masks.",
+)
+environment.register(app)
+app.add_typer(dataset.app, name="dataset")
+training.register(app)
+evaluation.register(app)
+app.add_typer(leaderboard.app, name="leaderboard")
+
+
+def _version(value: bool) -> None:
+    if value:
+        typer.echo(f"rsuper-bench {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Show the version."),
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Run the command line: exit 0 fine, 1 the data has problems, 2 the call was wrong."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        print("stopped; run the same command again to go on", file=sys.stderr)
+        sys.exit(130)
+    except Exception as error:
+        from rsuper_bench.benchmark.errors import RsuperBenchError  # here, so that --help stays fast
+
+        if not isinstance(error, RsuperBenchError):
+            raise
+        message = str(error)
+        print(message if message.startswith("error:") else f"error: {message}", file=sys.stderr)
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()
