@@ -1,0 +1,38 @@
+"""The records other programs read and write, by the name ``rsuper-bench schema`` knows them."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from importlib import import_module
+from typing import Any
+
+from rsuper_bench.benchmark.errors import ConfigError, Problem
+
+# name -> module and class; imported when asked for, so that asking for one never needs the parts of another
+RECORDS = {
+    "case": ("rsuper_bench.benchmark.records", "CaseRecord"),
+    "finding": ("rsuper_bench.benchmark.records", "Finding"),
+    "findings": ("rsuper_bench.benchmark.records", "ReportFindings"),
+    "task": ("rsuper_bench.benchmark.task", "Task"),
+    "submission": ("rsuper_bench.benchmark.report", "SubmissionInfo"),
+    "thresholds": ("rsuper_bench.benchmark.thresholds", "Thresholds"),
+    "report": ("rsuper_bench.benchmark.report", "EvaluationReport"),
+    "entry": ("rsuper_bench.leaderboard.entry", "Entry"),
+    "recipe": ("rsuper_bench.baselines.recipe", "Recipe"),
+    "phantom": ("rsuper_bench.dataset_builder.phantom.config", "PhantomConfig"),
+}
+
+
+def json_schema(name: str) -> dict[str, Any]:
+    """JSON Schema (draft 2020-12) of a record.
+
+    Raises:
+        ConfigError: Unknown name.
+    """
+    if name not in RECORDS:
+        close = get_close_matches(name.lower(), RECORDS, n=1)
+        fix = f"Did you mean '{close[0]}'?" if close else "Name one of these."
+        raise ConfigError.of([Problem("schema", f"unknown record '{name}'", f"one of {', '.join(RECORDS)}", fix)])
+    module, record = RECORDS[name]
+    schema: dict[str, Any] = getattr(import_module(module), record).model_json_schema()
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
