@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import gzip
 import io
+import struct
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import nibabel as nib
 import numpy as np
@@ -17,6 +20,7 @@ from rsuper_bench.benchmark.errors import DataError, Problem, RsuperBenchError
 from rsuper_bench.benchmark.files import write_bytes
 
 MAX_VOXELS = 1024 * 1024 * 2048  # far above any CT; a larger header is a mistake or an attack
+MAX_TRAILING_BYTES = 1 << 20
 AFFINE_TOLERANCE_MM = 1e-3
 
 
@@ -56,7 +60,7 @@ class Volume:
 
 
 def read_nifti(source: Path | bytes, *, name: str | None = None, error: type[RsuperBenchError] = DataError) -> Volume:
-    """Read a 3-D NIfTI file or its bytes, voxels included.
+    """Read a 3-D NIfTI file or its bytes: all voxels, and the check sum of the compression.
 
     Integer files with a trivial scale keep their dtype; all others become float32.
 
@@ -69,36 +73,27 @@ def read_nifti(source: Path | bytes, *, name: str | None = None, error: type[Rsu
         return error.of([Problem(shown, found, expected, fix)])
 
     try:
-        if isinstance(source, Path):
-            if not source.is_file():
-                raise refuse("no such file", "a NIfTI file", "Check the path.")
-            image = nib.load(source)
-            if not isinstance(image, nib.Nifti1Image):
-                raise refuse(f"a {type(image).__name__}", "NIfTI-1", "Convert it to .nii.gz.")
-        else:
-            raw = gzip.decompress(source) if source[:2] == b"\x1f\x8b" else source
-            image = nib.Nifti1Image.from_bytes(raw)
-        shape = image.shape
-        if len(shape) == 4 and shape[3] == 1:
+        with _opened(source) as file:
+            image = _read_image(file)
+        if len(image.shape) == 4 and image.shape[3] == 1:
             image = image.slicer[..., 0]
-            shape = image.shape
-        if len(shape) != 3 or min(shape) < 1:
-            raise refuse(f"shape {shape}", "three dimensions", "Save one 3-D volume.")
-        if int(np.prod(shape, dtype=object)) > MAX_VOXELS:
-            raise refuse(f"a header that claims {shape} voxels", f"at most {MAX_VOXELS} voxels", "Check the file.")
         data = np.asanyarray(image.dataobj)
-    except RsuperBenchError:
-        raise
+    except FileNotFoundError:
+        raise refuse("no such file", "a NIfTI file", "Check the path.") from None
+    except _UnusableError as cause:
+        raise refuse(*cause.args) from None
     except (EOFError, gzip.BadGzipFile, zlib.error):
         raise refuse("truncated or damaged gzip", "a complete .nii.gz", "Copy or export it again.") from None
     except MemoryError:
         raise refuse("does not fit in memory", "a CT-sized volume", "Check the header.") from None
     except Exception as cause:  # nibabel raises many types for a damaged header
         raise refuse(f"unreadable ({type(cause).__name__})", "a NIfTI-1 volume", "Copy or export it again.") from None
+    if len(image.shape) != 3 or min(image.shape) < 1:
+        raise refuse(f"shape {image.shape}", "three dimensions", "Save one 3-D volume.")
     affine = np.asarray(image.affine, dtype=np.float64)
     if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
         raise refuse("an affine without volume", "a finite, invertible affine", "Restore the header.")
-    if data.dtype.kind in "fc":
+    if data.dtype.kind == "f":
         data = np.asarray(data, dtype=np.float32)
         bad = int((~np.isfinite(data)).sum())
         if bad:
@@ -106,6 +101,46 @@ def read_nifti(source: Path | bytes, *, name: str | None = None, error: type[Rsu
     elif data.dtype.kind not in "iub":
         raise refuse(f"voxel type {data.dtype}", "integers or floats", "Save it as int16 or float32.")
     return Volume(data, affine)
+
+
+class _UnusableError(Exception):
+    """Found, expected, fix: what :func:`read_nifti` turns into a problem with the file's name."""
+
+
+@contextmanager
+def _opened(source: Path | bytes) -> Iterator[IO[bytes]]:
+    with source.open("rb") if isinstance(source, Path) else io.BytesIO(source) as raw:
+        compressed = raw.read(2) == b"\x1f\x8b"
+        raw.seek(0)
+        if not compressed:
+            yield raw
+        else:
+            with gzip.GzipFile(fileobj=raw, mode="rb") as file:
+                yield file
+
+
+def _read_image(file: IO[bytes]) -> nib.Nifti1Image:
+    """Header first, so that a giant claim is refused before anything is allocated; then exactly what it promises."""
+    start = file.read(540)
+    if len(start) < 348:
+        raise _UnusableError(f"{len(start)} bytes", "a NIfTI file", "Copy or export it again.")
+    kind = (
+        nib.Nifti2Image if 540 in struct.unpack("<i", start[:4]) + struct.unpack(">i", start[:4]) else nib.Nifti1Image
+    )
+    header = kind.header_class.from_fileobj(io.BytesIO(start), check=True)
+    shape = header.get_data_shape()
+    n_voxels = int(np.prod(shape, dtype=object)) if shape else 0
+    if n_voxels > MAX_VOXELS:
+        raise _UnusableError(f"a header that claims {shape} voxels", f"at most {MAX_VOXELS} voxels", "Check the file.")
+    promised = int(header.get_data_offset()) + n_voxels * header.get_data_dtype().itemsize
+    if promised > MAX_VOXELS * 8:
+        raise _UnusableError("a header with a giant offset", "voxels after the header", "Check the file.")
+    content = start + file.read(max(promised - len(start), 0))
+    if len(content) < promised:
+        raise _UnusableError(f"truncated: {len(content)} of {promised} bytes", "all voxels", "Copy or export it again.")
+    if len(file.read(MAX_TRAILING_BYTES)) == MAX_TRAILING_BYTES:  # reading to the end makes gzip check its sum
+        raise _UnusableError("much data after the voxels", "the end of the file", "Copy or export it again.")
+    return kind.from_bytes(content)
 
 
 def nifti_bytes(volume: Volume) -> bytes:
