@@ -20,9 +20,10 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from rsuper_bench.benchmark.errors import ConfigError, DataError, Problem
-from rsuper_bench.benchmark.files import model_problems, read_text, sha256_file
+from rsuper_bench.benchmark.files import model_problems, read_model, read_text, sha256_file
 from rsuper_bench.benchmark.nifti import Volume, read_nifti
 from rsuper_bench.benchmark.records import CaseRecord, Presence, Split
+from rsuper_bench.benchmark.release_info import RELEASE_FILE, ReleaseInfo
 from rsuper_bench.benchmark.tumor_types import TumorType
 
 CONFIGS = ("cases", "attributes", "tumors")
@@ -141,6 +142,30 @@ class Release:
     def digest(self) -> str:
         """Digest of the manifest, and so of every case in it."""
         return sha256_file(self.folder / "manifest.jsonl")
+
+    @cached_property
+    def info(self) -> ReleaseInfo | None:
+        """What ``release.json`` says; None for a release without one (made by other software)."""
+        path = self.folder / RELEASE_FILE
+        return read_model(path, ReleaseInfo, DataError) if path.exists() else None
+
+    @property
+    def name(self) -> str:
+        """Name of the release; the name of its folder when it has no ``release.json``."""
+        return self.folder.resolve().name if self.info is None else self.info.name
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether any case is computer-made."""
+        return any(record.synthetic for record in self.records())
+
+    @cached_property
+    def smoke(self) -> bool:
+        """Whether one anatomy stands in several splits, by its own mark or by its cases: then it is not evidence."""
+        splits: dict[str, set[Split]] = {}
+        for record in self.records():
+            splits.setdefault(record.derived_from or record.case_id, set()).add(record.split)
+        return any(len(found) > 1 for found in splits.values()) or (self.info is not None and self.info.smoke)
 
     @cached_property
     def label_map(self) -> LabelMap:

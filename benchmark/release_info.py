@@ -1,0 +1,31 @@
+"""What a release says of itself as a whole: ``release.json``."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+
+from rsuper_bench.benchmark.records import Identifier, Record
+
+RELEASE_FILE = "release.json"
+
+
+class ReleaseInfo(Record):
+    """Identity of a release; nothing in it depends on the time or the machine of the build.
+
+    Attributes:
+        name: Shown in reports and on the board.
+        source: Name of the source it was built from.
+        seed: Seed of the splits, and of the cases where the source makes them.
+        synthetic: Whether any case is computer-made.
+        smoke: Whether one anatomy stands in several splits: good for trying the software, no evidence of anything.
+    """
+
+    schema_version: Literal[1] = 1
+    name: Identifier
+    version: Annotated[str, StringConstraints(pattern=r"^[0-9]+\.[0-9]+\.[0-9]+$")] = "1.0.0"
+    source: str
+    seed: Annotated[int, Field(ge=0)]
+    synthetic: bool
+    smoke: bool = False
