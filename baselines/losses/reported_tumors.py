@@ -1,0 +1,85 @@
+"""What a report says about one lesion channel of one case, as the Ball Loss needs it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import inf, isnan
+
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class ReportedTumors:
+    """The tumors a report places in the crop, for one sample and lesion channel.
+
+    No tumor and ``complete`` means that the report excludes tumors: every penalised voxel is negative.
+
+    Attributes:
+        regions: ``(R, X, Y, Z)`` or ``(X, Y, Z)``, true where the report places a tumor, grown by the region margin.
+            Tumors may share a region. A region that does not lie wholly in the crop does not belong here, nor do its
+            tumors: leave its voxels out of ``penalised`` instead.
+        diameters_mm: Largest reported diameter of each tumor; None, 0 or NaN where the size is unknown.
+        volumes_mm3: Reported volume of each tumor; None, 0 or NaN where the size is unknown.
+        region_of: Index into ``regions`` for each tumor; empty means that all are in the first.
+        band: ``(X, Y, Z)``, true on the slices where a tumor can be; None for no limit. It limits the placement only.
+        complete: False when there may be more tumors than listed: the rest of the regions is ignored, not negative.
+
+    Raises:
+        ValueError: If the lengths differ, a size is negative, a volume has no diameter or the other way round, or a
+            region is missing or of another shape.
+    """
+
+    regions: Tensor | None = None
+    diameters_mm: Sequence[float | None] = ()
+    volumes_mm3: Sequence[float | None] = ()
+    region_of: Sequence[int] = ()
+    band: Tensor | None = None
+    complete: bool = True
+
+    def __post_init__(self) -> None:
+        """Bring every field to one form and refuse what cannot be placed."""
+        regions = None if self.regions is None else self.regions.bool()
+        if regions is not None and regions.ndim == 3:
+            regions = regions[None]
+        if regions is not None and regions.ndim != 4:
+            raise ValueError(f"regions must be (R, X, Y, Z) or (X, Y, Z), got shape {tuple(regions.shape)}")
+        diameters = tuple(_size("diameters_mm", size) for size in self.diameters_mm)
+        volumes = tuple(_size("volumes_mm3", size) for size in self.volumes_mm3)
+        if len(diameters) != len(volumes):
+            raise ValueError(f"diameters_mm has {len(diameters)} tumors, volumes_mm3 {len(volumes)}")
+        for diameter, volume in zip(diameters, volumes, strict=True):
+            if (diameter is None) != (volume is None):
+                raise ValueError(f"diameters_mm and volumes_mm3 must know the same sizes, got {diameter} and {volume}")
+        region_of = tuple(int(index) for index in self.region_of) or (0,) * len(diameters)
+        if len(region_of) != len(diameters):
+            raise ValueError(f"region_of has {len(region_of)} tumors, diameters_mm {len(diameters)}")
+        available = 0 if regions is None else len(regions)
+        if any(not 0 <= index < available for index in region_of):
+            raise ValueError(f"region_of points outside the {available} regions: {list(region_of)}")
+        band = None if self.band is None else self.band.bool()
+        if band is not None and regions is not None and band.shape != regions.shape[1:]:
+            raise ValueError(f"band {tuple(band.shape)} and regions {tuple(regions.shape)} differ in shape")
+        for name, value in (
+            ("regions", regions),
+            ("diameters_mm", diameters),
+            ("volumes_mm3", volumes),
+            ("region_of", region_of),
+            ("band", band),
+        ):
+            object.__setattr__(self, name, value)
+
+    @property
+    def largest_first(self) -> tuple[int, ...]:
+        """Indices of the sized tumors by falling volume, then those of unknown size; independent of report order."""
+        sizes = zip(self.volumes_mm3, self.diameters_mm, self.region_of, strict=True)
+        keys = [(-(volume or 0.0), -(diameter or 0.0), region) for volume, diameter, region in sizes]
+        return tuple(sorted(range(len(keys)), key=lambda index: keys[index]))
+
+
+def _size(name: str, size: float | None) -> float | None:
+    if size is None or isnan(size) or size == 0:
+        return None
+    if not 0 < size < inf:
+        raise ValueError(f"{name} must be positive and finite, or None where unknown; got {size}")
+    return float(size)
