@@ -103,7 +103,9 @@ class LiteratureReader(Record):
     sensitivity: Fraction | None
     specificity: Fraction | None
     sensitivity_interval: str = ""
+    sensitivity_range: str = ""
     specificity_interval: str = ""
+    specificity_range: str = ""
     n_patients: str = ""
     n_readers: str = ""
     ct: str = ""

@@ -1,9 +1,181 @@
-"""Verbs of the evaluation group."""
+"""Verbs of the evaluation group: ``validate``, ``calibrate``, ``evaluate``."""
 
 from __future__ import annotations
 
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
 import typer
+
+if TYPE_CHECKING:
+    from rsuper_bench.benchmark.release import Release
+    from rsuper_bench.benchmark.report import EvaluationReport
+    from rsuper_bench.benchmark.task import Task
+
+
+class SplitName(StrEnum):
+    """Part of a release."""
+
+    TRAIN = "train"
+    VALIDATION = "validation"
+    TEST = "test"
+
+
+class Missing(StrEnum):
+    """What to do with missing predictions."""
+
+    ERROR = "error"
+    FAIL = "fail"
+
+
+Source = Annotated[str, typer.Argument(metavar="SUB", help="Submission: folder, zip, or org/name[@revision].")]
+Data = Annotated[str, typer.Option(help="Release: folder, or org/name[@revision].")]
+TaskName = Annotated[
+    str | None,
+    typer.Option(
+        help="Shipped task (such as seven-tumors-v1) or YAML file. Without it: every tumor type that has both positive "
+        "and negative cases in the release (release-types-v1)."
+    ),
+]
+Jobs = Annotated[int, typer.Option(min=1, help="Threads; results do not depend on it.")]
 
 
 def register(app: typer.Typer) -> None:
     """Add the verbs to the command line."""
+    app.command()(validate)
+    app.command()(calibrate)
+    app.command()(evaluate)
+
+
+def validate(
+    submission: Source,
+    data: Data,
+    split: Annotated[SplitName, typer.Option(help="Split the submission is for.")] = SplitName.TEST,
+    task: TaskName = None,
+    jobs: Jobs = 1,
+) -> None:
+    """List everything that is wrong with a submission: exit 0 if nothing is."""
+    from rsuper_bench.benchmark.errors import SubmissionError
+    from rsuper_bench.benchmark.records import Split
+    from rsuper_bench.benchmark.reference import build_reference
+    from rsuper_bench.benchmark.release import open_release
+    from rsuper_bench.benchmark.submission import read_submission
+    from rsuper_bench.benchmark.validation import check_submission
+
+    release = open_release(data)
+    chosen = _task(task, release)
+    reference = build_reference(release, Split(split.value), chosen)
+    read, problems = read_submission(submission)
+    if read is not None:
+        checked = check_submission(read, reference, release, jobs=jobs)
+        problems += checked.problems
+        if checked.ignored:
+            print(f"note: {checked.ignored} predictions of types outside {chosen.name} are ignored", file=sys.stderr)
+    if problems:
+        raise SubmissionError.of(problems)
+    typer.echo(f"{submission}: valid for {chosen.name}, {split.value}: {len(reference.records)} cases, no problems")
+
+
+def calibrate(
+    submission: Source,
+    data: Data,
+    out: Annotated[Path, typer.Option(help="File of thresholds to write.")],
+    split: Annotated[SplitName, typer.Option(help="Split to fit on, never the one to test on.")] = SplitName.VALIDATION,
+    rule: Annotated[str, typer.Option(help="youden, specificity=0.9 or sensitivity=0.9.")] = "youden",
+    task: TaskName = None,
+    jobs: Jobs = 1,
+) -> None:
+    """Freeze one threshold a tumor type on a split that will not be tested on."""
+    from rsuper_bench.benchmark import thresholds
+    from rsuper_bench.benchmark.release import open_release
+    from rsuper_bench.benchmark.submission import load_submission
+
+    thresholds.parse_rule(rule)
+    release = open_release(data)
+    fitted = thresholds.calibrate(
+        load_submission(submission), _task(task, release), release, split=split.value, rule=rule, jobs=jobs
+    )
+    thresholds.save_thresholds(fitted, out)
+    for kind, item in fitted.thresholds.items():
+        if item.value is None:
+            typer.echo(f"{kind:12} no threshold: {item.reason}")
+        else:
+            k = f"{item.sensitivity.k}/{item.sensitivity.n}", f"{item.specificity.k}/{item.specificity.n}"
+            typer.echo(f"{kind:12} {item.value:.6g}  sensitivity {k[0]}  specificity {k[1]} on {split.value}")
+    typer.echo(f"wrote {out}")
+
+
+def evaluate(
+    submission: Source,
+    data: Data,
+    out: Annotated[Path, typer.Option(help="Folder to write.")],
+    split: Annotated[SplitName, typer.Option(help="Split to score on.")] = SplitName.TEST,
+    task: TaskName = None,
+    thresholds: Annotated[
+        Path | None,
+        typer.Option(
+            help="Thresholds from calibrate; refused when they were fitted on this split's cases or patients."
+        ),
+    ] = None,
+    missing: Annotated[
+        Missing, typer.Option(help="Missing predictions: refuse them, or score them the worst way.")
+    ] = Missing.ERROR,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the bootstrap.")] = 0,
+    jobs: Jobs = 1,
+) -> None:
+    """Score a submission per tumor type beside radiologists, and write a report."""
+    import time
+    from datetime import UTC, datetime
+
+    from rsuper_bench.benchmark.evaluation import evaluate as score
+    from rsuper_bench.benchmark.evaluation_folder import write_evaluation
+    from rsuper_bench.benchmark.release import open_release
+    from rsuper_bench.benchmark.submission import load_submission
+    from rsuper_bench.benchmark.thresholds import load_thresholds
+
+    started, clock = datetime.now(UTC), time.monotonic()
+    release = open_release(data)
+    chosen = _task(task, release)
+    frozen = load_thresholds(thresholds) if thresholds else None
+    report = score(
+        load_submission(submission),
+        chosen,
+        release,
+        split=split.value,
+        thresholds=frozen,
+        missing="fail" if missing is Missing.FAIL else "error",
+        seed=seed,
+        jobs=jobs,
+    )
+    run = {
+        "started": started.isoformat(timespec="seconds"),
+        "seconds": round(time.monotonic() - clock, 1),
+        "verb": "evaluate",
+        "seed": seed,
+        "jobs": jobs,
+    }
+    write_evaluation(report, out, run=run)
+    typer.echo(_summary(report))
+    typer.echo(f"wrote {out / 'report.json'} and {out / 'report.md'}")
+
+
+def _task(name: str | None, release: Release) -> Task:
+    from rsuper_bench.benchmark.reference import release_task
+    from rsuper_bench.benchmark.task import load_task
+
+    return release_task(release) if name is None else load_task(name)
+
+
+def _summary(report: EvaluationReport) -> str:
+    from rsuper_bench.benchmark.report_markdown import score_cell
+
+    point = next(name for name in report.scores["mean"] if name.startswith("sensitivity_at_specificity"))
+    label = f"sens. at {point.rsplit('_', 1)[1]} % spec."
+    lines = [f"{'':12} {'AUROC':24} {'sensitivity %':26} {'specificity %':26} {label}"]
+    for name, scores in report.scores.items():
+        cells = [score_cell(scores["auroc"], as_percent=False)]
+        cells += [score_cell(scores["sensitivity"]), score_cell(scores["specificity"])]
+        lines.append(f"{name:12} {cells[0]:24} {cells[1]:26} {cells[2]:26} {score_cell(scores[point])}".rstrip())
+    return "\n".join([*lines, *report.statements, report.readers.statement])

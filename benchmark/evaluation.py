@@ -1,0 +1,230 @@
+"""Scoring a submission: from predictions and truth to a report with intervals and evidence."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from rsuper_bench.benchmark.errors import ConfigError, Problem
+from rsuper_bench.benchmark.literature import (
+    LITERATURE_TABLE,
+    detection_reader,
+    literature_digest,
+    literature_readers,
+    literature_statement,
+)
+from rsuper_bench.benchmark.records import Split
+from rsuper_bench.benchmark.reference import Reference, build_reference
+from rsuper_bench.benchmark.release import Release, open_release
+from rsuper_bench.benchmark.report import (
+    MEAN,
+    Counts,
+    DataInfo,
+    EvaluationReport,
+    LiteratureReader,
+    Outcome,
+    Readers,
+    Replicates,
+)
+from rsuper_bench.benchmark.sample import Sample, build_sample
+from rsuper_bench.benchmark.scoring import Measures, draw_replicates, measures_of, score_mean, score_type
+from rsuper_bench.benchmark.submission import Submission
+from rsuper_bench.benchmark.task import Task
+from rsuper_bench.benchmark.thresholds import Thresholds, refuse_foreign_rule, refuse_shared_cases
+from rsuper_bench.benchmark.tumor_types import TumorType
+from rsuper_bench.benchmark.validation import CheckedPredictions, MissingPolicy, check_submission, require_scorable
+
+SYNTHETIC = "Phantoms are not patients: every figure here was measured on synthetic cases."
+SOME_SYNTHETIC = "Some of the cases are synthetic, and synthetic cases are not patients."
+SMOKE = "One anatomy stands in several splits: this is not evidence, it only shows that the chain runs."
+NO_THRESHOLDS = (
+    "No thresholds were given, so there are no calls: sensitivity and specificity at a frozen threshold are undefined."
+)
+OTHER_METHOD = "The thresholds were fitted on a submission of another team or method."
+
+
+def evaluate(
+    submission: Submission,
+    task: Task,
+    data: Release | str | Path,
+    *,
+    split: Split | str = Split.TEST,
+    thresholds: Thresholds | None = None,
+    missing: MissingPolicy = "error",
+    seed: int = 0,
+    jobs: int = 1,
+) -> EvaluationReport:
+    """Score a submission.
+
+    Args:
+        submission: From ``load_submission``.
+        task: From ``load_task`` or ``release_task``.
+        data: Release, or what ``open_release`` takes.
+        split: Part of the release to score on.
+        thresholds: Frozen calls, from ``calibrate`` on another split.
+        missing: ``error`` refuses an incomplete submission; ``fail`` scores what is missing the worst way.
+        seed: Seed of the bootstrap.
+        jobs: Threads; the report does not depend on it.
+
+    Raises:
+        SubmissionError: Listing everything that is wrong with the submission.
+        DataError: If the release is unusable, or the thresholds were fitted on cases, patients or images of the split.
+    """
+    release = data if isinstance(data, Release) else open_release(data)
+    reference = build_reference(release, Split(split), task)
+    if thresholds is not None:
+        refuse_shared_cases(thresholds, reference)
+        refuse_foreign_rule(thresholds, task)
+    checked = check_submission(submission, reference, release, missing=missing, jobs=jobs)
+    require_scorable(checked)
+    frozen = thresholds.values if thresholds is not None else {}
+    samples = {kind: build_sample(reference, kind, checked, frozen.get(kind)) for kind in task.tumor_types}
+    readers = literature_readers(task.tumor_types)
+    measures = {kind: measures_of(task, detection_reader(readers, kind)) for kind in task.tumor_types}
+    _check_primary(task, measures)
+    drawn = draw_replicates(samples, measures, reference, seed=seed, jobs=jobs)
+    scores = {
+        str(kind): score_type(samples[kind], measures[kind], drawn[kind], task.confidence) for kind in task.tumor_types
+    }
+    mean_scores, mean_replicates = score_mean(scores, drawn, task)
+    info = _data_info(release, reference)
+    return EvaluationReport(
+        task=task.name,
+        fingerprint=reference.fingerprint,
+        task_definition=task,
+        submission=submission.info,
+        data=info,
+        statements=_statements(info, reference, thresholds, submission),
+        seed=seed,
+        missing_policy=missing,
+        thresholds=None if thresholds is None else {kind: frozen[kind] for kind in task.tumor_types if kind in frozen},
+        scores=scores | {MEAN: mean_scores},
+        counts={kind: _counts(samples[kind], reference) for kind in task.tumor_types},
+        readers=_readers(readers, synthetic=info.synthetic or task.synthetic),
+        coverage=_coverage(samples, checked),
+        excluded=tuple(item for kind in task.tumor_types for item in reference.truths[kind].excluded),
+        outcomes=tuple(item for kind in task.tumor_types for item in _outcomes(samples[kind], reference)),
+        replicates=Replicates(
+            metric=task.primary,
+            seed=seed,
+            index_digest=reference.patients_digest,
+            values=tuple(
+                None if np.isnan(value) else round(float(value), 6) for value in mean_replicates[task.primary]
+            ),
+        ),
+        digests={
+            "submission": submission.digest,
+            "release": release.digest,
+            "reference": reference.digest,
+            "thresholds": None if thresholds is None else thresholds.digest,
+            "literature": literature_digest(),
+        },
+        provenance=_provenance(),
+    )
+
+
+def _check_primary(task: Task, measures: Mapping[TumorType, Measures]) -> None:
+    known = next(iter(measures.values())).names
+    if task.primary not in known:
+        raise ConfigError.of(
+            [Problem(f"task {task.name}: primary", f"'{task.primary}'", f"one of {', '.join(known)}", "Correct it.")]
+        )
+
+
+def _data_info(release: Release, reference: Reference) -> DataInfo:
+    records = reference.records.values()
+    return DataInfo(
+        release=release.name,
+        digest=release.digest,
+        split=reference.split,
+        n_cases=len(reference.records),
+        n_patients=len(set(reference.patient_of.values())),
+        synthetic=all(record.synthetic for record in records),
+        smoke=release.smoke,
+    )
+
+
+def _statements(
+    info: DataInfo, reference: Reference, thresholds: Thresholds | None, submission: Submission
+) -> tuple[str, ...]:
+    found = []
+    if info.smoke:
+        found.append(SMOKE)
+    if info.synthetic:
+        found.append(SYNTHETIC)
+    elif any(record.synthetic for record in reference.records.values()):
+        found.append(SOME_SYNTHETIC)
+    if thresholds is None:
+        found.append(NO_THRESHOLDS)
+    elif (thresholds.team, thresholds.method) != (submission.info.team, submission.info.method):
+        found.append(OTHER_METHOD)
+    return tuple(found)
+
+
+def _readers(readers: tuple[LiteratureReader, ...], *, synthetic: bool) -> Readers:
+    return Readers(statement=literature_statement(synthetic=synthetic), literature=readers)
+
+
+def _counts(sample: Sample, reference: Reference) -> Counts:
+    positive = int(sample.positive.sum())
+    counts = Counts(
+        positive=positive,
+        negative=len(sample.positive) - positive,
+        excluded=len(reference.truths[sample.tumor_type].excluded),
+    )
+    if sample.called is None:
+        return counts
+    return counts.model_copy(
+        update={
+            "tp": int((sample.called & sample.positive).sum()),
+            "fp": int((sample.called & ~sample.positive).sum()),
+            "tn": int((~sample.called & ~sample.positive).sum()),
+            "fn": int((~sample.called & sample.positive).sum()),
+        }
+    )
+
+
+def _coverage(samples: Mapping[TumorType, Sample], checked: CheckedPredictions) -> dict[str, int]:
+    scored = sum(len(sample.positive) for sample in samples.values())
+    imputed = sum(int(sample.imputed.sum()) for sample in samples.values())
+    return {
+        "evaluated": scored,
+        "predicted": scored - imputed,
+        "imputed": imputed,
+        "missing": len(checked.missing),
+        "ignored": checked.ignored,
+    }
+
+
+def _outcomes(sample: Sample, reference: Reference) -> list[Outcome]:
+    return [
+        Outcome(
+            case_id=case_id,
+            patient=reference.patient_of[case_id],
+            tumor_type=sample.tumor_type,
+            reference=1 if sample.positive[index] else 0,
+            score=float(sample.score[index]),
+            volume_mm3=None if np.isnan(sample.volume_mm3[index]) else float(sample.volume_mm3[index]),
+            call=None if sample.called is None else 1 if sample.called[index] else 0,
+            imputed=bool(sample.imputed[index]),
+        )
+        for index, case_id in enumerate(sample.case_ids)
+    ]
+
+
+def _provenance() -> dict[str, str | None]:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        own: str | None = version("rsuper-bench")
+    except PackageNotFoundError:  # a source tree that was never installed
+        own = None
+    return {
+        "rsuper_bench": own,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "literature": LITERATURE_TABLE,
+    }

@@ -1,0 +1,53 @@
+"""Writing an evaluation: report, tables, figures, and what was run."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from rsuper_bench.benchmark.figures import write_figures
+from rsuper_bench.benchmark.files import canonical_json, pretty_json, write_text
+from rsuper_bench.benchmark.report import REPORT_FILE, EvaluationReport
+from rsuper_bench.benchmark.report_markdown import report_markdown
+
+
+def write_evaluation(report: EvaluationReport, folder: Path, *, run: dict[str, Any] | None = None) -> None:
+    """Write ``report.json``, ``report.md``, ``figures/`` and ``run.json``.
+
+    Everything is made in a folder beside ``folder`` first; ``report.json`` arrives last, so a folder that holds one is
+    complete.
+
+    Args:
+        report: What to write.
+        folder: Where to; files of an earlier evaluation are replaced.
+        run: Time and command, kept outside every digest.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".partial", dir=folder.parent))
+    try:
+        write_text(partial / "report.md", report_markdown(report))
+        write_figures(report, partial / "figures")
+        if run is not None:
+            write_text(partial / "run.json", pretty_json(run))
+        write_text(partial / REPORT_FILE, report_json(report))
+        (folder / REPORT_FILE).unlink(missing_ok=True)
+        shutil.rmtree(folder / "figures", ignore_errors=True)
+        for name in ("figures", "report.md", "run.json", REPORT_FILE):
+            if (partial / name).exists():
+                (partial / name).replace(folder / name)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def report_json(report: EvaluationReport) -> str:
+    """Indented JSON in which long lists of small things (outcomes, exclusions, replicates) take one line an item."""
+    value = report.model_dump(mode="json")
+    long = {name: value.pop(name) for name in ("excluded", "outcomes")}
+    replicates = value.pop("replicates")
+    text = pretty_json(value).rstrip().removesuffix("}").rstrip()
+    for name, items in long.items():
+        lines = ",\n".join(f"  {canonical_json(item)}" for item in items)
+        text += f',\n "{name}": [\n{lines}\n ]' if items else f',\n "{name}": []'
+    return f'{text},\n "replicates": {canonical_json(replicates)}\n}}\n'

@@ -1,0 +1,69 @@
+"""Predictions of one tumor type joined with the truth, by case id and never by position."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rsuper_bench.benchmark.reference import Reference
+from rsuper_bench.benchmark.submission import CaseType
+from rsuper_bench.benchmark.task import CallRule
+from rsuper_bench.benchmark.tumor_types import TumorType
+from rsuper_bench.benchmark.validation import CheckedPredictions
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The cases of one tumor type that count, in case order; all arrays ``(N,)``.
+
+    Attributes:
+        patient: Index into the patients of the reference.
+        score: Predicted score; 0 or 1, whichever is wrong, where imputed.
+        volume_mm3: Predicted volume, NaN where there is none.
+        decision: What cases are ranked and called by: score or volume, as the task says. A missing positive ranks
+            below everything and a missing negative above, so leaving a case out can never help.
+        called: Calls at the frozen threshold; None without one.
+    """
+
+    tumor_type: TumorType
+    case_ids: tuple[str, ...]
+    patient: NDArray[np.intp]
+    positive: NDArray[np.bool_]
+    score: NDArray[np.float64]
+    volume_mm3: NDArray[np.float64]
+    decision: NDArray[np.float64]
+    imputed: NDArray[np.bool_]
+    called: NDArray[np.bool_] | None
+
+    @property
+    def one_case_a_patient(self) -> bool:
+        """Whether all cases are of different patients, and so independent."""
+        return len(np.unique(self.patient)) == len(self.patient)
+
+
+def build_sample(
+    reference: Reference, tumor_type: TumorType, checked: CheckedPredictions, threshold: float | None
+) -> Sample:
+    """Join predictions and truth of one type."""
+    truths = reference.truths[tumor_type]
+    index_of = {patient: index for index, patient in enumerate(reference.patients)}
+    patient = np.array([index_of[reference.patient_of[case_id]] for case_id in truths.case_ids], dtype=np.intp)
+    positive = np.array(truths.positive, dtype=bool)
+    found = [checked.predictions.get(CaseType(case_id, tumor_type)) for case_id in truths.case_ids]
+    imputed = np.array([prediction is None for prediction in found], dtype=bool)
+    worst = np.where(positive, 0.0, 1.0)
+    score = np.array([np.nan if prediction is None else prediction.score for prediction in found], dtype=np.float64)
+    score = np.where(imputed, worst, score)
+    volume = np.array(
+        [
+            np.nan if prediction is None or prediction.volume_mm3 is None else prediction.volume_mm3
+            for prediction in found
+        ],
+        dtype=np.float64,
+    )
+    decision = volume if reference.task.call_rule is CallRule.VOLUME else score
+    decision = np.where(imputed, np.where(positive, -np.inf, np.inf), decision)
+    called = None if threshold is None else np.asarray(decision >= threshold)
+    return Sample(tumor_type, truths.case_ids, patient, positive, score, volume, decision, imputed, called)

@@ -1,0 +1,1 @@
+"""Intervals and tests. Every function is pure; randomness is an argument."""

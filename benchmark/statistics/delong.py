@@ -1,0 +1,104 @@
+"""DeLong's variance of the AUROC, and intervals that stay inside [0, 1].
+
+Sources: DeLong, DeLong and Clarke-Pearson 1988 (variance); Sun and Xu 2014 (computed from mid-ranks in O(n log n));
+Pepe 2003 (interval on the logit scale); Newcombe 2006, Statistics in Medicine 25:559, method 5 (score interval, used
+when DeLong's variance is zero, as it is when the scores separate the classes without a miss).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import exp, log, sqrt
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rsuper_bench.benchmark.statistics.wilson import normal_quantile
+
+
+@dataclass(frozen=True)
+class Placements:
+    """Share of the other class that each case beats (ties count half): the components of DeLong's variance."""
+
+    positive: NDArray[np.float64]
+    negative: NDArray[np.float64]
+
+    @property
+    def auroc(self) -> float:
+        """Area under the ROC curve."""
+        return float(self.positive.mean())
+
+    @property
+    def variance(self) -> float:
+        """DeLong's variance of :attr:`auroc`."""
+        return _variance_of_mean(self.positive) + _variance_of_mean(self.negative)
+
+
+def placements(positive: NDArray[np.float64], negative: NDArray[np.float64]) -> Placements:
+    """Place each score among the scores of the other class.
+
+    Args:
+        positive: ``(m,)`` scores of positive cases, m > 0.
+        negative: ``(n,)`` scores of negative cases, n > 0.
+
+    Raises:
+        ValueError: If either class is empty.
+    """
+    if not len(positive) or not len(negative):
+        raise ValueError("the AUROC needs positive and negative cases")
+    return Placements(_share_below(positive, negative), 1 - _share_below(negative, positive))
+
+
+def _share_below(values: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
+    ordered = np.sort(others)
+    below = np.searchsorted(ordered, values, side="left")
+    not_above = np.searchsorted(ordered, values, side="right")
+    return np.asarray((below + not_above) / (2 * len(others)), dtype=np.float64)
+
+
+def _variance_of_mean(values: NDArray[np.float64]) -> float:
+    return float(values.var(ddof=1) / len(values)) if len(values) > 1 else 0.0
+
+
+def auroc_interval(
+    positive: NDArray[np.float64], negative: NDArray[np.float64], confidence: float = 0.95
+) -> tuple[float, float, str]:
+    """Interval of the AUROC when all cases are independent: low, high, name of the method."""
+    placed = placements(positive, negative)
+    auroc, variance = placed.auroc, placed.variance
+    if variance < 1e-12 or not 0 < auroc < 1 or min(len(positive), len(negative)) < 2:
+        low, high = newcombe_interval(auroc, len(positive), len(negative), confidence)
+        return low, high, "newcombe-5"
+    half = normal_quantile(confidence) * sqrt(variance) / (auroc * (1 - auroc))
+    centre = log(auroc / (1 - auroc))
+    return _expit(centre - half), _expit(centre + half), "logit-delong"
+
+
+def newcombe_interval(auroc: float, m: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Newcombe's method 5: the areas that lie within z standard errors of the observed one."""
+    z = normal_quantile(confidence)
+    spread = (m + n) / 2 - 1
+
+    def distance(area: float) -> float:
+        variance = area * (1 - area) * (1 + spread * (1 - area) / (2 - area) + spread * area / (1 + area)) / (m * n)
+        return abs(auroc - area) - z * sqrt(variance)
+
+    return _root(distance, 0.0, auroc), _root(distance, 1.0, auroc)
+
+
+def _root(distance: Callable[[float], float], outside: float, inside: float) -> float:
+    # `distance` is positive at the outer end (unless the observed area lies there) and falls to below zero inside.
+    if outside == inside:
+        return outside
+    for _ in range(200):
+        middle = (outside + inside) / 2
+        if distance(middle) > 0:
+            outside = middle
+        else:
+            inside = middle
+    return (outside + inside) / 2
+
+
+def _expit(value: float) -> float:
+    return 1 / (1 + exp(-value)) if value >= 0 else exp(value) / (1 + exp(value))
