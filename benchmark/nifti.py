@@ -22,6 +22,19 @@ from rsuper_bench.benchmark.files import write_bytes
 MAX_VOXELS = 1024 * 1024 * 2048  # far above any CT; a larger header is a mistake or an attack
 MAX_TRAILING_BYTES = 1 << 20
 AFFINE_TOLERANCE_MM = 1e-3
+_HEADER_BYTES = 540  # of NIfTI-2; NIfTI-1 has 348
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Where the voxels of an image lie."""
+
+    shape: tuple[int, ...]
+    affine: NDArray[np.float64]
+
+    def same(self, other: Grid) -> bool:
+        """Whether both have one shape, and one affine to a thousandth of a millimetre."""
+        return self.shape == other.shape and np.allclose(self.affine, other.affine, atol=AFFINE_TOLERANCE_MM, rtol=0)
 
 
 @dataclass(frozen=True)
@@ -47,11 +60,14 @@ class Volume:
         """Axis codes, such as ``RAS``."""
         return "".join(nib.aff2axcodes(self.affine))
 
+    @property
+    def grid(self) -> Grid:
+        """Shape and affine."""
+        return Grid(self.data.shape, self.affine)
+
     def same_grid(self, other: Volume) -> bool:
         """Whether both lie on one grid."""
-        return self.data.shape == other.data.shape and np.allclose(
-            self.affine, other.affine, atol=AFFINE_TOLERANCE_MM, rtol=0
-        )
+        return self.grid.same(other.grid)
 
     def canonical(self) -> Volume:
         """The same image with its axes flipped and permuted to the closest RAS grid; voxels are not changed."""
@@ -67,40 +83,78 @@ def read_nifti(source: Path | bytes, *, name: str | None = None, error: type[Rsu
     Raises:
         RsuperBenchError: Of the given class: missing, truncated, not NIfTI, not 3-D, too large, not finite.
     """
-    shown = name or (str(source) if isinstance(source, Path) else "NIfTI bytes")
-
-    def refuse(found: str, expected: str, fix: str) -> RsuperBenchError:
-        return error.of([Problem(shown, found, expected, fix)])
-
-    try:
+    with _refusing(name or (str(source) if isinstance(source, Path) else "NIfTI bytes"), error):
         with _opened(source) as file:
             image = _read_image(file)
         if len(image.shape) == 4 and image.shape[3] == 1:
             image = image.slicer[..., 0]
+        grid = _grid(image.shape, image.affine)
         data = np.asanyarray(image.dataobj)
-    except FileNotFoundError:
-        raise refuse("no such file", "a NIfTI file", "Check the path.") from None
-    except _UnusableError as cause:
-        raise refuse(*cause.args) from None
-    except (EOFError, gzip.BadGzipFile, zlib.error):
-        raise refuse("truncated or damaged gzip", "a complete .nii.gz", "Copy or export it again.") from None
-    except MemoryError:
-        raise refuse("does not fit in memory", "a CT-sized volume", "Check the header.") from None
-    except Exception as cause:  # nibabel raises many types for a damaged header
-        raise refuse(f"unreadable ({type(cause).__name__})", "a NIfTI-1 volume", "Copy or export it again.") from None
-    if len(image.shape) != 3 or min(image.shape) < 1:
-        raise refuse(f"shape {image.shape}", "three dimensions", "Save one 3-D volume.")
-    affine = np.asarray(image.affine, dtype=np.float64)
+        if data.dtype.kind == "f":
+            data = np.asarray(data, dtype=np.float32)
+            bad = int((~np.isfinite(data)).sum())
+            if bad:
+                raise _UnusableError(f"{bad} voxels are NaN or infinite", "finite voxels", "Replace them first.")
+        elif data.dtype.kind not in "iub":
+            raise _UnusableError(f"voxel type {data.dtype}", "integers or floats", "Save it as int16 or float32.")
+    return Volume(data, grid.affine)
+
+
+def read_grid(path: Path, *, name: str | None = None, error: type[RsuperBenchError] = DataError) -> Grid:
+    """Shape and affine of a 3-D NIfTI file from its header, and whether the file is long enough for its voxels.
+
+    The voxels are not read, so this is for looking at thousands of files before the work starts. The length of a
+    compressed file is the one that gzip notes at its end, which a file that was cut off does not have.
+
+    Raises:
+        RsuperBenchError: Of the given class: missing, truncated, not NIfTI, not 3-D, too large.
+    """
+    with _refusing(name or str(path), error):
+        with _opened(path) as file:
+            header, promised = _read_header(file.read(_HEADER_BYTES))
+            shape, affine = header.get_data_shape(), header.get_best_affine()
+        with path.open("rb") as raw:
+            compressed = raw.read(2) == b"\x1f\x8b"
+            raw.seek(-4, io.SEEK_END)
+            end = raw.read(4)
+            held = raw.tell()
+        if compressed and struct.unpack("<I", end)[0] == promised % 2**32:
+            held = promised
+        elif compressed:  # cut off, or compressed in several pieces: count what really comes out
+            with _opened(path) as file:
+                held = sum(len(piece) for piece in iter(lambda: file.read(1 << 20), b""))
+        if held < promised:
+            raise _UnusableError(f"truncated: {held} of {promised} bytes", "all voxels", "Copy or export it again.")
+        return _grid(shape[:3] if len(shape) == 4 and shape[3] == 1 else shape, affine)
+
+
+def _grid(shape: tuple[int, ...], affine: Any) -> Grid:
+    if len(shape) != 3 or min(shape) < 1:
+        raise _UnusableError(f"shape {shape}", "three dimensions", "Save one 3-D volume.")
+    affine = np.asarray(affine, dtype=np.float64)
     if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
-        raise refuse("an affine without volume", "a finite, invertible affine", "Restore the header.")
-    if data.dtype.kind == "f":
-        data = np.asarray(data, dtype=np.float32)
-        bad = int((~np.isfinite(data)).sum())
-        if bad:
-            raise refuse(f"{bad} voxels are NaN or infinite", "finite voxels", "Replace them before import.")
-    elif data.dtype.kind not in "iub":
-        raise refuse(f"voxel type {data.dtype}", "integers or floats", "Save it as int16 or float32.")
-    return Volume(data, affine)
+        raise _UnusableError("an affine without volume", "a finite, invertible affine", "Restore the header.")
+    return Grid(tuple(int(n) for n in shape), affine)
+
+
+@contextmanager
+def _refusing(shown: str, error: type[RsuperBenchError]) -> Iterator[None]:
+    """Turn whatever a damaged file makes gzip, zlib and nibabel raise into one problem with the file's name."""
+    try:
+        yield
+    except FileNotFoundError:
+        found = ("no such file", "a NIfTI file", "Check the path.")
+    except _UnusableError as cause:
+        found = cause.args
+    except (EOFError, gzip.BadGzipFile, zlib.error):
+        found = ("truncated or damaged gzip", "a complete .nii.gz", "Copy or export it again.")
+    except MemoryError:
+        found = ("does not fit in memory", "a CT-sized volume", "Check the header.")
+    except Exception as cause:  # nibabel raises many types for a damaged header
+        found = (f"unreadable ({type(cause).__name__})", "a NIfTI-1 volume", "Copy or export it again.")
+    else:
+        return
+    raise error.of([Problem(shown, *found)])
 
 
 class _UnusableError(Exception):
@@ -108,7 +162,7 @@ class _UnusableError(Exception):
 
 
 @contextmanager
-def _opened(source: Path | bytes) -> Iterator[IO[bytes]]:
+def _opened(source: Path | bytes) -> Iterator[IO[bytes] | gzip.GzipFile]:
     with source.open("rb") if isinstance(source, Path) else io.BytesIO(source) as raw:
         compressed = raw.read(2) == b"\x1f\x8b"
         raw.seek(0)
@@ -119,14 +173,11 @@ def _opened(source: Path | bytes) -> Iterator[IO[bytes]]:
                 yield file
 
 
-def _read_image(file: IO[bytes]) -> nib.Nifti1Image:
-    """Header first, so that a giant claim is refused before anything is allocated; then exactly what it promises."""
-    start = file.read(540)
+def _read_header(start: bytes) -> tuple[Any, int]:
+    """The header, and the bytes that header and voxels take; a giant claim is refused before anything is allocated."""
     if len(start) < 348:
         raise _UnusableError(f"{len(start)} bytes", "a NIfTI file", "Copy or export it again.")
-    kind = (
-        nib.Nifti2Image if 540 in struct.unpack("<i", start[:4]) + struct.unpack(">i", start[:4]) else nib.Nifti1Image
-    )
+    kind = _image_class(start)
     header = kind.header_class.from_fileobj(io.BytesIO(start), check=True)
     shape = header.get_data_shape()
     n_voxels = int(np.prod(shape, dtype=object)) if shape else 0
@@ -135,12 +186,24 @@ def _read_image(file: IO[bytes]) -> nib.Nifti1Image:
     promised = int(header.get_data_offset()) + n_voxels * header.get_data_dtype().itemsize
     if promised > MAX_VOXELS * 8:
         raise _UnusableError("a header with a giant offset", "voxels after the header", "Check the file.")
+    return header, promised
+
+
+def _image_class(start: bytes) -> Any:
+    version_2 = 540 in struct.unpack("<i", start[:4]) + struct.unpack(">i", start[:4])
+    return nib.Nifti2Image if version_2 else nib.Nifti1Image
+
+
+def _read_image(file: IO[bytes] | gzip.GzipFile) -> nib.Nifti1Image:
+    """Header first; then exactly what it promises."""
+    start = file.read(_HEADER_BYTES)
+    _, promised = _read_header(start)
     content = start + file.read(max(promised - len(start), 0))
     if len(content) < promised:
         raise _UnusableError(f"truncated: {len(content)} of {promised} bytes", "all voxels", "Copy or export it again.")
     if len(file.read(MAX_TRAILING_BYTES)) == MAX_TRAILING_BYTES:  # reading to the end makes gzip check its sum
         raise _UnusableError("much data after the voxels", "the end of the file", "Copy or export it again.")
-    return kind.from_bytes(content)
+    return _image_class(start).from_bytes(content)
 
 
 def nifti_bytes(volume: Volume) -> bytes:

@@ -48,11 +48,20 @@ class RawCase:
 
 @dataclass(frozen=True)
 class CaseKey:
-    """A case before it is made: enough to draw splits and shards without reading an image."""
+    """A case before it is made: enough to draw splits and shards without reading an image.
+
+    Attributes:
+        derived_from: The anatomy the case will come from, as in :class:`RawCase`; known before an image is read, so
+            that a leak is refused before the work.
+        input_digest: Changes when the input of this case changes (its row, the size and time of its files); an
+            interrupted build makes such a case again.
+    """
 
     case_id: str
     patient_id: str
     split: Split | None = None
+    derived_from: str | None = None
+    input_digest: str = ""
 
 
 class Source(Protocol):

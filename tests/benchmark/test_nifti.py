@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rsuper_bench.benchmark.errors import DataError
-from rsuper_bench.benchmark.nifti import Volume, nifti_bytes, read_nifti, write_nifti
+from rsuper_bench.benchmark.nifti import Volume, nifti_bytes, read_grid, read_nifti, write_nifti
 
 AFFINE = np.array([[-0.8, 0, 0, 10], [0, -0.8, 0, 20], [0, 0, 2.5, 30], [0, 0, 0, 1.0]])
 
@@ -94,6 +94,40 @@ def test_damaged_volumes_are_named(tmp_path, data, message, as_file):
     with pytest.raises(DataError, match=message) as caught:
         read_nifti(source, name="case-7: ct")
     assert "case-7: ct" in str(caught.value)
+
+
+@pytest.mark.parametrize("suffix", ["nii.gz", "nii"])
+def test_the_grid_is_that_of_the_volume(tmp_path, suffix):
+    path = tmp_path / f"v.{suffix}"
+    data = nifti_bytes(volume())
+    path.write_bytes(data if suffix == "nii.gz" else gzip.decompress(data))
+    assert read_grid(path).same(read_nifti(path).grid)
+
+
+def test_a_file_compressed_in_pieces_is_whole(tmp_path):
+    raw = gzip.decompress(nifti_bytes(volume()))
+    path = tmp_path / "v.nii.gz"
+    path.write_bytes(gzip.compress(raw[:370]) + gzip.compress(raw[370:]))
+    assert read_grid(path).shape == (2, 3, 4)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (nifti_bytes(volume())[:-12], "truncated or damaged gzip"),
+        (gzip.compress(gzip.decompress(nifti_bytes(volume()))[:-5]), "truncated: 395 of 400 bytes"),
+        (gzip.decompress(nifti_bytes(volume()))[:-5], "truncated: 395 of 400 bytes"),
+        (b"", "0 bytes"),
+        (header_with_shape((32767, 32767, 32767)), "a header that claims"),
+        (nifti_bytes(Volume(np.zeros((2, 2, 2, 3), np.int16), np.eye(4))), "three dimensions"),
+    ],
+)
+def test_a_short_file_is_seen_without_its_voxels(tmp_path, data, message):
+    path = tmp_path / "v.nii.gz"
+    path.write_bytes(data)
+    with pytest.raises(DataError, match=message) as caught:
+        read_grid(path, name="row 3: ct")
+    assert str(caught.value).startswith("error: row 3: ct: ")
 
 
 def test_missing_file(tmp_path):
