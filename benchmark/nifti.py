@@ -178,7 +178,9 @@ def _read_header(start: bytes) -> tuple[Any, int]:
     if len(start) < 348:
         raise _UnusableError(f"{len(start)} bytes", "a NIfTI file", "Copy or export it again.")
     kind = _image_class(start)
-    header = kind.header_class.from_fileobj(io.BytesIO(start), check=True)
+    # Without the bytes that follow: they may be the beginning of a header extension, cut off here.
+    size = kind.header_class.template_dtype.itemsize
+    header = kind.header_class.from_fileobj(io.BytesIO(start[:size]), check=True)
     shape = header.get_data_shape()
     n_voxels = int(np.prod(shape, dtype=object)) if shape else 0
     if n_voxels > MAX_VOXELS:
