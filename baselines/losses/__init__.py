@@ -1,19 +1,38 @@
 """The report losses of METHOD 2-5 and 7 as functions that fit anyone's training loop."""
 
+from rsuper_bench.baselines.losses.attenuation import (
+    AttenuationTarget,
+    attenuation_classifier,
+    attenuation_features,
+    attenuation_loss,
+    attenuation_supervised,
+    attenuation_target,
+    attenuation_target_from_mask,
+)
 from rsuper_bench.baselines.losses.averaging import no_loss, supervised_mean
 from rsuper_bench.baselines.losses.ball import ball_loss, rank_pooling_weights
 from rsuper_bench.baselines.losses.balls import grow
+from rsuper_bench.baselines.losses.malignancy import malignancy_loss, malignancy_target
 from rsuper_bench.baselines.losses.pseudo_mask import PseudoMask, ball_pseudo_mask, place_tumors
 from rsuper_bench.baselines.losses.reported_tumors import ReportedTumors
 from rsuper_bench.baselines.losses.segmentation import segmentation_loss
 from rsuper_bench.baselines.losses.volume import volume_band_loss, volume_bounds, volume_loss
 
 __all__ = [
+    "AttenuationTarget",
     "PseudoMask",
     "ReportedTumors",
+    "attenuation_classifier",
+    "attenuation_features",
+    "attenuation_loss",
+    "attenuation_supervised",
+    "attenuation_target",
+    "attenuation_target_from_mask",
     "ball_loss",
     "ball_pseudo_mask",
     "grow",
+    "malignancy_loss",
+    "malignancy_target",
     "no_loss",
     "place_tumors",
     "rank_pooling_weights",

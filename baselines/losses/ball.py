@@ -76,6 +76,8 @@ def ball_loss(
         raise ValueError(f"tumors must hold {batch} samples of {channels} channels, got {[len(row) for row in tumors]}")
     if not 0 <= concentration < 1:
         raise ValueError(f"concentration must be in [0, 1), got {concentration}")
+    if not rim_mm >= 0:
+        raise ValueError(f"rim_mm must not be negative, got {rim_mm}")
     spacings = spacings_of(spacing_mm, batch)
     logits = full_precision(logits)
 
