@@ -53,7 +53,7 @@ def roc_figure(report: EvaluationReport) -> Figure:
     kinds = list(report.counts)
     columns = min(len(kinds), 4)
     rows = -(-len(kinds) // columns)
-    figure = Figure(figsize=(2.7 * columns + 0.4, 2.75 * rows + 1.1), layout="constrained")
+    figure = Figure(figsize=(2.75 * columns + 0.35, 2.75 * rows + 0.6), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False)
     for index, axis in enumerate(axes.flat):
         if index < len(kinds):
@@ -63,6 +63,7 @@ def roc_figure(report: EvaluationReport) -> Figure:
         else:
             axis.axis("off")
     _legend(figure, report)
+    _caveat(figure, report)
     return figure
 
 
@@ -201,7 +202,16 @@ def sens_spec_figure(report: EvaluationReport) -> Figure:
     left.set_yticks(range(len(kinds)), [kind.replace("_", " ") for kind in kinds])
     left.set_ylim(len(kinds) - 0.4, -0.6)
     _bar_legend(figure, report)
+    _caveat(figure, report)
     return figure
+
+
+def _caveat(figure: Figure, report: EvaluationReport) -> None:
+    """Say on the picture itself what it does not show, because pictures travel alone."""
+    words = ["one anatomy in several splits: not evidence"] if report.data.smoke else []
+    words += ["synthetic cases: phantoms are not patients"] if report.data.synthetic else []
+    if words:
+        figure.suptitle("; ".join(words).capitalize(), x=0.01, ha="left", fontsize=8.5, color=ORANGE)
 
 
 def _matched_names(report: EvaluationReport) -> tuple[str, str]:

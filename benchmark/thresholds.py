@@ -32,7 +32,7 @@ _RULE = re.compile(r"^(youden|(specificity|sensitivity)=(0?\.\d+|0|1|1\.0+))$")
 class TypeThreshold(Record):
     """Threshold of one tumor type and what it achieved where it was fitted.
 
-    A case is called when its score is at least ``value``. It is null, with a reason, where the split has one class only.
+    A case is called when its score is at least ``value``; null, with a reason, where the split has one class only.
     """
 
     value: float | None

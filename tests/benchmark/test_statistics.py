@@ -1,0 +1,116 @@
+"""Intervals: values from papers and paper arithmetic, agreement with libraries, coverage by simulation."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from statsmodels.stats.proportion import proportion_confint
+
+from rsuper_bench.benchmark.statistics.bootstrap import chunk_sizes, patient_weights, percentile_interval
+from rsuper_bench.benchmark.statistics.delong import auroc_interval, newcombe_interval, placements
+from rsuper_bench.benchmark.statistics.wilson import normal_quantile, wilson_interval
+
+
+@given(
+    st.integers(1, 500).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))), st.sampled_from([0.9, 0.95, 0.99])
+)
+def test_wilson_agrees_with_statsmodels(counts, confidence):
+    k, n = counts
+    expected = proportion_confint(k, n, alpha=1 - confidence, method="wilson")
+    assert wilson_interval(k, n, confidence) == pytest.approx(expected, abs=1e-9)
+
+
+def test_wilson_of_none_and_all():
+    # Zero of n: the upper end is z^2 / (n + z^2), on paper.
+    z2 = normal_quantile(0.95) ** 2
+    assert wilson_interval(0, 10) == pytest.approx((0, z2 / (10 + z2)))
+    assert wilson_interval(10, 10) == pytest.approx((10 / (10 + z2), 1))
+
+
+@pytest.mark.parametrize(("k", "n"), [(1, 0), (-1, 3), (4, 3)])
+def test_wilson_refuses_what_is_no_proportion(k, n):
+    with pytest.raises(ValueError, match="not a proportion"):
+        wilson_interval(k, n)
+
+
+scores = st.lists(st.integers(0, 6).map(lambda value: value / 6), min_size=2, max_size=12)
+
+
+@given(scores, scores)
+def test_delong_agrees_with_all_pairs(positive, negative):
+    m, n = len(positive), len(negative)
+    wins = np.array([[1.0 if p > q else 0.5 if p == q else 0.0 for q in negative] for p in positive])
+    # The definition of DeLong et al. 1988: variances of the row and column means of the pairwise table.
+    variance = wins.mean(1).var(ddof=1) / m + wins.mean(0).var(ddof=1) / n
+    placed = placements(np.array(positive), np.array(negative))
+    assert placed.auroc == pytest.approx(wins.mean(), abs=1e-12)
+    assert placed.variance == pytest.approx(variance, abs=1e-12)
+
+
+def test_auroc_interval_by_hand():
+    # Positives 3 and 1, negatives 2 and 0: placements 1 and 1/2 in both classes, so the AUROC is 3/4
+    # and its variance (1/8) / 2 + (1/8) / 2 = 1/8.
+    low, high, method = auroc_interval(np.array([3.0, 1.0]), np.array([2.0, 0.0]))
+    half = normal_quantile(0.95) * np.sqrt(1 / 8) / (3 / 16)
+    centre = np.log(3)
+    assert method == "logit-delong"
+    assert (low, high) == pytest.approx((1 / (1 + np.exp(half - centre)), 1 / (1 + np.exp(-half - centre))))
+
+
+def test_perfect_separation_does_not_claim_certainty():
+    low, high, method = auroc_interval(np.arange(10.0) + 10, np.arange(10.0))
+    assert method == "newcombe-5"
+    assert high == 1
+    assert 0.6 < low < 0.95
+    smaller, _, _ = auroc_interval(np.arange(4.0) + 10, np.arange(4.0))
+    assert smaller < low
+
+
+def test_newcombe_solves_its_equation():
+    m, n, auroc = 30, 50, 0.8
+    spread = (m + n) / 2 - 1
+    for end in newcombe_interval(auroc, m, n):
+        variance = end * (1 - end) * (1 + spread * (1 - end) / (2 - end) + spread * end / (1 + end)) / (m * n)
+        assert abs(end - auroc) == pytest.approx(normal_quantile(0.95) * np.sqrt(variance), rel=1e-6)
+
+
+def test_one_class_has_no_auroc():
+    with pytest.raises(ValueError, match="positive and negative"):
+        placements(np.array([1.0]), np.array([]))
+
+
+def test_patients_are_drawn_with_replacement_and_reproducibly():
+    weights = patient_weights(17, 30, np.random.SeedSequence(5))
+    assert weights.shape == (30, 17)
+    assert (weights.sum(1) == 17).all()
+    assert (weights == patient_weights(17, 30, np.random.SeedSequence(5))).all()
+    assert (weights != patient_weights(17, 30, np.random.SeedSequence(6))).any()
+
+
+def test_chunks_add_up():
+    assert sum(chunk_sizes(1234)) == 1234
+
+
+def test_percentiles_of_a_known_sample():
+    assert percentile_interval(np.arange(101.0), 0.9) == pytest.approx((5, 95))
+
+
+def test_too_few_defined_replicates_give_no_interval():
+    assert percentile_interval(np.array([0.5] * 80 + [np.nan] * 20), 0.95) is None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("m", "n", "shift"), [(30, 30, 1.0), (30, 300, 1.5), (100, 100, 2.0)])
+def test_auroc_intervals_cover(m, n, shift):
+    from statistics import NormalDist
+
+    truth = NormalDist().cdf(shift / 2**0.5)
+    rng = np.random.default_rng(7)
+    runs = 3000
+    covered = 0
+    for _ in range(runs):
+        low, high, _ = auroc_interval(rng.normal(shift, 1, m), rng.normal(0, 1, n))
+        covered += low <= truth <= high
+    assert 0.93 <= covered / runs <= 0.97
