@@ -6,15 +6,15 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, PositiveFloat, PositiveInt, StringConstraints, field_validator, model_validator
+from pydantic import Field, PositiveFloat, StringConstraints, model_validator
 
 from rsuper_bench.benchmark.files import read_model
-from rsuper_bench.benchmark.records import Attenuation, Fraction, Phase, Record
+from rsuper_bench.benchmark.records import Fraction, Phase, Record
 from rsuper_bench.benchmark.tumor_types import SEVEN_TYPES, TumorType
+from rsuper_bench.dataset_builder.lesions.config import LesionConfig, Range
 from rsuper_bench.dataset_builder.report_grammar.style import ReportStyle
 
 SUPPORTED_TYPES = (*SEVEN_TYPES, TumorType.PANCREAS, TumorType.KIDNEY, TumorType.LIVER)
-Range = tuple[Annotated[float, Field(ge=0)], Annotated[float, Field(ge=0)]]
 Axis = Annotated[int, Field(ge=16, le=1024)]
 
 
@@ -25,45 +25,6 @@ class Scanner(Record):
     noise: PositiveFloat = 1.0  # times the configured noise
     blur_mm: Annotated[float, Field(ge=0, le=10)] = 1.0  # standard deviation of the point spread
     kvp: PositiveFloat = 120.0
-
-
-class LesionConfig(Record):
-    """How tumors look. Also what ``planted`` reads."""
-
-    size_mm: Range = (8.0, 60.0)  # diameter of the sphere of the same volume, log-uniform
-    attenuation: dict[Attenuation, Annotated[float, Field(ge=0)]] = {
-        Attenuation.HYPO: 0.55,
-        Attenuation.HYPER: 0.25,
-        Attenuation.MIXED: 0.12,
-        Attenuation.ISO: 0.08,
-    }
-    contrast_hu: Range = (25.0, 60.0)  # distance to the organ of hypo and hyper tumors
-    iso_contrast_hu: Range = (0.0, 6.0)
-    irregularity: Annotated[float, Field(ge=0, le=0.5)] = 0.12
-    elongation: Annotated[float, Field(ge=1, le=3)] = 1.35  # longest over shortest axis, at most
-    border_mm: Annotated[float, Field(ge=0, le=20)] = 1.5  # softness of the edge
-    texture: Annotated[float, Field(ge=0, le=5)] = 1.3  # times the texture of the organ
-    share_at_border: Fraction = 0.35
-    multifocal: Fraction = 0.25  # share of positive organs with more than one tumor
-    max_tumors: Annotated[int, Field(ge=1, le=30)] = 6
-    min_voxels: PositiveInt = 8  # smaller tumors cannot be seen on this grid and are grown to this
-
-    @field_validator("size_mm", "contrast_hu", "iso_contrast_hu")
-    @classmethod
-    def _low_before_high(cls, value: Range) -> Range:
-        if value[0] > value[1]:
-            raise ValueError("the first of a range is its lower end")
-        return value
-
-    @model_validator(mode="after")
-    def _can_be_drawn(self) -> LesionConfig:
-        if self.size_mm[0] <= 0:
-            raise ValueError("size_mm starts above 0")
-        if Attenuation.UNKNOWN in self.attenuation:
-            raise ValueError("a planted tumor has a known attenuation")
-        if not sum(self.attenuation.values()) > 0:
-            raise ValueError("attenuation needs a share above 0")
-        return self
 
 
 class PhantomConfig(Record):
@@ -145,6 +106,8 @@ class PhantomConfig(Record):
         for low, high in (self.cyst_size_mm, self.age_years):
             if low > high:
                 raise ValueError("the first of a range is its lower end")
+        if self.cyst_size_mm[0] <= 0:
+            raise ValueError("cyst_size_mm starts above 0")
         if not 1 <= self.total_cases <= 99_999:
             raise ValueError("1 to 99999 cases")
         return self

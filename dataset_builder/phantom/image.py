@@ -10,9 +10,9 @@ from scipy import ndimage
 
 from rsuper_bench.benchmark.records import Phase
 from rsuper_bench.dataset_builder.label_map import ORGAN_NUMBER
+from rsuper_bench.dataset_builder.lesions.draw import Canvas, FieldTexture
 from rsuper_bench.dataset_builder.phantom.anatomy import Person, draw_codes
 from rsuper_bench.dataset_builder.phantom.config import PhantomConfig, Scanner
-from rsuper_bench.dataset_builder.phantom.lesions import Canvas
 from rsuper_bench.dataset_builder.phantom.shapes import Grid
 from rsuper_bench.dataset_builder.phantom.tissues import CODE, TISSUES, hu_table, label_table, texture_table
 
@@ -36,16 +36,17 @@ def start_canvas(person: Person, config: PhantomConfig, phase: Phase, rng: np.ra
         table[code] += _variation(tissue.name, config, rng)
         by_label[number] = float(table[code])
     texture = correlated_noise(grid.shape, config.spacing_mm, _TEXTURE_GRAIN_MM, rng) * np.float32(config.texture_hu)
-    hu = table[codes] + texture_table()[codes] * texture
+    hu = table[codes]
+    strength = texture_table()
+    for z in range(codes.shape[2]):  # slice by slice: a large image has room for few copies of itself
+        hu[:, :, z] += strength[codes[:, :, z]] * texture[:, :, z]
     organs = label_table()[codes]
     return Canvas(
-        hu=hu.astype(np.float32),
+        hu=hu,
         organs=organs,
-        lesions=np.zeros(organs.shape, np.uint8),
-        taken=np.zeros(organs.shape, dtype=bool),
         fat=codes == CODE["visceral_fat"],
         organ_hu=by_label,
-        texture=texture,
+        texture=FieldTexture(texture),
         spacing_mm=config.spacing_mm,
     )
 

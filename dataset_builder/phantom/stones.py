@@ -6,10 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rsuper_bench.benchmark.tumor_types import Side, TumorType, region_labels
-from rsuper_bench.dataset_builder.label_map import ORGAN_NUMBER
+from rsuper_bench.benchmark.tumor_types import Side, TumorType
+from rsuper_bench.dataset_builder.lesions.draw import Canvas
 from rsuper_bench.dataset_builder.phantom.config import PhantomConfig
-from rsuper_bench.dataset_builder.phantom.lesions import Canvas
 from rsuper_bench.dataset_builder.report_grammar import Stone
 
 _STONE_HU = 900.0
@@ -27,10 +26,11 @@ def draw_stones(
         where = float(rng.random())
         if not present or kind not in in_view:
             continue
-        numbers = [ORGAN_NUMBER[label] for label in region_labels(kind, ORGAN_NUMBER, side=side)]
-        places = np.argwhere(np.isin(canvas.organs, numbers))
-        if not len(places):
+        numbers = canvas.numbers(kind, side)
+        if not numbers:
             continue
+        box = canvas.box_of(numbers)
+        places = np.argwhere(np.isin(canvas.organs[box], numbers)) + [part.start for part in box]
         # Stones of hollow organs sink to the back of a patient who lies on the back.
         places = places[np.argsort(places[:, 1], kind="stable")]
         share = where if kind is TumorType.KIDNEY else 0.12 * where

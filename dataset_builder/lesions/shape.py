@@ -51,6 +51,21 @@ class Lesion:
         """Volume and axes of the mask."""
         return measure(self.mask, spacing_mm)
 
+    def moved(self, origin: Slices) -> Lesion:
+        """The same lesion, found in a box of an image, in the coordinates of the image."""
+        start = [side.start for side in origin]
+        box = [slice(side.start + s, side.stop + s) for side, s in zip(self.box, start, strict=True)]
+        x, y, z = (c + s for c, s in zip(self.center, start, strict=True))
+        return Lesion((box[0], box[1], box[2]), self.mask, (x, y, z))
+
+    def padded(self, margin_mm: float, spacing_mm: Sequence[float], shape: Sequence[int]) -> Lesion:
+        """The same lesion in a larger box, cut at the image."""
+        box = grown(self.box, np.ceil(margin_mm / np.asarray(spacing_mm)).astype(int), shape)
+        mask = np.zeros([side.stop - side.start for side in box], dtype=bool)
+        inner = tuple(slice(a.start - b.start, a.stop - b.start) for a, b in zip(self.box, box, strict=True))
+        mask[inner] = self.mask
+        return Lesion(box, mask, self.center)
+
 
 @dataclass(frozen=True)
 class Measured:
@@ -111,7 +126,7 @@ def plant(
     if not objects or objects[0] is None:
         return None
     pad = np.ceil(shape.size_mm * 0.9 * shape.elongation / spacing).astype(int) + 2
-    box = _grown(objects[0], pad, organ.shape)
+    box = grown(objects[0], pad, organ.shape)
     inside, fat = organ[box], outside[box]
     depth_mm = ndimage.distance_transform_edt(np.pad(inside, 1), sampling=spacing)[1:-1, 1:-1, 1:-1]
     wanted = max(round(pi / 6 * shape.size_mm**3 / float(spacing.prod())), min_voxels)
@@ -125,10 +140,7 @@ def plant(
             break
     if best is None or best.mask.sum() < max(_KEPT * wanted, min_voxels):
         return None
-    start = [side.start for side in box]
-    shifted = tuple(slice(a.start + s, a.stop + s) for a, s in zip(best.box, start, strict=True))
-    x, y, z = (int(c + s) for c, s in zip(best.center, start, strict=True))
-    return Lesion((shifted[0], shifted[1], shifted[2]), best.mask, (x, y, z))
+    return best.moved(box)
 
 
 def _center(depth_mm: NDArray[np.float64], shape: LesionShape, rng: np.random.Generator) -> NDArray[np.int64]:
@@ -153,7 +165,7 @@ def _grow(
 ) -> Lesion:
     radius = shape.size_mm / 2
     reach = np.ceil(1.8 * radius * shape.elongation / spacing).astype(int) + 2
-    box = _grown(tuple(slice(int(c), int(c) + 1) for c in center), reach, inside.shape)
+    box = grown(tuple(slice(int(c), int(c) + 1) for c in center), reach, inside.shape)
     axes = [np.arange(side.start, side.stop) - c for side, c in zip(box, center, strict=True)]
     distance = _irregular_distance(axes, spacing, shape, rng)
     organ = inside[box]
@@ -188,7 +200,8 @@ def _irregular_distance(
     return np.asarray(distance * (1 + shape.irregularity * lobes).clip(0.4))
 
 
-def _grown(box: Sequence[slice], pad: NDArray[np.int64], shape: Sequence[int]) -> Slices:
+def grown(box: Sequence[slice], pad: NDArray[np.int64], shape: Sequence[int]) -> Slices:
+    """A box grown by some voxels on each side, and cut at the image."""
     sides = [
         slice(max(side.start - int(p), 0), min(side.stop + int(p), n))
         for side, p, n in zip(box, pad, shape, strict=True)

@@ -10,11 +10,10 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from rsuper_bench.benchmark.records import Attenuation
-from rsuper_bench.dataset_builder.lesion_shapes import Lesion
+from rsuper_bench.dataset_builder.lesions.shape import Lesion
 
 _CYST_HU = 8.0
 _DARKEST_TUMOR_HU = 14.0  # solid tumors are denser than the water of a cyst
-_RIM_MM = 8.0  # how far from the lesion its soft border is computed
 
 
 @dataclass(frozen=True)
@@ -37,6 +36,11 @@ class Look:
     texture: float
     cyst: bool = False
 
+    @property
+    def reach_mm(self) -> float:
+        """How far outside the mask the soft border can be seen."""
+        return self.border_mm / 2
+
 
 def paint(
     hu: NDArray[np.float32],
@@ -49,27 +53,21 @@ def paint(
     """Blend a lesion into an image in place.
 
     Args:
-        hu: ``(X, Y, Z)`` image.
-        texture: ``(X, Y, Z)`` zero-mean HU.
-        lesion: Where.
+        hu: The part of the image in the lesion's box.
+        texture: Zero-mean HU for the same box.
+        lesion: Where; its box reaches ``look.reach_mm`` beyond the mask.
         look: How.
         spacing_mm: Voxel size.
         rng: Decides the inner structure of mixed lesions.
     """
-    pad = [int(np.ceil(_RIM_MM / step)) for step in spacing_mm]
-    box = tuple(
-        slice(max(s.start - p, 0), min(s.stop + p, n)) for s, p, n in zip(lesion.box, pad, hu.shape, strict=True)
-    )
-    mask = np.zeros([s.stop - s.start for s in box], dtype=bool)
-    mask[tuple(slice(s.start - b.start, s.stop - b.start) for s, b in zip(lesion.box, box, strict=True))] = lesion.mask
+    mask = lesion.mask
     inner = ndimage.distance_transform_edt(mask, sampling=spacing_mm)
     outer = ndimage.distance_transform_edt(~mask, sampling=spacing_mm)
     half_voxel = min(spacing_mm) / 2
     signed_mm = np.where(mask, inner - half_voxel, half_voxel - outer)
     weight = np.clip(0.5 + signed_mm / max(look.border_mm, 1e-3), 0, 1)
-    value = _inner_hu(look, inner, mask, rng) + look.texture * texture[box]
-    region = hu[box]
-    region += (weight * (value - region)).astype(np.float32)
+    value = _inner_hu(look, inner, mask, rng) + look.texture * texture
+    hu += (weight * (value - hu)).astype(np.float32)
 
 
 def _inner_hu(

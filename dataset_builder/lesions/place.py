@@ -5,28 +5,29 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from rsuper_bench.benchmark.tumor_types import TumorType, region_labels
-from rsuper_bench.dataset_builder.label_map import LABEL_MAP, ORGAN_NUMBER
-from rsuper_bench.dataset_builder.phantom.lesions import Drawn
+from rsuper_bench.benchmark.tumor_types import TumorType
+from rsuper_bench.dataset_builder.label_map import LABEL_MAP
+from rsuper_bench.dataset_builder.lesions.shape import Slices
 
 
-def locate(organs: NDArray[np.uint8], item: Drawn) -> str | None:
-    """Name of the sub-segment at the lesion's centre, or None where reports would not name one."""
-    kind = item.plan.tumor_type
-    label = LABEL_MAP.organs[int(organs[item.lesion.center])]
+def locate(kind: TumorType, organs: NDArray[np.uint8], box: Slices, center: tuple[int, int, int]) -> str | None:
+    """Name of the sub-segment at a lesion's centre, or None where two readers would not name the same one.
+
+    Args:
+        kind: The organ.
+        organs: Organ labels on a RAS grid.
+        box: Box around the organ (of the lesion's side).
+        center: Voxel of the lesion's centre.
+    """
+    label = LABEL_MAP.organs[int(organs[center])]
     for segment in kind.anatomy.segments:
         if label in segment.labels:
             return segment.name
-    numbers = [ORGAN_NUMBER[name] for name in region_labels(kind, ORGAN_NUMBER, side=item.plan.side)]
-    where = np.nonzero(np.isin(organs, numbers))
-    low = np.array([axis.min() for axis in where])
-    high = np.array([axis.max() for axis in where])
-    x, y, z = (np.array(item.lesion.center) - low) / np.maximum(high - low, 1)
+    x, y, z = ((c - side.start) / max(side.stop - 1 - side.start, 1) for c, side in zip(center, box, strict=True))
     match kind:
         case TumorType.KIDNEY:
             return "upper_pole" if z > 2 / 3 else "lower_pole" if z < 1 / 3 else "interpolar"
         case TumorType.LIVER:
-            # Far from the plane between the lobes only: near it two readers would differ.
             return "right_lobe" if x > 0.55 else "left_lobe" if x < 0.35 else None
         case TumorType.GALLBLADDER:
             return "fundus" if z < 1 / 3 else "neck" if z > 2 / 3 else "body"
