@@ -1,0 +1,51 @@
+"""REPORTS.csv: the reports to read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rsuper_bench.benchmark.errors import DataError, Problem
+from rsuper_bench.benchmark.files import id_problems, read_table
+
+ID_COLUMNS = ("case_id", "id")
+
+
+@dataclass(frozen=True)
+class ReportRow:
+    """One report. Its text stays out of ``repr``, so that no log shows it."""
+
+    case_id: str
+    report: str = field(repr=False)
+    pathology_report: str | None = field(default=None, repr=False)
+
+
+def read_reports(path: Path) -> list[ReportRow]:
+    """Read reports from a CSV with ``case_id`` or ``id``, ``report`` and optional ``pathology_report``.
+
+    Other columns are left alone. When both id columns are there, ``case_id`` counts.
+
+    Raises:
+        DataError: Missing columns, unsafe or duplicate ids, empty reports: all of them at once.
+    """
+    table = read_table(path, ())
+    if not table:
+        raise DataError.of([Problem(str(path), "no rows", "a row for each report", "Check the file.")])
+    columns = table[0].keys()
+    problems = []
+    id_column = next((name for name in ID_COLUMNS if name in columns), None)
+    if id_column is None:
+        problems.append(Problem(str(path), "no id column", "a column 'case_id' or 'id'", "Add the column 'case_id'."))
+    else:
+        problems += id_problems([row[id_column] for row in table], str(path), id_column)
+    if "report" not in columns:
+        problems.append(Problem(str(path), "no column 'report'", "a column 'report'", "Add the column 'report'."))
+    else:
+        problems += [
+            Problem(f"{path}: row {number}: report", "empty report", "the report's text", "Fill or remove the row.")
+            for number, row in enumerate(table, start=2)
+            if not row["report"].strip()
+        ]
+    if problems or id_column is None:
+        raise DataError.of(problems)
+    return [ReportRow(row[id_column], row["report"], row.get("pathology_report", "").strip() or None) for row in table]

@@ -1,0 +1,198 @@
+"""A finding while it is being read, and the words around a lesion that describe it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from rsuper_bench.benchmark.records import (
+    Attenuation,
+    Certainty,
+    Count,
+    CountRelation,
+    Finding,
+    Kind,
+    Malignancy,
+    MalignancySource,
+)
+from rsuper_bench.benchmark.tumor_types import Side, TumorType
+from rsuper_bench.dataset_builder.extraction.rules.items import NOUN_PHRASE, Row
+from rsuper_bench.dataset_builder.extraction.rules.lexicon import Entry, Label
+from rsuper_bench.dataset_builder.extraction.rules.sections import SectionKind
+
+Span = tuple[int, int]
+
+_SERIES = re.compile(r"\b(?:series|ser|se)\.?\s*(?:#|no\.?|number)?\s*:?\s*(\d{1,4})", re.IGNORECASE)
+_IMAGE = re.compile(r"\b(?:images?|im|img|slices?)\.?\s*(?:#|no\.?|number)?\s*:?\s*(\d{1,5})", re.IGNORECASE)
+_PAIR = re.compile(r"\(\s*(\d{1,3})\s*[/:]\s*(\d{1,4})\s*\)")
+
+
+@dataclass(slots=True)
+class Draft:
+    """A finding being read. Spans are in report characters; a value without one is derived."""
+
+    tumor_type: TumorType
+    section: SectionKind
+    paragraph: int
+    kind: Kind = Kind.INDETERMINATE
+    side: Side | None = None
+    location: str | None = None
+    diameters_mm: tuple[float, ...] = ()
+    count: Count = field(default_factory=Count)
+    attenuation: Attenuation = Attenuation.UNKNOWN
+    malignancy: Malignancy = Malignancy.UNKNOWN
+    malignancy_source: MalignancySource | None = None
+    doubted: bool = False
+    definite: bool = False
+    series: int | None = None
+    image: int | None = None
+    spans: dict[str, Span] = field(default_factory=dict)
+
+    def fill(self, other: Draft) -> None:
+        """Take from another mention of the same lesion what this one does not say."""
+        if self.kind is Kind.INDETERMINATE and other.kind is not Kind.INDETERMINATE:
+            self._take(other, "kind")
+        if self.malignancy is Malignancy.UNKNOWN and other.malignancy is not Malignancy.UNKNOWN:
+            self._take(other, "malignancy", "malignancy_source")
+        if self.attenuation is Attenuation.UNKNOWN and other.attenuation is not Attenuation.UNKNOWN:
+            self._take(other, "attenuation")
+        if not self.diameters_mm and other.diameters_mm:
+            self._take(other, "diameters_mm")
+        for name in ("side", "location", "series", "image"):
+            if getattr(self, name) is None and getattr(other, name) is not None:
+                self._take(other, name)
+        if self.doubted and not other.doubted:
+            self.doubted = False
+            self.spans.pop("certainty", None)
+
+    def _take(self, other: Draft, *names: str) -> None:
+        for name in names:
+            setattr(self, name, getattr(other, name))
+            if name in other.spans:
+                self.spans[name] = other.spans[name]
+            else:
+                self.spans.pop(name, None)
+
+    def finding(self) -> Finding:
+        """The record: every value with its span, or named as derived."""
+        certainty = Certainty.UNCERTAIN if self.doubted else Certainty.CERTAIN
+        stated = {
+            "tumor_type": True,
+            "kind": True,
+            "location": self.location is not None,
+            "side": self.side is not None,
+            "diameters_mm": bool(self.diameters_mm),
+            "count": True,
+            "attenuation": self.attenuation is not Attenuation.UNKNOWN,
+            "malignancy": self.malignancy is not Malignancy.UNKNOWN,
+            "malignancy_source": self.malignancy_source is not None,
+            "certainty": True,
+            "series": self.series is not None,
+            "image": self.image is not None,
+        }
+        return Finding(
+            tumor_type=self.tumor_type,
+            kind=self.kind,
+            location=self.location,
+            side=self.side,
+            diameters_mm=self.diameters_mm,
+            count=self.count,
+            attenuation=self.attenuation,
+            malignancy=self.malignancy,
+            malignancy_source=self.malignancy_source,
+            certainty=certainty,
+            series=self.series,
+            image=self.image,
+            evidence={name: self.spans[name] for name, has in stated.items() if has and name in self.spans},
+            derived=tuple(name for name, has in stated.items() if has and name not in self.spans),
+        )
+
+
+def describe(draft: Draft, row: Row, lesion: int, reach: tuple[int, int]) -> None:
+    """Set what the words around a lesion say: kind, attenuation, nature, count, certainty.
+
+    Args:
+        draft: The finding.
+        row: The sentence.
+        lesion: Position of the lesion word.
+        reach: Positions between the lesion before and the lesion after, where its words may stand.
+    """
+    item = row.items[lesion]
+    apply_kind(draft, item.entry, item.span)
+    draft.count, span = count_of(row, lesion)
+    draft.spans["count"] = span
+    for index in sorted(range(*reach), key=lambda position: (abs(position - lesion), position)):
+        entry = row.items[index].entry
+        if entry.attenuation is not None and draft.attenuation is Attenuation.UNKNOWN:
+            draft.attenuation = entry.attenuation
+            draft.spans["attenuation"] = row.items[index].span
+        if entry.label is Label.NATURE and draft.malignancy is Malignancy.UNKNOWN and not _denied_near(row, index):
+            apply_malignancy(draft, entry, row.items[index].span)
+    _references(draft, row, lesion)
+
+
+def apply_kind(draft: Draft, entry: Entry, span: Span) -> None:
+    """Take kind and malignancy from a lesion word."""
+    if entry.kind is not None:
+        draft.kind = entry.kind
+        draft.spans["kind"] = span
+    if entry.malignancy is not None:
+        apply_malignancy(draft, entry, span)
+
+
+def apply_malignancy(draft: Draft, entry: Entry, span: Span) -> None:
+    """Take the malignancy a word states."""
+    if entry.malignancy is not None:
+        draft.malignancy = entry.malignancy
+        draft.malignancy_source = MalignancySource.REPORT
+        draft.spans["malignancy"] = draft.spans["malignancy_source"] = span
+
+
+def count_of(row: Row, lesion: int) -> tuple[Count, Span]:
+    """How many lesions a word stands for, and the words that say so."""
+    item = row.items[lesion]
+    for position in range(lesion - 1, row.clause_start(lesion) - 1, -1):
+        other = row.items[position]
+        if other.label is Label.COUNT and other.entry.count is not None:
+            one = other.entry.count.value == 1 and item.entry.is_plural
+            if not one:
+                return other.entry.count, other.span
+        allowed = other.label in NOUN_PHRASE or other.label in (Label.ORGAN, Label.NORMAL, Label.INDEFINITE)
+        if not allowed and not (
+            other.text in (",", "and") and position and row.items[position - 1].label in NOUN_PHRASE
+        ):
+            break
+    if item.entry.group:
+        return Count(value=None, relation=CountRelation.INNUMERABLE), item.span
+    if item.entry.is_plural:
+        return Count(value=2, relation=CountRelation.AT_LEAST), item.span
+    if item.entry.diffuse:
+        return Count(value=1, relation=CountRelation.AT_LEAST), item.span
+    return Count(), item.span
+
+
+def _denied_near(row: Row, index: int) -> bool:
+    return any(
+        item.label in (Label.NEGATION, Label.HEDGE, Label.NOT_NEGATION) or item.text == "not"
+        for item in row.items[max(row.clause_start(index), index - 3) : index]
+    )
+
+
+def _references(draft: Draft, row: Row, lesion: int) -> None:
+    """Series and image number: the nearest reference after the lesion, else the nearest in the sentence."""
+    for name, pattern, group in (
+        ("series", _SERIES, 1),
+        ("image", _IMAGE, 1),
+        ("series", _PAIR, 1),
+        ("image", _PAIR, 2),
+    ):
+        if getattr(draft, name) is not None:
+            continue
+        matches = list(pattern.finditer(row.text))
+        if not matches:
+            continue
+        here = row.items[lesion].start - row.offset
+        after = [match for match in matches if match.start() > here]
+        match = after[0] if after else matches[-1]
+        setattr(draft, name, int(match[group]))
+        draft.spans[name] = (row.offset + match.start(group), row.offset + match.end(group))

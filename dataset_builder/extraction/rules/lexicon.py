@@ -1,0 +1,229 @@
+"""The words the rules know, read from the YAML files in ``words/`` and from ``TumorType.anatomy``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import yaml
+
+from rsuper_bench.benchmark.records import Attenuation, Count, CountRelation, Kind, Malignancy
+from rsuper_bench.benchmark.tumor_types import Side, TumorType
+
+WORD_FILES = ("lesions", "things", "places", "context", "qualities", "surgery")
+# A hyphen inside a word joins nothing: "low-attenuation" is two tokens, like "low attenuation".
+TOKEN = re.compile(r"[^\W\d_]+(?:'[a-z]+)?|\d+|[^\w\s]|_+", re.UNICODE)
+
+
+class Label(StrEnum):
+    """What a word does in a sentence."""
+
+    WORD = "word"  # unknown to the lexicon
+    PUNCTUATION = "punctuation"
+    MEASUREMENT = "measurement"
+    LESION = "lesion"
+    THING = "thing"
+    INFLAMED = "inflamed"
+    ORGAN = "organ"
+    PLACE = "place"
+    NEGATION = "negation"
+    NEGATION_AFTER = "negation_after"
+    NO_OTHER = "no_other"
+    NOT_NEGATION = "not_negation"
+    HEDGE = "hedge"
+    LIKELY = "likely"
+    NORMAL = "normal"
+    ABNORMAL = "abnormal"
+    LIMITED = "limited"
+    PRIOR = "prior"
+    COMPARE = "compare"
+    NOW = "now"
+    CHANGE = "change"
+    HISTORY = "history"
+    BREAK = "break"
+    EXCEPT = "except"
+    FAR = "far"
+    PREP = "prep"
+    LINK = "link"
+    WITH = "with"
+    VERB = "verb"
+    AND = "and"
+    INDEFINITE = "indefinite"
+    DEFINITE = "definite"
+    COREF = "coref"
+    ATTENUATION = "attenuation"
+    NATURE = "nature"
+    COUNT = "count"
+    SIDE = "side"
+    SURGERY = "surgery"
+    PARTIAL_SURGERY = "partial_surgery"
+    REMOVED = "removed"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What the lexicon knows of one phrase.
+
+    Attributes:
+        label: What the phrase does.
+        organs: Types it stands for (an organ word), or grows in when nothing else is said (a lesion word).
+        is_plural: The phrase stands for several.
+        adjective: Organ word that qualifies a noun ("hepatic").
+        implied: Organ word that counts only when no other names an organ ("upper pole").
+        vague: Lesion word that counts when denied, never when affirmed ("abnormality").
+        hedged: Lesion word that only suggests one ("fullness").
+        group: Lesion word for many lesions at once ("polycystic kidney").
+        diffuse: Lesion word whose number is open ("metastatic disease").
+    """
+
+    label: Label
+    organs: tuple[TumorType, ...] = ()
+    kind: Kind | None = None
+    malignancy: Malignancy | None = None
+    attenuation: Attenuation | None = None
+    count: Count | None = None
+    side: Side | None = None
+    is_plural: bool = False
+    adjective: bool = False
+    implied: bool = False
+    vague: bool = False
+    hedged: bool = False
+    group: bool = False
+    diffuse: bool = False
+
+
+PLAIN = Entry(Label.WORD)
+PUNCTUATION = Entry(Label.PUNCTUATION)
+MEASURED = Entry(Label.MEASUREMENT)
+
+
+def tokens_of(text: str) -> list[tuple[str, int, int]]:
+    """Words, numbers and signs of a text: (lower case, start, end). Hyphens and slashes within words are left out."""
+    found = []
+    for match in TOKEN.finditer(text):
+        word = match.group()
+        if word in "-‐‑–/" and _joins(text, match.start(), match.end()):
+            continue
+        found.append((word.lower().replace("’", "'"), match.start(), match.end()))
+    return found
+
+
+def _joins(text: str, start: int, end: int) -> bool:
+    return start > 0 and end < len(text) and text[start - 1].isalnum() and text[end].isalnum()
+
+
+def plural_of(phrase: str) -> str:
+    """The English plural of a phrase, by its last word."""
+    head, _, last = phrase.rpartition(" ")
+    for first in (" of ", " in "):  # "area of low density" -> "areas of low density"
+        if first in phrase:
+            noun, _, rest = phrase.partition(first)
+            return f"{plural_of(noun)}{first}{rest}"
+    if last.endswith("sis"):
+        last = f"{last[:-3]}ses"
+    elif last in ("focus", "calculus", "thrombus", "embolus", "bronchus"):
+        last = f"{last[:-2]}i"
+    elif last in ("vertebra", "bulla", "axilla", "pleura", "scapula"):
+        last = f"{last}e"
+    elif last in ("diverticulum", "acetabulum", "ilium"):
+        last = f"{last[:-2]}a"
+    elif last == "varix":
+        last = "varices"
+    elif last == "testis":
+        last = "testes"
+    elif last.endswith("y") and last[-2:-1] not in "aeiou":
+        last = f"{last[:-1]}ies"
+    elif last.endswith(("s", "x", "ch", "sh")):
+        last = f"{last}es"
+    else:
+        last = f"{last}s"
+    return f"{head} {last}".strip()
+
+
+class Lexicon:
+    """Longest-match look-up of phrases in a row of tokens."""
+
+    def __init__(self, entries: Mapping[str, Entry]) -> None:
+        self._by_first: dict[str, dict[tuple[str, ...], Entry]] = {}
+        self._longest: dict[str, int] = {}
+        for phrase, entry in entries.items():
+            words = tuple(token for token, _, _ in tokens_of(phrase))
+            self._by_first.setdefault(words[0], {})[words] = entry
+            self._longest[words[0]] = max(self._longest.get(words[0], 0), len(words))
+
+    def match(self, words: list[str], position: int) -> tuple[Entry, int] | None:
+        """The longest phrase that begins at a position, and its number of tokens."""
+        first = words[position]
+        phrases = self._by_first.get(first)
+        if phrases is None:
+            return None
+        for length in range(min(self._longest[first], len(words) - position), 0, -1):
+            entry = phrases.get(tuple(words[position : position + length]))
+            if entry is not None:
+                return entry, length
+        return None
+
+
+@cache
+def lexicon() -> Lexicon:
+    """The lexicon of this package; read once."""
+    entries = dict(_anatomy_entries())
+    origin: dict[str, str] = {}
+    for name in WORD_FILES:
+        groups = yaml.safe_load((files(__package__) / "words" / f"{name}.yaml").read_text(encoding="utf-8"))
+        for group in groups:
+            for phrase, entry in _group_entries(group):
+                if origin.get(phrase, name) != name and entries[phrase] != entry:
+                    raise ValueError(f"words/{name}.yaml: '{phrase}' already stands in words/{origin[phrase]}.yaml")
+                if origin.get(phrase) == name and entries[phrase].label is not entry.label:
+                    raise ValueError(f"words/{name}.yaml: '{phrase}' has two meanings")
+                entries[phrase] = entry
+                origin[phrase] = name
+    return Lexicon(entries)
+
+
+@cache
+def section_names() -> dict[str, str]:
+    """Name of a section (lower case) -> findings, impression, history or skip."""
+    table = yaml.safe_load((files(__package__) / "words" / "sections.yaml").read_text(encoding="utf-8"))
+    return {name: kind for kind, names in table.items() for name in names}
+
+
+def _anatomy_entries() -> Iterator[tuple[str, Entry]]:
+    for tumor_type in TumorType:
+        for word in tumor_type.anatomy.synonyms:
+            yield word, Entry(Label.ORGAN, organs=(tumor_type,))
+            yield plural_of(word), Entry(Label.ORGAN, organs=(tumor_type,), is_plural=True)
+
+
+def _group_entries(group: Mapping[str, Any]) -> Iterator[tuple[str, Entry]]:
+    organs = group.get("organs", [group["organ"]] if "organ" in group else [])
+    entry = Entry(
+        label=Label(group["label"]),
+        organs=tuple(TumorType(name) for name in organs),
+        kind=Kind(group["kind"]) if "kind" in group else None,
+        malignancy=Malignancy(group["malignancy"]) if "malignancy" in group else None,
+        attenuation=Attenuation(group["attenuation"]) if "attenuation" in group else None,
+        count=Count(value=group.get("value"), relation=CountRelation(group["relation"]))
+        if "relation" in group
+        else None,
+        side=Side(group["side"]) if "side" in group else None,
+        **{name: bool(group.get(name)) for name in ("adjective", "implied", "vague", "hedged", "group", "diffuse")},
+    )
+    many = {name: getattr(entry, name) for name in Entry.__slots__} | {"is_plural": True}
+    for phrase in _phrases(group["words"]):
+        yield phrase, entry
+        if group.get("plural"):
+            yield plural_of(phrase), Entry(**many)
+
+
+def _phrases(words: Iterable[object]) -> Iterator[str]:
+    for word in words:
+        if isinstance(word, bool):
+            raise ValueError("quote the words on, off, yes and no in a YAML lexicon")
+        yield str(word).lower()

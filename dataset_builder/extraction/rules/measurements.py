@@ -1,0 +1,121 @@
+"""The grammar of sizes: "4 x 3 x 2 cm", "2.1 cm x 1.8 cm", "12-mm", "5-8 mm", "from 10 to 14 mm"."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+LARGEST_PLAUSIBLE_MM = 400.0
+MAX_AXES = 3
+
+_NUMBER = r"(?:\d{1,4}(?:[.,]\d{1,2})?|\.\d{1,2})"
+_UNIT = r"(?:mm|cm|millimet(?:er|re)s?|centimet(?:er|re)s?|cms|mms)"
+# An axis name may follow a number: "4.2 cm (AP) x 3.1 cm (TR)", "4.2 AP x 3.1 TV cm".
+_AXIS_NAMES = "ap|tr|tv|trv|cc|si|ml|transverse|craniocaudal|anteroposterior|longitudinal|w|h|l|long|wide|deep"
+_AXIS = rf"(?:\s*\(?\s*(?:{_AXIS_NAMES})\b\s*\)?)?"
+_BY = r"\s*(?:x|×|\*|by)\s*"
+SIZE = re.compile(
+    rf"(?<![\w.,/])(?P<first>{_NUMBER})[\s-]*(?P<unit1>{_UNIT})?{_AXIS}"
+    rf"(?:{_BY}(?P<second>{_NUMBER})[\s-]*(?P<unit2>{_UNIT})?{_AXIS})?"
+    rf"(?:{_BY}(?P<third>{_NUMBER})[\s-]*(?P<unit3>{_UNIT})?{_AXIS})?"
+    rf"(?:\s*(?P<joint>-|–|—|to|and|or)\s*(?P<other>{_NUMBER})[\s-]*(?P<unit4>{_UNIT}))?",
+    re.IGNORECASE,
+)
+# What turns a length into something else: "12 cm2", "3 cm/s", "10 mm Hg".
+_NOT_A_LENGTH = re.compile(r"(?:\s*[²³^]|\s?[23](?![\d.])(?!\s*(?:x|×))|\s*/\s*[a-z]|\s*hg\b)", re.IGNORECASE)
+_DANGLING_BY = re.compile(r"(?:\d|_)\s*(?:x|×|\*)\s*(?:x|×|\*|_+|-)?\s*$", re.IGNORECASE)
+_BY_FOLLOWS = re.compile(r"\s*(?:x|×|\*)\s*(?:x|×|\*|_|-|\?)", re.IGNORECASE)
+# Comparisons that bound a size instead of giving it.
+_LESS = re.compile(
+    r"(?:less than|smaller than|under|below|<|no more than|not more than|sub)\s*(?:or equal to\s*)?$", re.IGNORECASE
+)
+_LIMIT = re.compile(
+    r"(?:(?:greater|larger|more|bigger) than|exceeding|>|over|above|at least)\s*(?:or equal to\s*)?$", re.IGNORECASE
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """One size.
+
+    Attributes:
+        start: Offset of its first character.
+        end: Offset after its last character.
+        diameters_mm: One to three lengths as stated; of a range ("5-8 mm") its upper end.
+        others_mm: Lengths of further lesions named in the same breath ("2.3 and 1.5 cm").
+        is_span: "10 to 14 mm": a range, or a change when a word of change stands before it.
+        below: "less than 5 mm": a bound, not a size.
+        above: "greater than 5 mm": a lower bound.
+        flag: What is wrong with it (``malformed``, ``implausible``), else None.
+    """
+
+    start: int
+    end: int
+    diameters_mm: tuple[float, ...]
+    others_mm: tuple[float, ...] = ()
+    is_span: bool = False
+    below: bool = False
+    above: bool = False
+    flag: str | None = None
+
+
+def measurements_in(text: str, offset: int = 0) -> list[Measurement]:
+    """Find every size in a sentence; numbers without a unit of length are not sizes.
+
+    Args:
+        text: A sentence.
+        offset: Where the sentence begins in the report; spans are in report characters.
+    """
+    found = []
+    for match in SIZE.finditer(text):
+        units = [match["unit1"], match["unit2"], match["unit3"], match["unit4"]]
+        if not any(units):
+            continue
+        measurement = _read(match, text, offset)
+        if measurement is not None:
+            found.append(measurement)
+    return found
+
+
+def _read(match: re.Match[str], text: str, offset: int) -> Measurement | None:
+    numbers = [match["first"], match["second"], match["third"]]
+    units = [match["unit1"], match["unit2"], match["unit3"]]
+    stated = [(number, unit) for number, unit in zip(numbers, units, strict=True) if number]
+    last_unit = match["unit4"] or next((unit for _, unit in reversed(stated) if unit), None)
+    end = match.end()
+    if last_unit is None or _NOT_A_LENGTH.match(text, end):
+        return None
+    lengths_mm = []
+    for index, (number, unit) in enumerate(stated):
+        # "4 x 3 cm" states one unit for all: each number takes its own, else the next one stated.
+        own = unit or next((later for _, later in stated[index + 1 :] if later), None) or last_unit
+        lengths_mm.append(_millimetres(number, own))
+    others_mm: tuple[float, ...] = ()
+    is_span = False
+    if match["other"]:
+        other_mm = _millimetres(match["other"], match["unit4"])
+        if match["joint"].lower() == "and" or len(lengths_mm) > 1:
+            others_mm = (other_mm,)
+        else:
+            lengths_mm, others_mm, is_span = [other_mm], (lengths_mm[0],), True
+    before = text[max(0, match.start() - 24) : match.start()]
+    flag = None
+    if _DANGLING_BY.search(before) or _BY_FOLLOWS.match(text, end):
+        flag = "malformed"
+    elif min(lengths_mm) <= 0 or max(lengths_mm) > LARGEST_PLAUSIBLE_MM:
+        flag = "implausible"
+    return Measurement(
+        start=offset + match.start(),
+        end=offset + end,
+        diameters_mm=tuple(lengths_mm[:MAX_AXES]),
+        others_mm=others_mm,
+        is_span=is_span,
+        below=bool(_LESS.search(before)),
+        above=bool(_LIMIT.search(before)),
+        flag=flag,
+    )
+
+
+def _millimetres(number: str, unit: str) -> float:
+    value = float(number.replace(",", ".")) if number.count(",") else float(number)
+    return round(value * (10.0 if unit.lower().startswith("c") else 1.0), 4)

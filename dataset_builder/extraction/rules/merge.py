@@ -1,0 +1,115 @@
+"""One finding for one lesion: what findings and impression both say is counted once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from rsuper_bench.benchmark.records import Count, CountRelation, Kind
+from rsuper_bench.benchmark.tumor_types import Side
+from rsuper_bench.dataset_builder.extraction.rules.drafts import Draft
+from rsuper_bench.dataset_builder.extraction.rules.sections import SectionKind
+
+# Impressions round: 3.2 cm becomes 3 cm.
+ROUNDING_MM = 2.0
+ROUNDING_FRACTION = 0.12
+_SOLID = (Kind.MASS, Kind.METASTASIS, Kind.WALL_THICKENING)
+
+
+def merge_drafts(drafts: Iterable[Draft]) -> list[Draft]:
+    """Join mentions of the same lesion, keeping the first and adding what later ones say.
+
+    A later mention is the same lesion when type, side, place, size and kind do not contradict, and it stands in the
+    other section (the impression repeats the findings), refers back ("the cyst"), or is identical.
+    """
+    kept: list[Draft] = []
+    for draft in drafts:
+        same = next((other for other in _by_likeness(kept, draft) if _same_lesion(other, draft)), None)
+        if same is None:
+            kept.append(draft)
+        else:
+            _join(same, draft)
+    return kept
+
+
+def _by_likeness(kept: list[Draft], draft: Draft) -> list[Draft]:
+    """Candidates of the same type, the ones that agree on most first."""
+
+    def agreement(other: Draft) -> int:
+        score = 0
+        score += 4 * int(bool(draft.diameters_mm) and draft.diameters_mm == other.diameters_mm)
+        score += 2 * int(draft.location is not None and draft.location == other.location)
+        score += 2 * int(draft.side is not None and draft.side is other.side)
+        return score + int(draft.kind is other.kind)
+
+    return sorted((other for other in kept if other.tumor_type is draft.tumor_type), key=agreement, reverse=True)
+
+
+def _same_lesion(old: Draft, new: Draft) -> bool:
+    repeats = (
+        (new.section is not old.section and SectionKind.IMPRESSION in (new.section, old.section))
+        or new.definite
+        or _identical(old, new)
+    )
+    return (
+        repeats
+        and _sides_agree(old.side, new.side)
+        and (old.location is None or new.location is None or old.location == new.location or _nested(old, new))
+        and _sizes_agree(old.diameters_mm, new.diameters_mm)
+        and _kinds_agree(old.kind, new.kind)
+        and (new.section is not old.section or new.definite or old.doubted == new.doubted)
+    )
+
+
+def _identical(old: Draft, new: Draft) -> bool:
+    if old.paragraph == new.paragraph and not new.diameters_mm:
+        return False
+    return (
+        old.diameters_mm == new.diameters_mm
+        and bool(new.diameters_mm)
+        and (old.side, old.location, old.kind) == (new.side, new.location, new.kind)
+    )
+
+
+def _sides_agree(old: Side | None, new: Side | None) -> bool:
+    return old is None or new is None or old is new or Side.BILATERAL in (old, new)
+
+
+def _nested(old: Draft, new: Draft) -> bool:
+    """A segment and the lobe that holds it do not contradict."""
+    names = {old.location or "", new.location or ""}
+    return any(name.startswith("segment") for name in names) and any(name.endswith("lobe") for name in names)
+
+
+def _sizes_agree(old: tuple[float, ...], new: tuple[float, ...]) -> bool:
+    if not old or not new:
+        return True
+    difference = abs(max(old) - max(new))
+    return difference <= max(ROUNDING_MM, ROUNDING_FRACTION * max(*old, *new))
+
+
+def _kinds_agree(old: Kind, new: Kind) -> bool:
+    return old is new or Kind.INDETERMINATE in (old, new) or (old in _SOLID and new in _SOLID)
+
+
+def _join(old: Draft, new: Draft) -> None:
+    more_specific = old.kind is Kind.MASS and new.kind is Kind.METASTASIS
+    if more_specific:
+        old.kind = new.kind
+        old.spans["kind"] = new.spans.get("kind", old.spans.get("kind", (0, 1)))
+    old.fill(new)
+    old.count, taken = _fuller_count(old.count, new.count)
+    if taken and "count" in new.spans:
+        old.spans["count"] = new.spans["count"]
+
+
+def _fuller_count(old: Count, new: Count) -> tuple[Count, bool]:
+    """The count that says more, and whether it is the new one."""
+    if CountRelation.INNUMERABLE in (old.relation, new.relation):
+        return (old, False) if old.relation is CountRelation.INNUMERABLE else (new, True)
+    if (
+        new.relation is CountRelation.EXACT
+        and old.relation is CountRelation.AT_LEAST
+        and (new.value or 1) >= (old.value or 1)
+    ):
+        return new, True
+    return old, False

@@ -1,0 +1,127 @@
+"""Whether a lesion word is denied, doubted or only described: the scope of the words around it."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from rsuper_bench.dataset_builder.extraction.rules.items import Row
+from rsuper_bench.dataset_builder.extraction.rules.lexicon import Label
+
+HEDGE_REACH = 9  # items
+
+
+class Polarity(StrEnum):
+    """What a sentence says of the lesions a word stands for."""
+
+    AFFIRMED = "affirmed"
+    DOUBTED = "doubted"
+    DENIED = "denied"
+    NEUTRAL = "neutral"  # "no other lesions": says nothing of those there are
+    HISTORY = "history"
+
+
+def polarity_of(row: Row, index: int) -> Polarity:
+    """Judge the lesion word at a position."""
+    if is_history(row, index):
+        return Polarity.HISTORY
+    before = _denial_before(row, index)
+    if before is not None:
+        return before
+    if _denial_after(row, index):
+        return Polarity.DENIED
+    if row.items[index].entry.hedged or _doubt_before(row, index) or _doubt_after(row, index):
+        return Polarity.DOUBTED
+    return Polarity.AFFIRMED
+
+
+def is_history(row: Row, index: int) -> bool:
+    """Whether a word only tells what the patient had or why the scan was made."""
+    first = row.clause_start(index)
+    for position in range(index - 1, first - 1, -1):
+        label = row.items[position].label
+        if label is Label.HISTORY:
+            return True
+        if label in (Label.VERB, Label.LESION, Label.MEASUREMENT) or row.items[position].text in (",", ":", "("):
+            return False
+    return False
+
+
+def _denial_before(row: Row, index: int) -> Polarity | None:
+    items = row.items
+    first = row.clause_start(index)
+    for position in range(index - 1, first - 1, -1):
+        item = items[position]
+        if item.label is Label.NEGATION:
+            return Polarity.DENIED
+        if item.label is Label.NO_OTHER:
+            return Polarity.NEUTRAL
+        if item.label is Label.NOT_NEGATION:
+            return None
+        if _ends_denial(row, position):
+            return None
+    return None
+
+
+def _ends_denial(row: Row, position: int) -> bool:
+    """Whether a denial to the left of an item does not reach beyond it."""
+    items = row.items
+    item = items[position]
+    previous = items[position - 1] if position else None
+    after_denial = previous is not None and previous.label in (Label.NEGATION, Label.NO_OTHER)
+    if item.label is Label.VERB:
+        return not after_denial
+    if item.label is Label.WITH:
+        return not after_denial
+    if item.label in (Label.INDEFINITE, Label.COUNT):
+        return previous is not None and (previous.text in (",", "and") or previous.label is Label.WITH)
+    if item.label is Label.MEASUREMENT and item.measurement is not None:
+        bounded = item.measurement.above or item.measurement.below
+        return not bounded and not after_denial
+    return item.label is Label.NORMAL and not after_denial
+
+
+def _denial_after(row: Row, index: int) -> bool:
+    items = row.items
+    last = row.clause_end(index)
+    for position in range(index + 1, last):
+        item = items[position]
+        if item.label is Label.NEGATION_AFTER:
+            later = [other.label for other in items[position + 1 : position + 4]]
+            return Label.PRIOR not in later and Label.COMPARE not in later
+        if item.label is Label.VERB:
+            following = items[position + 1 : position + 3]
+            if not any(other.label is Label.NEGATION_AFTER for other in following):
+                return False
+        elif item.label in (Label.COUNT, Label.MEASUREMENT, Label.NEGATION, Label.INDEFINITE, Label.WITH):
+            return False
+    return False
+
+
+def _doubt_before(row: Row, index: int) -> bool:
+    first = max(row.clause_start(index), index - HEDGE_REACH)
+    for position in range(index - 1, first - 1, -1):
+        item = row.items[position]
+        if item.label is Label.HEDGE:
+            return True
+        if item.label in (Label.VERB, Label.MEASUREMENT, Label.WITH, Label.INDEFINITE) and not (
+            position and row.items[position - 1].label is Label.HEDGE
+        ):
+            return False
+        if item.text in (",", "(", ";") or (item.label is Label.PREP and item.text != "of"):
+            return False
+    return False
+
+
+def _doubt_after(row: Row, index: int) -> bool:
+    last = row.clause_end(index)
+    for position in range(index + 1, last):
+        item = row.items[position]
+        if item.label is Label.LESION:
+            return False
+        if item.label is Label.HEDGE:
+            return not any(
+                other.label in (Label.LESION, Label.THING, Label.NATURE, Label.INFLAMED)
+                or other.text in ("origin", "enhancement", "disease", "process")
+                for other in row.items[position + 1 : last]
+            )
+    return False

@@ -1,0 +1,157 @@
+"""What a sentence says of whole organs: normal, described, taken out, not seen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from rsuper_bench.benchmark.records import NotEvaluable
+from rsuper_bench.benchmark.tumor_types import TumorType
+from rsuper_bench.dataset_builder.extraction.rules.items import Row
+from rsuper_bench.dataset_builder.extraction.rules.lexicon import Label
+from rsuper_bench.dataset_builder.extraction.rules.sites import organ_list_at
+
+_QUALIFIED = (Label.THING, Label.LESION, Label.PLACE)
+
+
+@dataclass(slots=True)
+class OrganStatements:
+    """What one sentence says of organs.
+
+    Attributes:
+        normal: Called normal or unremarkable.
+        described: Looked at, without a word on lesions ("The liver is fatty").
+        gone: Not to be evaluated, and why.
+    """
+
+    normal: list[TumorType] = field(default_factory=list)
+    described: list[TumorType] = field(default_factory=list)
+    gone: dict[TumorType, NotEvaluable] = field(default_factory=dict)
+
+
+def organ_statements(row: Row, topic: tuple[TumorType, ...], history_only: bool) -> OrganStatements:
+    """Read what a sentence says of whole organs.
+
+    Args:
+        row: The sentence.
+        topic: Organs the header above names.
+        history_only: The section tells what was, so only operations are read.
+    """
+    said = OrganStatements()
+    _operations(row, said)
+    if history_only:
+        return said
+    items = row.items
+    whole = [index for index in row.indices(Label.ORGAN) if _is_whole(row, index)]
+    for index in row.indices(Label.REMOVED):
+        for organ in _organs_left_of(row, index, whole):
+            for tumor_type in items[organ].entry.organs:
+                if _both_sides(row, organ, tumor_type):
+                    said.gone[tumor_type] = NotEvaluable.RESECTED
+    for index in row.indices(Label.NEGATION_AFTER):
+        first = row.clause_start(index)
+        if not any(items[other].label in (Label.LESION, Label.THING) for other in range(first, index)):
+            for organ in _organs_left_of(row, index, whole):
+                for tumor_type in items[organ].entry.organs:
+                    if _both_sides(row, organ, tumor_type):
+                        said.gone.setdefault(tumor_type, NotEvaluable.OUT_OF_VIEW)
+    limited = {row.clauses[index] for index in row.indices(Label.LIMITED)}
+    normal = [index for index in row.indices(Label.NORMAL) if not _is_denied(row, index)]
+    for index in normal:
+        for organ in _organs_of_normal(row, index, whole):
+            said.normal.extend(items[organ].entry.organs)
+        first = row.clause_start(index)
+        if topic and not any(
+            items[other].label in (Label.ORGAN, Label.PLACE, Label.THING) for other in range(first, index)
+        ):
+            said.normal.extend(topic)
+    for organ in whole:
+        if row.clauses[organ] not in limited:
+            said.described.extend(items[organ].entry.organs)
+    return said
+
+
+def _operations(row: Row, said: OrganStatements) -> None:
+    for index in row.indices(Label.SURGERY):
+        before = [item.label for item in row.items[max(0, index - 4) : index]]
+        after = [item.text for item in row.items[index + 1 : index + 2]]
+        if Label.NEGATION in before or Label.PARTIAL_SURGERY in before or Label.HEDGE in before or after == ["planned"]:
+            continue
+        for tumor_type in row.items[index].entry.organs:
+            said.gone[tumor_type] = NotEvaluable.RESECTED
+
+
+def _is_whole(row: Row, index: int) -> bool:
+    """Whether an organ word speaks of the organ, not of something beside or inside it."""
+    item = row.items[index]
+    if item.entry.implied:
+        return False
+    for other in row.items[index + 1 : index + 4]:
+        if other.label in _QUALIFIED:
+            return other.label is not Label.PLACE and not item.entry.adjective
+        if other.label is not Label.WORD:
+            break
+    for position in range(index - 1, max(-1, index - 5), -1):
+        before = row.items[position]
+        if before.label in (Label.FAR, Label.HISTORY, Label.LINK):
+            return False
+        if before.label not in (Label.DEFINITE, Label.SIDE, Label.WORD, Label.ORGAN, Label.AND) and before.text not in (
+            ",",
+            "of",
+        ):
+            break
+    return True
+
+
+def _both_sides(row: Row, organ: int, tumor_type: TumorType) -> bool:
+    """Whether a paired organ is meant on both sides; one kidney gone leaves the other to look at."""
+    if not tumor_type.anatomy.sided:
+        return True
+    near = row.items[max(0, organ - 3) : organ + 3]
+    return any(
+        item.entry.side is not None and item.entry.side.value == "bilateral"
+        for item in near
+        if item.label is Label.SIDE
+    )
+
+
+def _organs_left_of(row: Row, index: int, whole: list[int]) -> list[int]:
+    first = row.clause_start(index)
+    left = [organ for organ in whole if first <= organ < index]
+    if left:
+        return [organ for organ in organ_list_at(row, left[-1]) if organ in whole]
+    right = [organ for organ in whole if index < organ < row.clause_end(index)]
+    if right and all(
+        item.label in (Label.WORD, Label.DEFINITE, Label.SIDE) for item in row.items[index + 1 : right[0]]
+    ):
+        return [organ for organ in organ_list_at(row, right[0]) if organ in whole]
+    return []
+
+
+def _organs_of_normal(row: Row, index: int, whole: list[int]) -> list[int]:
+    """Organs a word like "unremarkable" is said of: the list before it, else the list after it."""
+    items = row.items
+    first = row.clause_start(index)
+    for position in range(index - 1, first - 1, -1):
+        if items[position].label is Label.PLACE and not items[position].entry.adjective:
+            return [organ for organ in organ_list_at(row, position) if organ in whole]
+        if items[position].label in (Label.THING, Label.LESION):
+            # "The pancreas, duct and spleen are normal": the list goes on to the left of a thing.
+            listed = [
+                organ for organ in organ_list_at(row, position) if organ in whole and items[organ].label is Label.ORGAN
+            ]
+            if listed:
+                return listed
+            break
+        if position in whole:
+            return [organ for organ in organ_list_at(row, position) if organ in whole]
+    for position in range(index + 1, row.clause_end(index)):
+        if position in whole:
+            return [organ for organ in organ_list_at(row, position) if organ in whole]
+        if items[position].label not in (Label.WORD, Label.DEFINITE, Label.SIDE, Label.PREP, Label.NORMAL, Label.AND):
+            break
+    return []
+
+
+def _is_denied(row: Row, index: int) -> bool:
+    before = row.items[max(row.clause_start(index), index - 2) : index]
+    return any(item.label is Label.NEGATION or item.text == "not" for item in before)

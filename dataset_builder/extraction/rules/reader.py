@@ -1,0 +1,459 @@
+"""Reading a report sentence by sentence: lesions, what is denied, what refers back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from rsuper_bench.benchmark.records import Count, CountRelation, Kind, NotEvaluable
+from rsuper_bench.benchmark.tumor_types import TumorType
+from rsuper_bench.dataset_builder.extraction.rules.drafts import Draft, apply_kind, describe
+from rsuper_bench.dataset_builder.extraction.rules.items import NOUN_PHRASE, Row, row_of
+from rsuper_bench.dataset_builder.extraction.rules.lexicon import Label
+from rsuper_bench.dataset_builder.extraction.rules.measurements import Measurement
+from rsuper_bench.dataset_builder.extraction.rules.negation import Polarity, polarity_of
+from rsuper_bench.dataset_builder.extraction.rules.organs import organ_statements
+from rsuper_bench.dataset_builder.extraction.rules.sections import Header, SectionKind, Sentence
+from rsuper_bench.dataset_builder.extraction.rules.sites import ELSEWHERE, Site, location_of, site_at, sites_of
+from rsuper_bench.dataset_builder.extraction.rules.sizes import Sizes, assign_sizes
+
+_LARGER = frozenset(
+    {
+        "the largest",
+        "the larger",
+        "largest",
+        "larger",
+        "the biggest",
+        "the dominant",
+        "dominant",
+        "biggest",
+        "largest of which",
+        "the largest of which",
+        "largest of these",
+    }
+)
+_FURTHER = frozenset(
+    {
+        "the smaller",
+        "smaller one",
+        "the smallest",
+        "the other",
+        "the second",
+        "the third",
+        "the latter",
+        "the remaining",
+    }
+)
+
+
+@dataclass(slots=True)
+class ReportReader:
+    """Reads the sentences of one report in order.
+
+    Attributes:
+        drafts: Findings so far, in report order.
+        denied: Types whose lesions are denied, or whose organ is called normal.
+        described: Types whose organ is described without a word on lesions.
+        gone: Organs that cannot be evaluated.
+        flags: What a person should look at.
+    """
+
+    drafts: list[Draft] = field(default_factory=list)
+    denied: set[TumorType] = field(default_factory=set)
+    described: set[TumorType] = field(default_factory=set)
+    gone: dict[TumorType, NotEvaluable] = field(default_factory=dict)
+    flags: set[str] = field(default_factory=set)
+    _paragraph: int = -1
+    _context: tuple[Site, ...] = ()
+    _last: list[Draft] = field(default_factory=list)
+
+    def read(self, sentence: Sentence) -> None:
+        """Take in one sentence."""
+        if sentence.section is SectionKind.SKIP:
+            return
+        row = row_of(sentence.text, sentence.start)
+        topic = topic_sites(sentence.topic)
+        organs = tuple(site.tumor_type for site in topic if site.tumor_type is not None)
+        said = organ_statements(row, organs, sentence.section is SectionKind.HISTORY)
+        self.gone.update(
+            {organ: why for organ, why in said.gone.items() if self.gone.get(organ) is not NotEvaluable.RESECTED}
+        )
+        if sentence.section is SectionKind.HISTORY:
+            return
+        if sentence.paragraph != self._paragraph:
+            self._paragraph, self._context, self._last = sentence.paragraph, topic, []
+        self.denied.update(said.normal)
+        self.described.update((*said.described, *organs))
+        sizes = assign_sizes(row)
+        self.flags.update(sizes.flags)
+        self._lesions(row, sentence, sizes, topic)
+        self._loose_sizes(row, sizes)
+        self._remember_organs(row)
+
+    def _lesions(self, row: Row, sentence: Sentence, sizes: Sizes, topic: tuple[Site, ...]) -> None:
+        heads = compound_heads(row)
+        drafts_of: dict[int, list[Draft]] = {}
+        sites_at: dict[int, list[Site]] = {}
+        for order, lesion in enumerate(heads):
+            entry = row.items[lesion].entry
+            polarity = polarity_of(row, lesion)
+            if polarity in (Polarity.NEUTRAL, Polarity.HISTORY) or _is_inflamed(row, lesion) or _is_origin(row, lesion):
+                continue
+            earlier = heads[order - 1] if order else None
+            if polarity is not Polarity.DENIED:
+                target = self._described_draft(row, lesion, earlier, drafts_of)
+                if target is not None:
+                    self._characterise(row, lesion, target, sizes, polarity)
+                    drafts_of[lesion] = target
+                    continue
+            denied = polarity is Polarity.DENIED
+            many = denied or entry.is_plural or entry.group or entry.diffuse
+            sites = sites_of(row, lesion, many) or self._shared_sites(row, heads, order, many)
+            refers = not sites and not denied and _refers_back(row, lesion)
+            if refers and self._last:
+                drafts_of[lesion] = self._refer_back(row, lesion, sizes)
+                continue
+            sites = sites or list(topic) or list(self._context)
+            sites_at[lesion] = sites
+            if denied:
+                self.denied.update(site.tumor_type for site in sites if site.tumor_type is not None)
+                continue
+            if entry.vague or sites[:1] == [ELSEWHERE]:
+                self._last = [] if not entry.vague else self._last
+                continue
+            sites = sites if many else sites[:1]
+            made = [
+                self._draft(row, lesion, site.tumor_type, site, sentence, heads, order, polarity)
+                for site in sites
+                if site.tumor_type is not None
+            ]
+            made = [part for draft in made for part in _split_by_size(draft, sizes.of_lesion.get(lesion, []))]
+            if made:
+                drafts_of[lesion] = made
+                self.drafts.extend(made)
+                self._last = made
+                self._context = (sites[0],)
+
+    def _draft(
+        self,
+        row: Row,
+        lesion: int,
+        tumor_type: TumorType,
+        site: Site,
+        sentence: Sentence,
+        heads: list[int],
+        order: int,
+        polarity: Polarity,
+    ) -> Draft:
+        draft = Draft(tumor_type=tumor_type, section=sentence.section, paragraph=sentence.paragraph)
+        if site.span is not None:
+            draft.spans["tumor_type"] = site.span
+        if site.side is not None:
+            draft.side = site.side
+            if site.side_span is not None:
+                draft.spans["side"] = site.side_span
+        first = heads[order - 1] + 1 if order else 0
+        last = heads[order + 1] if order + 1 < len(heads) else len(row.items)
+        describe(draft, row, lesion, (max(first, row.clause_start(lesion)), min(last, row.clause_end(lesion))))
+        if polarity is Polarity.DOUBTED:
+            draft.doubted = True
+            draft.spans["certainty"] = _hedge_span(row, lesion)
+        draft.definite = _is_definite(row, lesion)
+        _locate(draft, row, lesion, heads, order)
+        return draft
+
+    def _shared_sites(self, row: Row, heads: list[int], order: int, many: bool) -> list[Site]:
+        """Sites of a lesion word in a list whose later member names the organ: "no mass or cyst in the liver"."""
+        for later in range(order + 1, len(heads)):
+            between = row.items[heads[later - 1] + 1 : heads[later]]
+            if not all(item.label in NOUN_PHRASE or item.label is Label.AND or item.text == "," for item in between):
+                return []
+            if sites := sites_of(row, heads[later], many):
+                return sites
+        return []
+
+    def _described_draft(
+        self, row: Row, lesion: int, earlier: int | None, drafts_of: dict[int, list[Draft]]
+    ) -> list[Draft] | None:
+        """The finding that a lesion word only names or qualifies: "hypodensity, likely a cyst"; else None."""
+        before = _link_before(row, lesion, earlier)
+        if before is None:
+            return None
+        if earlier is not None and earlier in drafts_of:
+            return drafts_of[earlier]
+        own = [index for index in row.indices(Label.ORGAN) if not row.items[index].entry.implied]
+        if earlier is None and self._last and not own and _begins_by_reference(row, before):
+            return self._last
+        return None
+
+    def _characterise(self, row: Row, lesion: int, target: list[Draft], sizes: Sizes, polarity: Polarity) -> None:
+        item = row.items[lesion]
+        for draft in target:
+            open_kind = draft.kind in (Kind.INDETERMINATE, Kind.MASS) and item.entry.kind is not Kind.INDETERMINATE
+            if open_kind and polarity is not Polarity.DOUBTED:
+                apply_kind(draft, item.entry, item.span)
+            sized = sizes.of_lesion.get(lesion, [])
+            if sized and not draft.diameters_mm:
+                _set_size(draft, sized[0])
+            if draft.location is None:
+                _locate(draft, row, lesion, [lesion], 0)
+
+    def _refer_back(self, row: Row, lesion: int, sizes: Sizes) -> list[Draft]:
+        sized = sizes.of_lesion.get(lesion, [])
+        draft = self._last[0]
+        item = row.items[lesion]
+        if (
+            draft.kind is Kind.INDETERMINATE
+            and item.entry.kind is not None
+            and item.entry.kind is not Kind.INDETERMINATE
+        ):
+            apply_kind(draft, item.entry, item.span)
+        return self._size_last(row, sized, lesion)
+
+    def _loose_sizes(self, row: Row, sizes: Sizes) -> None:
+        if not sizes.loose or not self._last or row.has(Label.LESION, Label.THING):
+            return
+        own = {organ for index in row.indices(Label.ORGAN) for organ in row.items[index].entry.organs}
+        if own and self._last[0].tumor_type not in own:
+            return
+        if (
+            row.has(Label.COREF, Label.DEFINITE)
+            or any(item.text in ("measuring", "measures", "measured") for item in row.items[:3])
+            or not own
+        ):
+            self._size_last(row, [measurement for _, measurement in sizes.loose], sizes.loose[0][0])
+
+    def _size_last(self, row: Row, sized: list[Measurement], anchor: int) -> list[Draft]:
+        """Give the sizes of a sentence that refers back to the finding it refers to."""
+        words = {item.text for item in row.items if item.label is Label.COREF}
+        draft = self._last[0]
+        if words & _FURTHER and sized and draft.diameters_mm:
+            further = _part_of(draft)
+            _set_size(further, sized[0])
+            _locate(further, row, anchor, [anchor], 0)
+            self.drafts.append(further)
+            return [further]
+        if sized and not draft.diameters_mm:
+            _set_size(draft, _axes_joined(sized))
+        if draft.location is None:
+            _locate(draft, row, anchor, [anchor], 0)
+        if draft.side is None:
+            sides = row.indices(Label.SIDE)
+            if sides and draft.tumor_type.anatomy.sided and draft.count.value == 1:
+                draft.side = row.items[sides[0]].entry.side
+                draft.spans["side"] = row.items[sides[0]].span
+        return self._last
+
+    def _remember_organs(self, row: Row) -> None:
+        """The organ a sentence is about is where the next sentence's lesion is, if that names none."""
+        organs = [index for index in row.indices(Label.ORGAN) if not row.items[index].entry.implied]
+        places = [index for index in row.indices(Label.PLACE, Label.THING) if not row.items[index].entry.adjective]
+        types = {organ for index in organs for organ in row.items[index].entry.organs}
+        if len(types) == 1:
+            self._context = tuple(site_at(row, organs[0]))
+        elif types:
+            self._context = ()
+        elif places and not row.has(Label.LESION):
+            self._context = () if row.has(Label.VERB) else self._context
+
+
+def topic_sites(header: Header | None) -> tuple[Site, ...]:
+    """The organs a header names; anatomy of no supported type is told apart from no header."""
+    if header is None:
+        return ()
+    row = row_of(header.text, header.start)
+    organs = [site for index in row.indices(Label.ORGAN) for site in site_at(row, index)]
+    return tuple(organs) or (ELSEWHERE,)
+
+
+def compound_heads(row: Row) -> list[int]:
+    """Positions of the lesion words that stand for lesions; of "renal cell carcinoma mass" only the last."""
+    heads = row.indices(Label.LESION)
+    kept = []
+    for index in heads:
+        following = row.items[index + 1] if index + 1 < len(row.items) else None
+        if following is not None and following.label is Label.LESION:
+            continue
+        kept.append(index)
+    return kept
+
+
+def _is_inflamed(row: Row, lesion: int) -> bool:
+    """Whether a thick wall is put down to inflammation or to an empty organ in the same sentence."""
+    return row.items[lesion].entry.kind is Kind.WALL_THICKENING and (
+        row.has(Label.INFLAMED)
+        or any(item.text in ("diffuse", "diffusely", "mild") for item in row.items[max(0, lesion - 4) : lesion])
+    )
+
+
+def _is_origin(row: Row, lesion: int) -> bool:
+    """Whether a lesion word names where metastases come from ("metastases from colon cancer")."""
+    for position in range(lesion - 1, max(-1, lesion - 5), -1):
+        item = row.items[position]
+        if item.text in ("from", "from known", "from the known", "metastatic from"):
+            return any(
+                other.entry.kind is Kind.METASTASIS or other.text == "metastatic" for other in row.items[:position]
+            )
+        if item.label not in (Label.WORD, Label.ORGAN, Label.PLACE, Label.DEFINITE, Label.INDEFINITE, Label.NATURE):
+            return False
+    return False
+
+
+def _link_before(row: Row, lesion: int, earlier: int | None) -> int | None:
+    """Position of the words that make a lesion word a description ("likely", "consistent with", "is a"), or None."""
+    items = row.items
+    first = earlier if earlier is not None else -1
+    for position in range(lesion - 1, first, -1):
+        item = items[position]
+        if item.label in (Label.LIKELY, Label.HEDGE):
+            return position if earlier is not None or position <= 8 else None
+        if item.label is Label.VERB:
+            # "the lesion in the kidney is a simple cyst", not "the lesion is seen and a cyst"
+            return position if item.text in ("is", "are", "was", "were") and earlier is not None else None
+        if item.label in (
+            Label.BREAK,
+            Label.EXCEPT,
+            Label.MEASUREMENT,
+            Label.COUNT,
+            Label.WITH,
+            Label.PREP,
+            Label.COMPARE,
+        ):
+            return None
+        if item.label is Label.AND or item.text in (",", "/", "versus", "vs"):
+            # "likely cysts or hemangiomas": the second alternative describes what the first does
+            if earlier is not None and position == earlier + 1 and item.text in ("or", "versus", "vs", "/", "and or"):
+                return _link_before(row, earlier, _previous_lesion(row, earlier))
+            if item.label is Label.AND:
+                return None
+    return None
+
+
+def _previous_lesion(row: Row, lesion: int) -> int | None:
+    return max((index for index in row.indices(Label.LESION) if index < lesion), default=None)
+
+
+def _begins_by_reference(row: Row, link: int) -> bool:
+    return all(
+        item.label
+        in (
+            Label.COREF,
+            Label.DEFINITE,
+            Label.WORD,
+            Label.VERB,
+            Label.LIKELY,
+            Label.HEDGE,
+            Label.LINK,
+            Label.INDEFINITE,
+            Label.ATTENUATION,
+            Label.COUNT,
+            Label.PUNCTUATION,
+            Label.NOT_NEGATION,
+            Label.NATURE,
+        )
+        for item in row.items[:link]
+    )
+
+
+def _is_definite(row: Row, lesion: int) -> bool:
+    for position in range(lesion - 1, max(-1, lesion - 8), -1):
+        item = row.items[position]
+        if item.label is Label.DEFINITE or (item.label is Label.COREF and item.text.startswith("the")):
+            return True
+        if item.label not in NOUN_PHRASE and item.label is not Label.ORGAN:
+            return False
+    return False
+
+
+def _refers_back(row: Row, lesion: int) -> bool:
+    for position in range(lesion - 1, max(-1, lesion - 6), -1):
+        item = row.items[position]
+        if item.label in (Label.DEFINITE, Label.COREF):
+            return item.text not in ("known", "such")
+        if item.label not in NOUN_PHRASE:
+            return False
+    return False
+
+
+def _hedge_span(row: Row, lesion: int) -> tuple[int, int]:
+    hedges = row.indices(Label.HEDGE)
+    if not hedges:
+        return row.items[lesion].span
+    nearest = min(hedges, key=lambda index: (abs(index - lesion), index))
+    return row.items[nearest].span
+
+
+def _locate(draft: Draft, row: Row, lesion: int, heads: list[int], order: int) -> None:
+    items = row.items
+    first, last = row.clause_start(lesion), row.clause_end(lesion) - 1
+    if order + 1 < len(heads) and heads[order + 1] <= last:
+        last = heads[order + 1] - 1
+    if order and heads[order - 1] >= first:
+        first = heads[order - 1]
+    anchors = [items[lesion].span]
+    organ = draft.spans.get("tumor_type")
+    if organ is not None and items[first].start <= organ[0] <= items[last].end:
+        anchors.append(organ)
+    clause = (items[first].start, max(items[last].end, items[lesion].end))
+    found = location_of(row, draft.tumor_type, anchors, clause)
+    if found is not None:
+        draft.location, draft.spans["location"] = found
+
+
+def _set_size(draft: Draft, measurement: Measurement) -> None:
+    draft.diameters_mm = measurement.diameters_mm
+    draft.spans["diameters_mm"] = (measurement.start, measurement.end)
+
+
+def _axes_joined(sized: list[Measurement]) -> Measurement:
+    """One size from axes stated one by one: "2.3 cm in AP, 2.1 cm in transverse dimension"."""
+    if len(sized) in (2, 3) and all(len(size.diameters_mm) == 1 and not size.others_mm for size in sized):
+        axes = tuple(size.diameters_mm[0] for size in sized)
+        return Measurement(sized[0].start, sized[-1].end, axes)
+    return max(sized, key=lambda size: max(size.diameters_mm))
+
+
+def _split_by_size(draft: Draft, sized: list[Measurement]) -> list[Draft]:
+    """Give a finding its size; a counted group with a size for each becomes one finding each."""
+    if not sized:
+        return [draft]
+    single = [Measurement(size.start, size.end, (value,)) for size in sized for value in size.others_mm]
+    everything = [*sized, *single]
+    if draft.count.relation is CountRelation.EXACT and draft.count.value == 1:
+        _set_size(draft, _axes_joined(sized))
+        return [draft]
+    if draft.count.value == len(everything) and draft.count.relation is not CountRelation.INNUMERABLE:
+        parts = []
+        for size in everything:
+            part = _part_of(draft, shrink=False)
+            part.count = Count()
+            _set_size(part, Measurement(size.start, size.end, size.diameters_mm))
+            parts.append(part)
+        return parts
+    _set_size(draft, max(everything, key=lambda size: max(size.diameters_mm)))
+    return [draft]
+
+
+def _part_of(draft: Draft, *, shrink: bool = True) -> Draft:
+    """One more finding of the same group; the group stands for one fewer where its number is known."""
+    part = Draft(
+        tumor_type=draft.tumor_type,
+        section=draft.section,
+        paragraph=draft.paragraph,
+        kind=draft.kind,
+        side=draft.side,
+        attenuation=draft.attenuation,
+        malignancy=draft.malignancy,
+        malignancy_source=draft.malignancy_source,
+        doubted=draft.doubted,
+        definite=True,
+        location=None if shrink else draft.location,
+        spans={
+            name: span
+            for name, span in draft.spans.items()
+            if name not in ("diameters_mm", *(("location",) if shrink else ()))
+        },
+    )
+    value = draft.count.value
+    if shrink and value is not None and value > 1 and draft.count.relation is not CountRelation.INNUMERABLE:
+        draft.count = Count(value=value - 1, relation=draft.count.relation)
+    return part

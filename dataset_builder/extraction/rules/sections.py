@@ -1,0 +1,146 @@
+"""Cutting a report into sections, paragraphs and sentences, with the headers that name an organ."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from rsuper_bench.dataset_builder.extraction.rules.lexicon import Label, lexicon, section_names, tokens_of
+from rsuper_bench.dataset_builder.extraction.rules.sentences import sentences_of
+
+
+class SectionKind(StrEnum):
+    """What is read from a section."""
+
+    FINDINGS = "findings"
+    IMPRESSION = "impression"
+    HISTORY = "history"  # operations only
+    SKIP = "skip"
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """Words before a colon that say what the text after them is about."""
+
+    start: int
+    end: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """One sentence and where it stands.
+
+    Attributes:
+        paragraph: Number of its paragraph; a new header or a blank line begins a new one.
+        topic: Header above it that names an organ or another part of the body, or None.
+    """
+
+    start: int
+    end: int
+    text: str
+    section: SectionKind
+    paragraph: int
+    topic: Header | None
+
+
+_HEADER = re.compile(
+    r"(?:^|(?<=[\n.;,:]))[ \t,]*(?:\d{1,2}[.)][ \t]*)?"
+    r"([A-Za-z][A-Za-z0-9 \t/&,()'’-]{1,79}?)[ \t]*(?::|[ \t][-–—](?=[ \t]))"
+)
+_BARE_HEADER = re.compile(r"^[ \t]*([A-Z][A-Z /&,()'-]{2,59})[ \t]*$", re.MULTILINE)
+_BLANK_LINE = re.compile(r"\n[ \t\r]*\n")
+_SKIPPED_WORDS = re.compile(r"^(?:please|the|note|series|image|im|se|see|findings are|as follows)\b", re.IGNORECASE)
+MAX_HEADER_WORDS = 8
+
+
+def read_sections(report: str) -> Iterator[Sentence]:
+    """Yield the sentences of a report in order, each with its section and topic.
+
+    A report without any header is read as findings.
+    """
+    cuts = _headers(report)
+    section = SectionKind.FINDINGS
+    paragraph = 0
+    position = 0
+    topic: Header | None = None
+    for header, kind, next_topic in [*cuts, (None, None, None)]:
+        end = header.start if header else len(report)
+        for begin, stop in _paragraphs(report, position, end):
+            paragraph += 1
+            for start, finish in sentences_of(report, begin, stop):
+                yield Sentence(start, finish, report[start:finish], section, paragraph, topic)
+        if header is None:
+            break
+        paragraph += 1
+        if kind is not None:
+            section = kind
+        topic = next_topic
+        position = header.end
+
+
+def _headers(report: str) -> list[tuple[Header | None, SectionKind | None, Header | None]]:
+    names = section_names()
+    cuts: list[tuple[Header | None, SectionKind | None, Header | None]] = []
+    for match in sorted((*_HEADER.finditer(report), *_BARE_HEADER.finditer(report)), key=lambda found: found.start(1)):
+        start, end, text = match.start(1), match.end(), match[1].strip()
+        if cuts and cuts[-1][0] is not None and start < cuts[-1][0].end:
+            continue
+        name = " ".join(text.lower().replace("\t", " ").split())
+        header = Header(start, end, text)
+        kind = names.get(name) or names.get(name.removesuffix("s")) or _by_ending(name, names)
+        if kind is not None:
+            cuts.append((header, SectionKind(kind), None))
+        elif _is_topic(text, match.re is _BARE_HEADER or not match.group().rstrip().endswith(":")):
+            cuts.append((header, None, header))
+        elif len(text.split()) <= MAX_HEADER_WORDS and text.isupper():
+            cuts.append((header, None, None))
+    return cuts
+
+
+def _by_ending(name: str, names: dict[str, str]) -> str | None:
+    # "ct abdomen and pelvis findings", "impression ct abdomen"
+    words = name.replace("(", " ").replace(")", " ").split()
+    if 1 < len(words) <= MAX_HEADER_WORDS:
+        for word in (words[-1], words[0]):
+            if word in ("findings", "impression", "conclusion", "indication", "technique", "comparison", "history"):
+                return names[word]
+    return None
+
+
+def _is_topic(text: str, needs_capitals: bool) -> bool:
+    """Whether a header names an organ or another part of the body, and nothing that makes it a sentence."""
+    words = [token for token, _, _ in tokens_of(text)]
+    if (
+        not words
+        or len(words) > MAX_HEADER_WORDS
+        or (needs_capitals and not text[0].isupper())
+        or _SKIPPED_WORDS.match(text)
+    ):
+        return False
+    if not text[0].isupper():
+        return False
+    position, named = 0, False
+    while position < len(words):
+        hit = lexicon().match(words, position)
+        if hit is not None:
+            entry, length = hit
+            if entry.label in (Label.VERB, Label.LESION, Label.NEGATION, Label.NORMAL, Label.HEDGE, Label.MEASUREMENT):
+                return False
+            named = named or entry.label in (Label.ORGAN, Label.PLACE, Label.THING)
+            position += length
+        else:
+            position += 1
+    return named or len(words) <= 2
+
+
+def _paragraphs(report: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    position = start
+    for match in _BLANK_LINE.finditer(report, start, end):
+        if match.start() > position:
+            yield position, match.start()
+        position = match.end()
+    if position < end:
+        yield position, end

@@ -1,0 +1,58 @@
+"""Cutting text into sentences without losing a character's position."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+MAX_SENTENCE = 2000  # characters; longer ones are cut at white space so that no input makes a sentence slow
+
+_END = re.compile(
+    r"[.!?]+[\"')\]]*(?:\s*,)?(?=\s|$|[A-Z][a-z])"  # "normal. The", "normal.The", "normal., The"
+    r"|;(?=\s)"
+    r"|\n[ \t]*(?=(?:[-*•·]|\d{1,2}[.)])[ \t]+\S)"  # the next item of a list
+    r"|\s(?=\d{1,2}[.)]\s+[A-Z])"
+    r"|\n(?=[ \t]*[A-Z][^\n:]{0,60}:)"
+)
+_ABBREVIATION = re.compile(
+    r"(?:^|[\s(,])(?:dr|mr|mrs|ms|approx|vs|e\.g|i\.e|fig|no|st|s\.p|h\.o|a\.p|cf|incl|ca|max|min|resp|lt|rt|seg|im|ser|se|img)$",
+    re.IGNORECASE,
+)
+_NUMBERED = re.compile(r"^\s*\d{1,2}$")
+
+
+def sentences_of(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """Yield (start, end) of each sentence of ``text[start:end]``, without surrounding white space."""
+    position = start
+    for match in _END.finditer(text, start, end):
+        stop = match.end()
+        if match.group().startswith(".") and _is_inside(text, position, match.start(), match.end(), end):
+            continue
+        yield from _pieces(text, position, stop)
+        position = stop
+    yield from _pieces(text, position, end)
+
+
+def _is_inside(text: str, start: int, dot: int, after: int, end: int) -> bool:
+    """Whether a full stop does not end a sentence: an abbreviation, a list number, a decimal, a unit."""
+    before = text[max(start, dot - 12) : dot]
+    if _ABBREVIATION.search(before) or _NUMBERED.match(text[start:dot][:8]):
+        return True
+    follows = text[after : min(end, after + 3)].lstrip()
+    return before[-2:].lower() in ("cm", "mm") and follows[:1].islower()
+
+
+def _pieces(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    while start < end:
+        stop = end
+        if end - start > MAX_SENTENCE:
+            cut = text.rfind(" ", start, start + MAX_SENTENCE)
+            stop = cut if cut > start else start + MAX_SENTENCE
+        first, last = start, stop
+        while first < last and text[first].isspace():
+            first += 1
+        while last > first and text[last - 1].isspace():
+            last -= 1
+        if first < last:
+            yield first, last
+        start = stop

@@ -1,0 +1,326 @@
+"""Where a lesion is: the organ, side and segment that a sentence gives it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cache
+
+from rsuper_bench.benchmark.tumor_types import Side, TumorType
+from rsuper_bench.dataset_builder.extraction.rules.items import NOUN_PHRASE, Item, Row
+from rsuper_bench.dataset_builder.extraction.rules.lexicon import Label
+from rsuper_bench.dataset_builder.extraction.rules.sizes import is_governed
+
+Span = tuple[int, int]
+NEAR = 60  # characters between an organ or lesion and a word for a part of the organ
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """An organ a lesion is in.
+
+    Attributes:
+        tumor_type: The organ; None for anatomy that holds no supported tumor type.
+        span: The words that say so, or None when it follows from the kind of lesion.
+        side: Left, right or both, for paired organs.
+        side_span: The words that say so.
+    """
+
+    tumor_type: TumorType | None
+    span: Span | None = None
+    side: Side | None = None
+    side_span: Span | None = None
+
+
+ELSEWHERE = Site(None)
+
+
+def sites_of(row: Row, lesion: int, many: bool) -> list[Site]:
+    """The organs a sentence places a lesion in; empty when it names none.
+
+    Args:
+        row: The sentence.
+        lesion: Position of the lesion word.
+        many: The word is denied or stands for several, so a list of organs may hold it all.
+    """
+    entry = row.items[lesion].entry
+    for found in (_before_noun(row, lesion), _after_preposition(row, lesion)):
+        if found:
+            return found
+    if entry.organs:
+        side, span = _side_near(row, lesion, entry.organs[0])
+        return [Site(organ, row.items[lesion].span, side, span) for organ in entry.organs]
+    return _subject(row, lesion, many)
+
+
+def organ_list_at(row: Row, index: int) -> list[int]:
+    """Positions of the organs of the list an organ belongs to: "the liver, spleen and both kidneys"."""
+    found = [index]
+    for step in (-1, 1):
+        position = index + step
+        joined = False
+        while 0 <= position < len(row.items):
+            item = row.items[position]
+            if item.text in (",", "/") or item.label is Label.AND:
+                joined = True
+            elif item.label in (Label.ORGAN, Label.PLACE) or (item.label is Label.THING and joined):
+                if not joined and item.label is not Label.ORGAN:
+                    break
+                if item.label is Label.ORGAN:
+                    found.append(position)
+                joined = False
+            elif item.label not in (Label.DEFINITE, Label.SIDE, Label.WORD, Label.INDEFINITE, Label.NORMAL) or (
+                item.label is Label.WORD and item.text in ("seen", "noted", "identified")
+            ):
+                break
+            position += step
+    return sorted(found)
+
+
+def site_at(row: Row, organ: int, lesion: int | None = None) -> list[Site]:
+    """The sites an organ word stands for, with the side beside it."""
+    item = row.items[organ]
+    sites = []
+    for tumor_type in item.entry.organs:
+        side, span = _side_of(row, organ, tumor_type)
+        if side is None and lesion is not None:
+            side, span = _side_near(row, lesion, tumor_type)
+        sites.append(Site(tumor_type, item.span, side, span))
+    return sites
+
+
+def location_of(row: Row, tumor_type: TumorType, anchors: list[Span], clause: Span) -> tuple[str, Span] | None:
+    """The sub-segment nearest to a lesion or its organ, and the words that name it.
+
+    Args:
+        row: The sentence.
+        tumor_type: The organ.
+        anchors: Spans of the lesion word and of the organ word, in report characters.
+        clause: Span to look in, in report characters.
+    """
+    pattern = _segment_pattern(tumor_type)
+    if pattern is None:
+        return None
+    begin, stop = clause[0] - row.offset, clause[1] - row.offset
+    best: tuple[int, str, Span] | None = None
+    for match in pattern.finditer(row.text, begin, stop):
+        span = (row.offset + match.start(), row.offset + match.end())
+        gap = min(max(span[0] - anchor[1], anchor[0] - span[1], 0) for anchor in anchors)
+        name = _segment_names(tumor_type)[_squeezed(match["name"])]
+        rank = gap + (0 if name.startswith("segment") else 30 if "lobe" in name else 0)
+        if gap <= NEAR and (best is None or rank < best[0]):
+            best = (rank, name, span)
+    return None if best is None else (best[1], best[2])
+
+
+def _before_noun(row: Row, lesion: int) -> list[Site]:
+    # "hepatic and left renal cysts"
+    items = row.items
+    organ = _walk_left_to_organ(row, lesion)
+    if organ is None:
+        return []
+    if items[organ].label is Label.PLACE:
+        return [ELSEWHERE]
+    organs = [organ]
+    position = organ - 1
+    joined = False
+    while position >= 0:
+        item = items[position]
+        if item.text in (",", "/") or item.label is Label.AND:
+            joined = True
+        elif item.label is Label.ORGAN and joined:
+            if is_governed(row, position) and not item.entry.adjective:
+                break
+            organs.append(position)
+            joined = False
+        elif item.label is not Label.SIDE:
+            break
+        position -= 1
+    implied = [index for index in organs if items[index].entry.implied]
+    if len(implied) == len(organs) and (later := _after_preposition(row, lesion)) and later[0].tumor_type is not None:
+        return later
+    return [site for index in sorted(organs) for site in site_at(row, index, lesion if len(organs) == 1 else None)]
+
+
+def _walk_left_to_organ(row: Row, lesion: int) -> int | None:
+    position = lesion - 1
+    while position >= 0:
+        item = row.items[position]
+        if item.label in (Label.ORGAN, Label.PLACE):
+            return position
+        if item.label not in NOUN_PHRASE and not (
+            item.text == "," and position and row.items[position - 1].label in NOUN_PHRASE - {Label.WORD}
+        ):
+            return None
+        if item.label is Label.WORD and item.text in ("seen", "noted", "identified", "present", "found"):
+            return None
+        position -= 1
+    return None
+
+
+def _after_preposition(row: Row, lesion: int) -> list[Site]:
+    # "a cyst in the upper pole of the left kidney"
+    items = row.items
+    last = row.clause_end(lesion)
+    governed = False
+    far = False
+    place = False
+    implied: int | None = None
+    position = lesion + 1
+    while position < last:
+        item = items[position]
+        if item.label is Label.LESION:
+            break
+        if item.label is Label.PREP:
+            governed, far = True, far and item.text == "of"
+        elif item.label is Label.FAR:
+            governed, far = False, True
+        elif item.label is Label.PLACE and governed and not far:
+            place = True
+        elif item.label is Label.ORGAN:
+            if governed and not far and not _belongs_to_next(row, position):
+                if item.entry.implied:
+                    implied = position if implied is None else implied
+                elif place and items[position - 1].text not in ("of", "the"):
+                    return [ELSEWHERE]
+                else:
+                    return _listed_after(row, position, lesion)
+        elif item.label is Label.AND or item.text in (",", ";", "(", ")", ":"):
+            if not (item.label is Label.AND and position + 1 < last and items[position + 1].label is Label.PREP):
+                governed = False
+        elif item.label in (Label.VERB, Label.LINK, Label.WITH, Label.NEGATION, Label.THING):
+            governed = False
+        position += 1
+    if implied is not None and not place:
+        return site_at(row, implied, lesion)
+    return [ELSEWHERE] if place else []
+
+
+def _belongs_to_next(row: Row, organ: int) -> bool:
+    """Whether an organ adjective qualifies a thing or lesion after it ("hepatic" in "hepatic cyst")."""
+    if not row.items[organ].entry.adjective:
+        return False
+    for item in row.items[organ + 1 : organ + 4]:
+        if item.label in (Label.THING, Label.LESION):
+            return True
+        if item.label not in (Label.WORD, Label.ATTENUATION, Label.NATURE):
+            return False
+    return False
+
+
+def _listed_after(row: Row, organ: int, lesion: int) -> list[Site]:
+    items = row.items
+    organs = [organ]
+    position = organ + 1
+    joined = False
+    while position < row.clause_end(organ):
+        item = items[position]
+        if item.text in (",", "/") or item.label is Label.AND:
+            joined = True
+        elif item.label is Label.ORGAN and joined and not item.entry.implied:
+            if _leads_to_noun_or_verb(row, position):
+                break
+            organs.append(position)
+            joined = False
+        elif item.label not in (Label.DEFINITE, Label.SIDE, Label.PREP) or (item.label is Label.PREP and not joined):
+            break
+        position += 1
+    return [site for index in organs for site in site_at(row, index, lesion if len(organs) == 1 else None)]
+
+
+def _leads_to_noun_or_verb(row: Row, organ: int) -> bool:
+    """Whether an organ begins something new: "... in the liver and the spleen is normal", "... and renal cysts"."""
+    for item in row.items[organ + 1 : organ + 4]:
+        if item.label in (Label.LESION, Label.THING, Label.VERB):
+            return True
+        if item.label not in (Label.WORD, Label.ATTENUATION, Label.NATURE):
+            return False
+    return False
+
+
+def _subject(row: Row, lesion: int, many: bool) -> list[Site]:
+    # "The liver contains a 2 cm cyst"
+    items = row.items
+    for position in range(lesion - 1, -1, -1):
+        item = items[position]
+        if item.label is Label.PLACE and not item.entry.adjective and not is_governed(row, position):
+            return [ELSEWHERE]
+        if item.label is Label.ORGAN and not _is_far(row, position) and not _belongs_to_next(row, position):
+            listed = organ_list_at(row, position) if many else [position]
+            real = [index for index in listed if not items[index].entry.implied] or listed
+            return [site for index in real for site in site_at(row, index, lesion if len(real) == 1 else None)]
+    return []
+
+
+def _is_far(row: Row, organ: int) -> bool:
+    for position in range(organ - 1, max(-1, organ - 5), -1):
+        item = row.items[position]
+        if item.label is Label.FAR:
+            return True
+        if item.label not in (Label.DEFINITE, Label.SIDE, Label.WORD, Label.ORGAN) and item.text != "of":
+            return False
+    return False
+
+
+def _side_of(row: Row, organ: int, tumor_type: TumorType) -> tuple[Side | None, Span | None]:
+    if not tumor_type.anatomy.sided:
+        return None, None
+    items = row.items
+    for position in range(organ - 1, max(-1, organ - 6), -1):
+        item = items[position]
+        if item.label is Label.SIDE:
+            return item.entry.side, item.span
+        if item.label not in (Label.WORD, Label.DEFINITE, Label.ORGAN) and item.text not in ("of", "'"):
+            break
+    inside = _side_inside(items[organ])
+    if inside is not None:
+        return inside, items[organ].span
+    for item in items[organ + 1 : organ + 3]:
+        if item.label is Label.SIDE:
+            return item.entry.side, item.span
+        if item.text not in ("on", "the", "(", "gland", "glands"):
+            break
+    return None, None
+
+
+def _side_inside(item: Item) -> Side | None:
+    words = item.text.split()
+    return Side.LEFT if "left" in words else Side.RIGHT if "right" in words else None
+
+
+def _side_near(row: Row, lesion: int, tumor_type: TumorType) -> tuple[Side | None, Span | None]:
+    if not tumor_type.anatomy.sided:
+        return None, None
+    first, last = row.clause_start(lesion), row.clause_end(lesion)
+    sides = [index for index in range(first, last) if row.items[index].label is Label.SIDE]
+    if not sides:
+        return None, None
+    nearest = min(sides, key=lambda index: (abs(index - lesion), index))
+    return row.items[nearest].entry.side, row.items[nearest].span
+
+
+def _squeezed(name: str) -> str:
+    return " ".join(name.lower().replace("-", " ").split())
+
+
+@cache
+def _segment_names(tumor_type: TumorType) -> dict[str, str]:
+    names: dict[str, str] = {}
+    for segment in tumor_type.anatomy.segments:
+        for word in (segment.name.replace("_", " "), *segment.synonyms):
+            names.setdefault(word, segment.name)
+            for numeral in ("a", "b"):  # Couinaud 4a and 4b are parts of segment 4
+                if segment.name.startswith("segment_"):
+                    names.setdefault(f"{word}{numeral}", segment.name)
+            if segment.name.startswith("segment_"):
+                names.setdefault(f"segments {word.removeprefix('segment ')}", segment.name)
+    return names
+
+
+@cache
+def _segment_pattern(tumor_type: TumorType) -> re.Pattern[str] | None:
+    words = sorted(_segment_names(tumor_type), key=lambda word: (-len(word), word))
+    if not words:
+        return None
+    body = "|".join(re.escape(word).replace(r"\ ", r"[\s-]+") for word in words)
+    return re.compile(rf"\b(?P<name>{body})\b", re.IGNORECASE)

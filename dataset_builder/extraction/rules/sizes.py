@@ -1,0 +1,223 @@
+"""Which lesion a size belongs to, and whether it is today's size or a former one."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from rsuper_bench.dataset_builder.extraction.rules.items import Row
+from rsuper_bench.dataset_builder.extraction.rules.lexicon import Label
+from rsuper_bench.dataset_builder.extraction.rules.measurements import Measurement
+
+MEASURING = frozenset(
+    {"measuring", "measures", "measure", "measured", "size", "approximately", "about", "diameter", "to", "of", "up"}
+)
+_PREDICATE = frozenset({"measuring", "measures", "measure", "measured"})
+_DATED = re.compile(
+    r"\s*(?:on|in|from|dated)\s+(?:the\s+)?(?:\d{1,2}[/.-]\d|(?:19|20)\d\d\b|(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\b)",
+    re.IGNORECASE,
+)
+_PAST = frozenset({"was", "were", "had"})
+
+
+@dataclass(slots=True)
+class Sizes:
+    """The sizes of a sentence, sorted by what they belong to.
+
+    Attributes:
+        of_lesion: Position of a lesion word -> today's sizes of it, in report order.
+        prior_of: Position of a lesion word -> former sizes of it.
+        loose: Today's sizes that no word of the sentence owns ("It measures 2 cm").
+        flags: What is wrong with the sentence's sizes.
+    """
+
+    of_lesion: dict[int, list[Measurement]] = field(default_factory=dict)
+    loose: list[tuple[int, Measurement]] = field(default_factory=list)
+    flags: list[str] = field(default_factory=list)
+
+
+def assign_sizes(row: Row) -> Sizes:
+    """Give each size of a sentence to a lesion word, to nothing, or leave it loose."""
+    sizes = Sizes()
+    positions = row.indices(Label.MEASUREMENT)
+    for position in positions:
+        measurement = row.items[position].measurement
+        if measurement is None:
+            continue
+        if measurement.flag is not None:
+            sizes.flags.append(f"{measurement.flag}_measurement")
+            continue
+        if measurement.below or _is_distance(row, position) or is_prior(row, position, positions):
+            continue
+        owner = _owner(row, position)
+        if owner is None:
+            sizes.loose.append((position, _today(row, position, measurement)))
+        elif row.items[owner].label is Label.LESION:
+            sizes.of_lesion.setdefault(owner, []).append(_today(row, position, measurement))
+    return sizes
+
+
+def _today(row: Row, position: int, measurement: Measurement) -> Measurement:
+    """Of "from 10 to 14 mm" today's end, of a range "5-8 mm" the upper end."""
+    if not measurement.is_span:
+        return measurement
+    changed = any(item.label is Label.CHANGE for item in row.items[max(0, position - 6) : position])
+    first, second = measurement.others_mm[0], measurement.diameters_mm[0]
+    current = second if changed else max(first, second)
+    return Measurement(measurement.start, measurement.end, (current,))
+
+
+def _is_distance(row: Row, position: int) -> bool:
+    """Whether a length says how far away something is ("2 cm from the bifurcation")."""
+    after = row.items[position + 1 : position + 3]
+    if not after:
+        return False
+    if after[0].label is Label.FAR or after[0].text == "away":
+        return True
+    return after[0].text == "from" and not (len(after) > 1 and after[1].label is Label.MEASUREMENT)
+
+
+def is_prior(row: Row, position: int, positions: list[int]) -> bool:
+    """Whether a size is a former one: "previously 1.5 cm", "was 12 mm", "10 mm on the prior exam"."""
+    items = row.items
+    previous = max((other for other in positions if other < position), default=-1)
+    following = min((other for other in positions if other > position), default=len(items))
+    comma = False
+    for index in range(position - 1, previous, -1):
+        item = items[index]
+        if item.label is Label.NOW or item.label is Label.LESION:
+            break
+        if item.label in (Label.PRIOR, Label.COMPARE):
+            if not comma:
+                return True
+            break
+        if item.text == "," and not (
+            index + 1 < len(items) and items[index + 1].text in ("where", "when", "it", "at", "measured")
+        ):
+            comma = True
+    for index in range(position + 1, min(position + 5, following)):
+        item = items[index]
+        if item.label is Label.PRIOR:
+            if not any(other in positions for other in range(index + 1, index + 6)):
+                return True
+            break
+        if item.text in (",", ";", ")", "and", ".") or item.label in (Label.NOW, Label.COMPARE, Label.VERB):
+            break
+    text_after = row.text[items[position].end - row.offset :]
+    if _DATED.match(text_after):
+        return True
+    near = items[max(0, position - 2) : position]
+    if (
+        near
+        and near[-1].text == "from"
+        and (len(positions) > 1 or row.has(Label.CHANGE))
+        and not _ranges(row, position)
+    ):
+        return True
+    has_current = previous >= 0 or any(item.label is Label.NOW for item in items)
+    return (
+        has_current
+        and any(item.text in _PAST for item in near)
+        and not any(item.label is Label.LESION for item in items[previous + 1 : position] if previous >= 0)
+    )
+
+
+def _ranges(row: Row, position: int) -> bool:
+    measurement = row.items[position].measurement
+    near = [item.text for item in row.items[max(0, position - 5) : position]]
+    return (measurement is not None and measurement.is_span) or "ranging" in near or "vary" in near or "range" in near
+
+
+def _owner(row: Row, position: int) -> int | None:
+    """Position of the word a size belongs to: a lesion, or a thing or organ (then it is no lesion size)."""
+    ahead = _owner_ahead(row, position)
+    return ahead if ahead is not None else _owner_behind(row, position)
+
+
+def _owner_ahead(row: Row, position: int) -> int | None:
+    # "a 2 cm low-density left renal cyst"
+    items = row.items
+    if position and items[position - 1].text in _PREDICATE:
+        return None
+    index = position + 1
+    last = min(row.clause_end(position), position + 10)
+    while index < last:
+        item = items[index]
+        if item.label in (Label.LESION, Label.THING):
+            return index
+        passes = item.label in (
+            Label.WORD,
+            Label.ATTENUATION,
+            Label.NATURE,
+            Label.SIDE,
+            Label.ORGAN,
+            Label.PLACE,
+            Label.COUNT,
+            Label.LIKELY,
+            Label.HEDGE,
+            Label.NORMAL,
+        )
+        if item.text in (",", "and", ")") and index + 1 < last:
+            passes = items[index + 1].label in (Label.ATTENUATION, Label.NATURE, Label.MEASUREMENT) or (
+                item.text == ","
+                and items[index + 1].label is Label.WORD
+                and index == position + 1
+                and not _is_predicate(row, position)
+            )
+        if item.label is Label.MEASUREMENT and items[index - 1].text == "and":
+            passes = True
+        if item.label is Label.WORD and item.text in (
+            "in",
+            "diameter",
+            "size",
+            "dimension",
+            "long",
+            "seen",
+            "noted",
+            "identified",
+        ):
+            passes = False
+        if not passes:
+            return None
+        index += 1
+    return None
+
+
+def _is_predicate(row: Row, position: int) -> bool:
+    return any(item.text in _PREDICATE for item in row.items[max(0, position - 3) : position])
+
+
+def _owner_behind(row: Row, position: int) -> int | None:
+    items = row.items
+    for index in range(position - 1, -1, -1):
+        item = items[index]
+        if item.label in (Label.LESION, Label.THING):
+            return index
+        if item.label in (Label.ORGAN, Label.PLACE) and not item.entry.adjective and not is_governed(row, index):
+            between = items[index + 1 : position]
+            if (
+                len(between) <= 4
+                and any(other.text in _PREDICATE or other.label is Label.VERB for other in between)
+                and not row.has(Label.COREF)
+            ):
+                return index
+    return None
+
+
+def is_governed(row: Row, index: int) -> bool:
+    """Whether a preposition stands before an organ or place: "in the left kidney"."""
+    for position in range(index - 1, max(-1, index - 6), -1):
+        item = row.items[position]
+        if item.label in (Label.PREP, Label.FAR, Label.LINK):
+            return True
+        if item.label not in (
+            Label.DEFINITE,
+            Label.INDEFINITE,
+            Label.SIDE,
+            Label.WORD,
+            Label.ORGAN,
+            Label.ATTENUATION,
+            Label.NORMAL,
+        ) and not (item.label is Label.AND or item.text == ","):
+            return False
+    return False
