@@ -11,8 +11,8 @@ from rsuper_bench.benchmark.records import Attenuation, Kind
 from rsuper_bench.benchmark.tumor_types import Side, TumorType
 from rsuper_bench.dataset_builder.lesions.config import LesionConfig, Range
 
-# Organs filled with water-like fluid: what grows there is brighter than its surroundings.
-FLUID_FILLED = (TumorType.GALLBLADDER, TumorType.BLADDER)
+# Organs that mostly show what they hold (bile, urine, stool): what grows there is brighter than that.
+HOLLOW = (TumorType.GALLBLADDER, TumorType.BLADDER, TumorType.COLON, TumorType.STOMACH, TumorType.DUODENUM)
 # Organs whose tumors grow into the fat around them; the others keep their tumors inside.
 OUTGROWING = (
     TumorType.ADRENAL,
@@ -81,7 +81,7 @@ def plan_tumor(rng: np.random.Generator, config: LesionConfig, kind: TumorType) 
     ways = list(config.attenuation)
     weights = np.array([config.attenuation[way] for way in ways])
     attenuation = ways[int(rng.choice(len(ways), p=weights / weights.sum()))]
-    if kind in FLUID_FILLED and attenuation is Attenuation.HYPO:
+    if kind in HOLLOW and attenuation is Attenuation.HYPO:
         attenuation = Attenuation.HYPER
     iso = attenuation is Attenuation.ISO
     contrast = float(rng.uniform(*(config.iso_contrast_hu if iso else config.contrast_hu)))

@@ -17,6 +17,7 @@ Mask = NDArray[np.bool_]
 Slices = tuple[slice, slice, slice]
 _TRIES = 6
 _OUTSIDE_COST = 1.6  # growth into the fat around an organ is this much harder than inside it
+_LARGEST_SHARE = 0.45  # of an organ that keeps its lesions inside
 _KEPT = 0.5  # a place that holds less than this share of the wanted volume is given up for another
 
 
@@ -119,7 +120,7 @@ def plant(
         min_voxels: A lesion of fewer voxels is grown to this many.
 
     Returns:
-        The lesion, or None when no place holds half of it.
+        The lesion, or None when no place holds half of it, or it would fill most of an organ it may not leave.
     """
     spacing = np.asarray(spacing_mm, dtype=float)
     objects = ndimage.find_objects(organ.astype(np.uint8))
@@ -130,6 +131,8 @@ def plant(
     inside, fat = organ[box], outside[box]
     depth_mm = ndimage.distance_transform_edt(np.pad(inside, 1), sampling=spacing)[1:-1, 1:-1, 1:-1]
     wanted = max(round(pi / 6 * shape.size_mm**3 / float(spacing.prod())), min_voxels)
+    if not shape.outgrowth and wanted > max(_LARGEST_SHARE * int(inside.sum()), min_voxels):
+        return None
     best: Lesion | None = None
     for _ in range(_TRIES):
         center = _center(depth_mm, shape, rng)
@@ -179,6 +182,7 @@ def _grow(
     parts, _ = ndimage.label(chosen)
     here = tuple(int(c - side.start) for c, side in zip(center, box, strict=True))
     mask = parts == parts[here] if parts[here] else np.zeros_like(chosen)
+    mask = ndimage.binary_fill_holes(mask) & allowed
     return Lesion(box, mask, (int(center[0]), int(center[1]), int(center[2])))
 
 

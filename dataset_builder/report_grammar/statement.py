@@ -63,9 +63,12 @@ class Statement:
 
 
 def state(
-    lesions: Sequence[Finding], rng: np.random.Generator, style: ReportStyle, *, hedged: bool = False
+    lesions: Sequence[Finding], rng: np.random.Generator, style: ReportStyle, *, contrast: bool, hedged: bool = False
 ) -> Statement:
-    """Decide what is said of some lesions of one organ (one lesion, or a group told together, largest first)."""
+    """Decide what is said of some lesions of one organ (one lesion, or a group told together, largest first).
+
+    ``contrast`` allows words of enhancement; ``hedged`` makes the lesion uncertain.
+    """
     book = phrases()
     largest = lesions[0]
     kind = largest.kind
@@ -74,7 +77,9 @@ def state(
     said = largest.attenuation
     if kind is Kind.CYST or any(item.attenuation is not said for item in lesions) or not chance(rng, style.attenuation):
         said = Attenuation.UNKNOWN
-    adjective = "" if said is Attenuation.UNKNOWN else pick(rng, book["attenuation"][said])
+    adjective = ""
+    if said is not Attenuation.UNKNOWN:
+        adjective = pick(rng, [*book["attenuation"][said], *(book["enhancement"][said] if contrast else ())])
     location = (
         largest.location if len({item.location for item in lesions}) == 1 and chance(rng, style.location) else None
     )
@@ -189,8 +194,7 @@ def _size(
     in_mm = chance(rng, style.millimetres)
     if in_mm or max(axes) < 3:
         values = [max(1, floor(axis + 0.5)) for axis in axes]
-        compact = chance(rng, 0.3) and len(values) == 1
-        return (" x ".join(map(str, values)) + ("-mm" if compact else " mm"), tuple(float(v) for v in values))
+        return " x ".join(map(str, values)) + " mm", tuple(float(v) for v in values)
     tenths = [max(1, floor(axis + 0.5)) for axis in axes]  # millimetres, that is tenths of a centimetre
     return " x ".join(f"{value / 10:.1f}" for value in tenths) + " cm", tuple(float(v) for v in tenths)
 

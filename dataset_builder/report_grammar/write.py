@@ -27,6 +27,8 @@ _ORDER = (
     TumorType.PROSTATE, TumorType.UTERUS, TumorType.SOFT_TISSUE,
 )  # fmt: skip
 
+WITH_CONTRAST = (Phase.ARTERIAL, Phase.PORTAL_VENOUS, Phase.DELAYED)
+
 
 class _Draft:
     """Sentences and facts of a report as it is written."""
@@ -95,7 +97,7 @@ def _write_organ(draft: _Draft, kind: TumorType, scene: Scene, rng: np.random.Ge
     said: list[Statement] = []
     for group in _groups(lesions, rng, style):
         hedged = len(group) == 1 and group[0].kind is not Kind.CYST and chance(rng, style.hedged)
-        statement = state(group, rng, style, hedged=hedged)
+        statement = state(group, rng, style, contrast=scene.phase in WITH_CONTRAST, hedged=hedged)
         words = ""
         # "This is malignant" must point at one lesion: only where the organ has a single one.
         if len(lesions) == 1 and not hedged and group[0].kind is not Kind.CYST and chance(rng, style.malignancy):
@@ -178,20 +180,19 @@ def _stone(stone: Stone, rng: np.random.Generator) -> str:
 
 def _assemble(draft: _Draft, scene: Scene, rng: np.random.Generator, style: ReportStyle) -> str:
     book = phrases()
-    plain = scene.phase is Phase.NON_CONTRAST
+    exam = "exam" if scene.phase in WITH_CONTRAST else "exam_plain" if scene.phase is Phase.NON_CONTRAST else "exam_any"
     date = f"{int(rng.integers(1, 13))}/{int(rng.integers(1, 28))}/20{int(rng.integers(10, 25))}"
     prior = any(item.prior for item in draft.statements)
     person = {Sex.FEMALE: "female", Sex.MALE: "male"}.get(scene.sex or Sex.MALE, "patient") if scene.sex else "patient"
     age = f"{min(int(scene.age), 89)}" if scene.age is not None else "60"
-    phase = scene.phase if scene.phase in book["technique"] else Phase.PORTAL_VENOUS
     head = [
-        ("EXAM", pick(rng, book["exam_plain" if plain else "exam"]) + "."),
+        ("EXAM", pick(rng, book[exam]) + "."),
         (
             pick(rng, ["INDICATION", "HISTORY", "CLINICAL HISTORY", "REASON FOR EXAM"]),
             pick(rng, book["indication"]).format(age=age, person=person),
         ),
         ("COMPARISON", pick(rng, book["comparison_prior" if prior else "comparison"]).format(date=date)),
-        ("TECHNIQUE", pick(rng, book["technique"][phase]).format(slice=pick(rng, ["1.25", "2.5", "3", "5"]))),
+        ("TECHNIQUE", pick(rng, book["technique"][scene.phase]).format(slice=pick(rng, ["1.25", "2.5", "3", "5"]))),
     ]
     if not prior:  # a report without priors may leave these out
         head = [item for index, item in enumerate(head) if index == 0 or chance(rng, 0.8)]
