@@ -6,11 +6,14 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from rsuper_bench.benchmark.errors import DataError, Problem
 from rsuper_bench.benchmark.report import Score
 from rsuper_bench.benchmark.task import Task
 from rsuper_bench.leaderboard.entry import Entry, Status
-from rsuper_bench.leaderboard.ranking import Rank, rank
+from rsuper_bench.leaderboard.ranking import Rank, clearly_better, not_told_apart, ranks
 from rsuper_bench.leaderboard.reported import Reported, published_figures
 
 _Draws = tuple[int, str, int]  # seed, index digest and number of replicates
@@ -18,11 +21,16 @@ _Draws = tuple[int, str, int]  # seed, index digest and number of replicates
 
 @dataclass(frozen=True)
 class Row:
-    """One listed entry, with its rank or the reason why it has none."""
+    """One listed entry, with its rank or the reason why it has none.
+
+    Attributes:
+        tied: Entries that cannot be told apart from this one, in path order.
+    """
 
     entry: Entry
     rank: Rank | None
     unranked: str | None = None
+    tied: tuple[Entry, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -97,9 +105,11 @@ def _group(fingerprint: str, members: Sequence[Entry]) -> Group:
     reasons = _unranked(members)
     ranked = [entry for entry in members if entry.path not in reasons]
     sign = 1.0 if all(entry.primary.higher_is_better for entry in members) else -1.0
-    replicates = [_signed(entry, sign) for entry in ranked]
-    ranks = dict(zip((entry.path for entry in ranked), rank(replicates, confidence=task.confidence), strict=True))
-    rows = [Row(entry, ranks.get(entry.path), reasons.get(entry.path)) for entry in members]
+    better = clearly_better(_replicates(ranked, sign), confidence=task.confidence)
+    tied = not_told_apart(better)
+    rows = [Row(entry, None, reasons[entry.path]) for entry in members if entry.path in reasons]
+    for index, (entry, rank) in enumerate(zip(ranked, ranks(better), strict=True)):
+        rows.append(Row(entry, rank, tied=tuple(ranked[other] for other in np.flatnonzero(tied[index]))))
     return Group(
         task=task,
         fingerprint=fingerprint,
@@ -116,9 +126,10 @@ def _order(row: Row, sign: float) -> tuple[int, int, float, str]:
     return (row.rank is None, place, -sign * value if value is not None else 0.0, row.entry.path)
 
 
-def _signed(entry: Entry, sign: float) -> list[float | None]:
-    values = entry.replicates.values if entry.replicates is not None else ()
-    return [None if value is None else sign * value for value in values]
+def _replicates(ranked: Sequence[Entry], sign: float) -> NDArray[np.float64]:
+    """``(E, R)`` replicates, larger is better, NaN where undefined."""
+    values = [entry.replicates.values for entry in ranked if entry.replicates is not None]
+    return sign * np.array(values, dtype=np.float64).reshape(len(ranked), -1)
 
 
 def _unranked(members: Sequence[Entry]) -> dict[str, str]:

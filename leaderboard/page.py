@@ -23,7 +23,7 @@ from rsuper_bench.leaderboard import wording
 from rsuper_bench.leaderboard.board import Board, Group, Row, score_of
 from rsuper_bench.leaderboard.entry import Entry
 
-MAX_RANK_BARS = 40  # the rank figure stays one screen
+MAX_RANK_BARS = 20  # the rank figure stays one screen
 MAX_FULL_CELLS = 3000  # above, intervals per tumor type and further metrics are left to the entry pages: size
 _SWITCHABLE = tuple(metric for metric in wording.METRICS if not metric.endswith("_at_reader"))
 
@@ -61,20 +61,6 @@ def entry_page(row: Row, group: Group) -> str:
         curves=[_curve_view(entry, kind) for kind in group.task.tumor_types if kind in entry.roc],
         counts={str(kind): counts for kind, counts in entry.counts.items()},
         readers_statement=literature_statement(synthetic=group.synthetic),
-        peers=[
-            other
-            for other in group.ranked
-            if row.rank is not None and other.rank is not None and other is not row and _overlap(row, other)
-        ],
-    )
-
-
-def _overlap(one: Row, other: Row) -> bool:
-    return (
-        one.rank is not None
-        and other.rank is not None
-        and one.rank.rank <= other.rank.last
-        and other.rank.rank <= one.rank.last
     )
 
 
@@ -88,13 +74,15 @@ def _group_view(group: Group, *, full: bool) -> dict[str, Any]:
     names = [MEAN, *map(str, group.task.tumor_types)]
     metrics = [metric for metric in _metrics_of(group) if metric in _SWITCHABLE or metric == group.task.primary]
     ranked = group.ranked
+    bars = ranked[:MAX_RANK_BARS] if len(ranked) > 1 else ()
     return {
         "group": group,
         "names": names,
         "metrics": metrics,
         "full": full,
-        "bars": ranked[:MAX_RANK_BARS] if len(ranked) > 1 else (),
-        "places": len(ranked),
+        "bars": bars,
+        "places": max((row.rank.last for row in bars if row.rank is not None), default=0),  # where the axis ends
+        "legend": sorted({mark for row in group.rows for mark in wording.badges(row.entry)}),
         "sizes": sorted({(row.entry.data.n_cases, row.entry.data.n_patients) for row in group.rows}),
         "figures": _figures_json(group, names, metrics) if full and len(metrics) > 1 else None,
     }
@@ -175,6 +163,7 @@ def _environment() -> Environment:
             "metric_unit": wording.metric_unit,
             "rank_interval": wording.rank_interval,
             "rank_text": wording.rank_text,
+            "reader_figure": wording.reader_figure,
             "score_of": score_of,
             "shares_text": wording.shares_text,
             "type_label": wording.type_label,

@@ -11,7 +11,6 @@ number of pairs.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,18 +62,15 @@ def clearly_better(replicates: NDArray[np.float64], *, confidence: float = 0.95)
     return better
 
 
-def rank(replicates: Sequence[Sequence[float | None]], *, confidence: float = 0.95) -> list[Rank]:
-    """Rank entries by their paired replicates, larger is better.
-
-    Raises:
-        ValueError: If the numbers of replicates differ.
-    """
-    if len({len(row) for row in replicates}) > 1:
-        raise ValueError("entries have different numbers of replicates")
-    if not replicates:
-        return []
-    better = clearly_better(np.array(replicates, dtype=np.float64), confidence=confidence)
+def ranks(better: NDArray[np.bool_]) -> list[Rank]:
+    """Ranks of entries from the ``(E, E)`` matrix of :func:`clearly_better`."""
+    above, below = better.sum(axis=0), better.sum(axis=1)
     return [
-        Rank(rank=1 + int(above), last=len(replicates) - int(below))
-        for above, below in zip(better.sum(axis=0), better.sum(axis=1), strict=True)
+        Rank(rank=1 + int(ahead), last=len(better) - int(behind)) for ahead, behind in zip(above, below, strict=True)
     ]
+
+
+def not_told_apart(better: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """``(E, E)``: true where neither of two different entries is clearly better."""
+    tied: NDArray[np.bool_] = ~(better | better.T | np.eye(len(better), dtype=np.bool_))
+    return tied

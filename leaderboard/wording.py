@@ -65,6 +65,27 @@ def shares_text(shares: Shares) -> str:
     return "–".join(f"{share * 100:.1f}".removesuffix(".0") for share in shares) or NOTHING
 
 
+def reader_figure(value: float | None, spread: str, interval_text: str) -> tuple[str, str]:
+    """A literature figure in per cent and, below it, its interval; a range where the study gives no single value.
+
+    Args:
+        value: Share, or None.
+        spread: ``0.67-0.78`` over readers or scans, or empty.
+        interval_text: ``0.60-0.80``, or empty.
+    """
+    if value is None:
+        return _per_cent(spread) or NOTHING, ""
+    return figure(value, "sensitivity"), _per_cent(interval_text)
+
+
+def _per_cent(shares: str) -> str:
+    ends = shares.split("-")
+    try:
+        return "–".join(f"{float(end) * 100:.1f}" for end in ends) if len(ends) == 2 else ""
+    except ValueError:
+        return shares
+
+
 def type_label(name: str) -> str:
     """Tumor type as a heading: ``soft_tissue`` is ``Soft tissue``."""
     return name.replace("_", " ").capitalize()
