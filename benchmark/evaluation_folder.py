@@ -43,11 +43,9 @@ def write_evaluation(report: EvaluationReport, folder: Path, *, run: dict[str, A
 
 def report_json(report: EvaluationReport) -> str:
     """Indented JSON in which long lists of small things (outcomes, exclusions, replicates) take one line an item."""
-    value = report.model_dump(mode="json")
-    long = {name: value.pop(name) for name in ("excluded", "outcomes")}
-    replicates = value.pop("replicates")
-    text = pretty_json(value).rstrip().removesuffix("}").rstrip()
-    for name, items in long.items():
-        lines = ",\n".join(f"  {canonical_json(item)}" for item in items)
+    text = pretty_json(report.model_dump(mode="json", exclude={"excluded", "outcomes", "replicates"}))
+    text = text.rstrip().removesuffix("}").rstrip()
+    for name, items in (("excluded", report.excluded), ("outcomes", report.outcomes)):
+        lines = ",\n".join(f"  {item.model_dump_json()}" for item in items)
         text += f',\n "{name}": [\n{lines}\n ]' if items else f',\n "{name}": []'
-    return f'{text},\n "replicates": {canonical_json(replicates)}\n}}\n'
+    return f'{text},\n "replicates": {canonical_json(report.replicates)}\n}}\n'

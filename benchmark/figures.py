@@ -142,31 +142,17 @@ def _arms(score: Score) -> NDArray[np.float64]:
 
 
 def _reader_point(axis: Axes, reader: LiteratureReader) -> None:
+    words: dict[str, Any] = {"textcoords": "offset points", "fontsize": 7.5, "color": GREEN, "zorder": 6}
     if reader.sensitivity is not None and reader.specificity is not None:
         point = (1 - reader.specificity, reader.sensitivity)
-        axis.plot(*point, marker="D", color=GREEN, markersize=5.5, markeredgecolor="white", linestyle="", zorder=6)
-        axis.annotate(
-            reader.grade,
-            point,
-            xytext=(6, -4),
-            textcoords="offset points",
-            fontsize=7.5,
-            color=GREEN,
-            va="top",
-            zorder=6,
-        )
+        axis.plot(*point, marker="D", color=GREEN, markersize=5.5, markeredgecolor="white", linestyle="", zorder=7)
+        axis.annotate(reader.grade, point, xytext=(6, -4), va="top", **words)
     elif reader.specificity is not None:
         axis.axvline(1 - reader.specificity, color=GREEN, linewidth=1, linestyle=":", zorder=2)
-        axis.annotate(
-            f"{reader.grade}, specificity only",
-            (1 - reader.specificity, 0.5),
-            xytext=(4, 0),
-            textcoords="offset points",
-            fontsize=7.5,
-            color=GREEN,
-        )
+        axis.annotate(f"{reader.grade}, specificity only", (1 - reader.specificity, 0.24), xytext=(5, 0), **words)
     elif reader.sensitivity is not None:
         axis.axhline(reader.sensitivity, color=GREEN, linewidth=1, linestyle=":", zorder=2)
+        axis.annotate(f"{reader.grade}, sensitivity only", (0.45, reader.sensitivity), xytext=(0, -9), **words)
 
 
 def _legend(figure: Figure, report: EvaluationReport) -> None:
@@ -239,14 +225,21 @@ def _bars(axis: Axes, report: EvaluationReport, kinds: list[TumorType], name: st
             axis.errorbar(
                 score.value, row, xerr=_arms(score), fmt="o", color=BLUE, markersize=3.5, elinewidth=1.2, zorder=4
             )
-        reader = detection_reader(report.readers.literature, kind)
-        figure = getattr(reader, side) if reader else None
-        if figure is not None:
-            axis.plot(figure, row, marker="D", color=GREEN, markersize=5.5, markeredgecolor="white", zorder=5)
+        figure = _literature_figure(report, kind, side)
+        if figure is not None:  # below the interval, so that neither hides the other
+            axis.plot(figure, row + 0.27, marker="D", color=GREEN, markersize=5, markeredgecolor="white", zorder=5)
     axis.set_xlim(0, 1.02)
     axis.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "25", "50", "75", "100 %"])
     axis.grid(axis="x", color="#eeeeee", zorder=0)
     axis.tick_params(axis="y", length=0)
+
+
+def _literature_figure(report: EvaluationReport, kind: TumorType, side: str) -> float | None:
+    """A radiologist's figure beside calls at a frozen threshold; it has no place beside another operating point."""
+    reader = detection_reader(report.readers.literature, kind)
+    if reader is None or report.thresholds is None:
+        return None
+    return reader.sensitivity if side == "sensitivity" else reader.specificity
 
 
 def _bar_legend(figure: Figure, report: EvaluationReport) -> None:
@@ -254,7 +247,8 @@ def _bar_legend(figure: Figure, report: EvaluationReport) -> None:
 
     level = f"{100 * report.task_definition.confidence:g} %"
     handles = [Line2D([], [], color=BLUE, marker="o", label=f"method, {level} interval")]
-    if any(detection_reader(report.readers.literature, kind) for kind in report.counts):
+    sides = ("sensitivity", "specificity")
+    if any(_literature_figure(report, kind, side) is not None for kind in report.counts for side in sides):
         label = "radiologists in the literature: other patients, not the same cases"
         handles.append(Line2D([], [], color=GREEN, marker="D", linestyle="", label=label))
     figure.legend(handles=handles, loc="outside lower left", ncols=2, fontsize=8)
