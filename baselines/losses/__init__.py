@@ -10,9 +10,10 @@ from rsuper_bench.baselines.losses.attenuation import (
     attenuation_target_from_mask,
 )
 from rsuper_bench.baselines.losses.averaging import no_loss, supervised_mean
-from rsuper_bench.baselines.losses.ball import ball_loss, rank_pooling_weights
+from rsuper_bench.baselines.losses.ball import ball_loss
 from rsuper_bench.baselines.losses.balls import grow
 from rsuper_bench.baselines.losses.malignancy import malignancy_loss, malignancy_target
+from rsuper_bench.baselines.losses.pooled_sums import rank_pooling_weights
 from rsuper_bench.baselines.losses.pseudo_mask import PseudoMask, ball_pseudo_mask, place_tumors
 from rsuper_bench.baselines.losses.reported_tumors import ReportedTumors
 from rsuper_bench.baselines.losses.segmentation import segmentation_loss

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import expm1, log1p
 
 import torch
 from torch import Tensor
-from torch.nn.functional import softplus
 
 from rsuper_bench.baselines.losses.arguments import (
     Balance,
+    Spacing,
     check_balance,
     check_finite,
     check_same_shape,
@@ -19,7 +18,8 @@ from rsuper_bench.baselines.losses.arguments import (
     spacings_of,
 )
 from rsuper_bench.baselines.losses.averaging import no_loss, supervised_mean
-from rsuper_bench.baselines.losses.balls import grow
+from rsuper_bench.baselines.losses.balls import grown_box
+from rsuper_bench.baselines.losses.pooled_sums import SupervisedCrop, pooled_sums
 from rsuper_bench.baselines.losses.pseudo_mask import SIGMA_RADII, place_tumors
 from rsuper_bench.baselines.losses.reported_tumors import ReportedTumors
 from rsuper_bench.baselines.losses.tversky import adaptive_tversky
@@ -84,63 +84,48 @@ def ball_loss(
     pairs = [(b, c, reported) for b, row in enumerate(tumors) for c, reported in enumerate(row) if reported is not None]
     if not pairs:
         return no_loss(logits)
-    samples = torch.as_tensor([b for b, _, _ in pairs], device=logits.device)
     channel = torch.as_tensor([c for _, c, _ in pairs], device=logits.device)
-    supervised = logits[samples, channel]
-    probability = supervised.sigmoid()
-    negative = penalised[samples, channel].bool()
-    core = torch.zeros_like(negative)
-    for pair, (sample, _, reported) in enumerate(pairs):
-        spacing = spacings[sample]
-        placed = place_tumors(
-            probability[pair].detach(), reported, spacing_mm=spacing, margin=margin, sigma_radii=sigma_radii
-        )
-        core[pair] = placed.core
-        if reported.diameters_mm or not reported.complete:
-            negative[pair] &= ~(grow(placed.halo, rim_mm, spacing) | placed.ignored)
-
-    space = (1, 2, 3)
-    positives, negatives = core.sum(space), negative.sum(space)
-    foreground = torch.stack(
-        [_rank_pooled(crop[mask], concentration) for crop, mask in zip(supervised, core, strict=True)]
-    )
-    background = (softplus(supervised) * negative).sum(space)
+    crops = [
+        _supervise(logits.detach()[b, c], penalised[b, c], reported, b, c, spacings[b], margin, rim_mm, sigma_radii)
+        for b, c, reported in pairs
+    ]
+    foreground, background, overlap, false_positive = pooled_sums(logits, crops, concentration)
+    positives = torch.as_tensor([len(crop.core) for crop in crops], device=logits.device)
     if balance == "crop":
-        cross_entropy = ((foreground + background) / supervised[0].numel()).mean()
+        cross_entropy: Tensor = ((foreground + background) / crops[0].probability.numel()).mean()
     else:
+        negatives = torch.stack([crop.negative.sum() for crop in crops])
         cross_entropy = supervised_mean(foreground / positives.clamp(min=1), positives > 0) + supervised_mean(
             background / negatives.clamp(min=1), negatives > 0
         )
 
-    def of_channels(values: Tensor) -> Tensor:
-        return values.new_zeros(channels).index_add(0, channel, values)
-
-    overlap = of_channels((probability * core).sum(space))
-    present = of_channels(positives.to(logits.dtype))
-    false_positive = of_channels((probability * negative).sum(space))
-    tversky = adaptive_tversky(overlap, false_positive, present - overlap, present > 0)
+    by_crop = torch.stack([overlap, false_positive, positives.to(logits.dtype)])
+    found, excess, present = by_crop.new_zeros(3, channels).index_add(1, channel, by_crop)
+    tversky: Tensor = adaptive_tversky(found, excess, present - found, present > 0)
     return cross_entropy + tversky_weight * tversky
 
 
-def rank_pooling_weights(count: int, concentration: float = 0.5) -> Tensor:
-    """Weights of voxels sorted by falling probability, summing to their number (METHOD 4).
-
-    w_i = n q^i (1 - q) / (1 - q^n) with q = (1 - c)^(1 / n), so that q^n = 1 - c whatever n.
-
-    Args:
-        count: Number n of voxels.
-        concentration: c in [0, 1); 0 gives equal weights.
-
-    Returns:
-        ``(count,)`` float64.
-    """
-    if count == 0 or concentration == 0:
-        return torch.ones(count, dtype=torch.float64)
-    log_q = log1p(-concentration) / count
-    return count * torch.exp(torch.arange(count, dtype=torch.float64) * log_q) * -expm1(log_q) / concentration
-
-
-def _rank_pooled(logits: Tensor, concentration: float) -> Tensor:
-    """Weighted sum of the cross-entropy of foreground voxels; 0 for none."""
-    ranked = logits.sort(descending=True).values
-    return (softplus(-ranked) * rank_pooling_weights(len(ranked), concentration).to(ranked)).sum()
+@torch.no_grad()
+def _supervise(
+    logits: Tensor,
+    penalised: Tensor,
+    reported: ReportedTumors,
+    sample: int,
+    channel: int,
+    spacing: Spacing,
+    margin: float,
+    rim_mm: float,
+    sigma_radii: float,
+) -> SupervisedCrop:
+    """Pseudo-labels of one sample and channel."""
+    probability = logits.sigmoid()
+    negative = penalised.bool().to(logits.dtype, copy=True, memory_format=torch.contiguous_format)
+    if not reported.diameters_mm and reported.complete:
+        nothing = torch.zeros(0, dtype=torch.long, device=logits.device)
+        return SupervisedCrop(sample, channel, probability, negative, nothing)
+    placed = place_tumors(probability, reported, spacing_mm=spacing, margin=margin, sigma_radii=sigma_radii)
+    for ignored, rim in ((placed.halo, rim_mm), (placed.ignored, 0.0)):
+        around, mask = grown_box(ignored, rim, spacing)
+        if around is not None:
+            negative[around] *= ~mask
+    return SupervisedCrop(sample, channel, probability, negative, placed.core.view(-1).nonzero()[:, 0])

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from math import ceil
 
 import torch
 from scipy.fft import next_fast_len
@@ -23,14 +22,20 @@ ROUNDING = 1e-6  # relative slack of a radius, so that 2 voxels of 1.5 mm lie wi
 
 def bounding_box(mask: Tensor) -> Box | None:
     """Smallest box around the true voxels of an ``(X, Y, Z)`` mask; None when there are none."""
-    box = []
-    for kept in range(3):
-        others = [axis for axis in range(3) if axis != kept]
-        indices = mask.any(others[1]).any(others[0]).nonzero().flatten()
-        if len(indices) == 0:
-            return None
-        box.append(slice(int(indices[0]), int(indices[-1]) + 1))
-    return (box[0], box[1], box[2])
+    bytes_of = mask.contiguous().view(torch.uint8)  # the maximum of bytes is vectorised, any() of booleans is not
+    first = _span(bytes_of.flatten(1).amax(1))
+    if first is None:
+        return None
+    plane = bytes_of[first].amax(0)
+    second, third = _span(plane.amax(1)), _span(plane.amax(0))
+    if second is None or third is None:
+        raise AssertionError("a plane with a true voxel has true rows and columns")
+    return (first, second, third)
+
+
+def _span(line: Tensor) -> slice | None:
+    indices = line.nonzero()
+    return slice(int(indices[0]), int(indices[-1]) + 1) if len(indices) else None
 
 
 def grow(mask: Tensor, radius_mm: float, spacing_mm: Sequence[float]) -> Tensor:
@@ -53,17 +58,23 @@ def grow(mask: Tensor, radius_mm: float, spacing_mm: Sequence[float]) -> Tensor:
     if not 0 <= radius_mm < float("inf"):
         raise ValueError(f"radius_mm must be finite and not negative, got {radius_mm}")
     grown = mask.bool().clone(memory_format=torch.contiguous_format)
+    for volume in grown.view(-1, *mask.shape[-3:]):
+        around, covered = grown_box(volume, radius_mm, spacing)
+        if around is not None:
+            volume[around] = covered
+    return grown
+
+
+def grown_box(mask: Tensor, radius_mm: float, spacing: Spacing) -> tuple[Box | None, Tensor]:
+    """`grow` for one boolean ``(X, Y, Z)`` mask, and only the box that holds the result; None when it is empty."""
+    box = bounding_box(mask)
+    if box is None:
+        return None, mask[:0]
     reach = [int(radius_mm * (1 + ROUNDING) / length) for length in spacing]
     if not any(reach):
-        return grown
-    for volume in grown.view(-1, *mask.shape[-3:]):
-        box = bounding_box(volume)
-        if box is None:
-            continue
-        around = _widened(box, reach, volume.shape)
-        covered = correlate_with_ball(volume[around].float(), 2 * radius_mm, spacing, sigma_radii=None)
-        volume[around] = covered > 0.5
-    return grown
+        return box, mask[box]
+    around = _widened(box, reach, mask.shape)
+    return around, correlate_with_ball(mask[around].float(), 2 * radius_mm, spacing, sigma_radii=None) > 0.5
 
 
 def correlate_with_ball(volume: Tensor, diameter_mm: float, spacing: Spacing, *, sigma_radii: float | None) -> Tensor:
@@ -93,12 +104,6 @@ def squared_distance_mm2(box: Box, centre: Sequence[int], spacing: Spacing, devi
         for part, middle, length in zip(box, centre, spacing, strict=True)
     ]
     return axes[0][:, None, None] + axes[1][:, None] + axes[2]
-
-
-def ball_box(centre: Sequence[int], radius_mm: float, spacing: Spacing, shape: Sequence[int]) -> Box:
-    """Part of a grid that a ball can reach."""
-    point = [slice(middle, middle + 1) for middle in centre]
-    return _widened(point, [ceil(radius_mm / length) for length in spacing], shape)
 
 
 def _widened(box: Sequence[slice], reach: Sequence[int], shape: Sequence[int]) -> Box:

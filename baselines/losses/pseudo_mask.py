@@ -9,15 +9,9 @@ import torch
 from torch import Tensor
 
 from rsuper_bench.baselines.losses.arguments import Spacing, check_finite, full_precision, spacing_of
-from rsuper_bench.baselines.losses.balls import (
-    ROUNDING,
-    Box,
-    ball_box,
-    bounding_box,
-    correlate_with_ball,
-    squared_distance_mm2,
-)
+from rsuper_bench.baselines.losses.balls import bounding_box
 from rsuper_bench.baselines.losses.reported_tumors import ReportedTumors
+from rsuper_bench.baselines.losses.room import Ball, Room
 
 SMALLEST_DIAMETER_MM = 3.0
 UNSIZED_DIAMETER_MM = 7.0
@@ -140,32 +134,42 @@ def place_tumors(
         return result
     if not tumors.complete:
         result.ignored.logical_or_(regions.any(0))
+    rooms: dict[int, Room] = {}
     for index in tumors.largest_first:
-        region = regions[tumors.region_of[index]]
+        number = tumors.region_of[index]
+        if number not in rooms:
+            rooms[number] = _room(probability, regions[number], tumors.band, result.halo, spacing)
+        room = rooms[number]
         diameter_mm, volume_mm3 = tumors.diameters_mm[index], tumors.volumes_mm3[index]
-        available = region & ~result.halo
-        if tumors.band is not None:
-            available &= tumors.band
-        box = bounding_box(available)
         wanted = None if volume_mm3 is None else _voxel_counts(volume_mm3, margin, spacing)
-        is_first = not bool((region & result.halo).any())
-        if box is None or (wanted is not None and not is_first and int(available[box].sum()) < wanted.tumor):
-            result.ignored.logical_or_(region)
+        if room.count == 0 or (wanted is not None and not room.untouched and room.count < wanted.tumor):
+            result.ignored.logical_or_(regions[number])
             continue
         searched_mm = max(diameter_mm or UNSIZED_DIAMETER_MM, SMALLEST_DIAMETER_MM)
-        score = correlate_with_ball(
-            probability[box] * available[box], searched_mm, spacing, sigma_radii=sigma_radii
-        ).masked_fill(~available[box], -1)
-        best = _unravelled(int(score.argmax()), score.shape)
-        centre = [part.start + offset for part, offset in zip(box, best, strict=True)]
-        result.centres[index] = torch.as_tensor(centre)
+        centre = room.best_centre(searched_mm, sigma_radii)
+        result.centres[index] = room.corner + torch.tensor(centre, device=probability.device)
         if wanted is None:
-            result.ignored.logical_or_(region)
-            _put_ball(result, index, available, centre, searched_mm / 2, spacing)
+            result.ignored.logical_or_(regions[number])
+            parts = [room.ball(centre, searched_mm / 2).voxels] * 3
         else:
-            radius_mm = searched_mm * (1 + margin) / 2
-            _put_most_probable(result, index, probability, available, box, centre, radius_mm, wanted, spacing)
+            ball = _ball_with_room(room, centre, searched_mm * (1 + margin) / 2, wanted.tumor)
+            parts = ball.most_probable([wanted.core, wanted.tumor, wanted.halo])
+        core, tumor, halo = (part + room.corner for part in parts)
+        for mask, voxels in ((result.core, core), (result.tumor, tumor), (result.halo, halo)):
+            mask[voxels[:, 0], voxels[:, 1], voxels[:, 2]] = True
+        result.label[tumor[:, 0], tumor[:, 1], tumor[:, 2]] = index + 1
+        for other in rooms.values():
+            other.close(halo)
     return result
+
+
+def _room(probability: Tensor, region: Tensor, band: Tensor | None, closed: Tensor, spacing: Spacing) -> Room:
+    allowed = region if band is None else region & band
+    box = bounding_box(allowed)
+    room = Room(probability, allowed, box or (slice(0, 0),) * 3, spacing)
+    if box is not None:
+        room.close(closed.nonzero())
+    return room
 
 
 class _Counts(NamedTuple):
@@ -181,54 +185,17 @@ def _voxel_counts(volume_mm3: float, margin: float, spacing: Spacing) -> _Counts
     return _Counts(*(max(round(volume / voxel_mm3), 1) for volume in volumes_mm3))
 
 
-def _put_ball(
-    result: PseudoMask, index: int, available: Tensor, centre: Sequence[int], radius_mm: float, spacing: Spacing
-) -> None:
-    box = ball_box(centre, radius_mm, spacing, available.shape)
-    squared = squared_distance_mm2(box, centre, spacing, available.device)
-    inside = (squared <= (radius_mm * (1 + ROUNDING)) ** 2) & available[box]
-    for mask in (result.core, result.tumor, result.halo):
-        mask[box] |= inside
-    result.label[box].masked_fill_(inside, index + 1)
-
-
-def _put_most_probable(
-    result: PseudoMask,
-    index: int,
-    probability: Tensor,
-    available: Tensor,
-    whole: Box,
-    centre: Sequence[int],
-    radius_mm: float,
-    wanted: _Counts,
-    spacing: Spacing,
-) -> None:
-    """Mark the most probable voxels of a ball that is grown until it holds the tumor or all that is available."""
+def _ball_with_room(room: Room, centre: tuple[int, int, int], radius_mm: float, needed: int) -> Ball:
+    """A ball, grown by 10 % until it holds the needed voxels or all that the room has."""
     while True:
-        box = ball_box(centre, radius_mm, spacing, available.shape)
-        squared = squared_distance_mm2(box, centre, spacing, available.device)
-        inside = (squared <= (radius_mm * (1 + ROUNDING)) ** 2) & available[box]
-        room = int(inside.sum())
-        if room >= wanted.tumor or room == int(available[whole].sum()):
-            break
+        ball = room.ball(centre, radius_mm)
+        if len(ball.voxels) >= min(needed, room.count):
+            return ball
         radius_mm *= GROWTH
-    voxels = inside.nonzero()
-    voxels = voxels[squared[inside].argsort(stable=True)]  # ties in probability then fall to the nearest voxel
-    x, y, z = voxels.T
-    ranked = probability[box][x, y, z].argsort(descending=True, stable=True)
-    for mask, count in ((result.core, wanted.core), (result.tumor, wanted.tumor), (result.halo, wanted.halo)):
-        chosen = ranked[:count]
-        mask[box][x[chosen], y[chosen], z[chosen]] = True
-    chosen = ranked[: wanted.tumor]
-    result.label[box][x[chosen], y[chosen], z[chosen]] = index + 1
 
 
 def _no_centres(tumors: ReportedTumors, like: Tensor) -> Tensor:
     return torch.full((len(tumors.diameters_mm), 3), -1, dtype=torch.long, device=like.device)
-
-
-def _unravelled(flat: int, shape: Sequence[int]) -> tuple[int, int, int]:
-    return flat // (shape[1] * shape[2]), flat // shape[2] % shape[1], flat % shape[2]
 
 
 def _listed(sizes: Sequence[float | None] | Tensor) -> list[float | None]:

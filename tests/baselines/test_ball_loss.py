@@ -228,7 +228,10 @@ def test_autocast_changes_nothing():
         ({"logits": torch.full((1, 1, *SHAPE), torch.nan)}, "logits holds NaN"),
         ({"tumors": []}, "tumors must hold 1 samples of 1 channels"),
         ({"tumors": [[None, None]]}, "tumors must hold 1 samples of 1 channels"),
-        ({"tumors": [[ReportedTumors(torch.ones(3, 3, 3))]]}, "probability .* and regions .* differ in shape"),
+        (
+            {"tumors": [[ReportedTumors(torch.ones(3, 3, 3), [3.0], [10.0])]]},
+            "probability .* and regions .* differ in shape",
+        ),
         ({"concentration": 1.0}, r"concentration must be in \[0, 1\)"),
         ({"balance": "none"}, "balance must be one of crop, own, got 'none'"),
         ({"spacing_mm": [(1.0, 1.0, 1.0)] * 2}, "spacing_mm has 2 rows for a batch of 1"),
