@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from rsuper_bench.benchmark.report import Score
 from rsuper_bench.leaderboard.entry import Entry
 from rsuper_bench.leaderboard.ranking import Rank
@@ -79,11 +81,8 @@ def reader_figure(value: float | None, spread: str, interval_text: str) -> tuple
 
 
 def _per_cent(shares: str) -> str:
-    ends = shares.split("-")
-    try:
-        return "–".join(f"{float(end) * 100:.1f}" for end in ends) if len(ends) == 2 else ""
-    except ValueError:
-        return shares
+    """``IQR 0.81-0.94`` as ``IQR 81.0–94.0``."""
+    return re.sub(r"[0-9]*\.?[0-9]+", lambda share: f"{float(share.group()) * 100:.1f}", shares).replace("-", "–")
 
 
 def type_label(name: str) -> str:

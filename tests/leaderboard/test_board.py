@@ -1,0 +1,170 @@
+"""Who is compared with whom, and how it is written down."""
+
+import csv
+import io
+import json
+
+import pytest
+
+from rsuper_bench.benchmark.errors import DataError
+from rsuper_bench.benchmark.report import SubmissionInfo
+from rsuper_bench.leaderboard.add import entry_of
+from rsuper_bench.leaderboard.board import make_board
+from rsuper_bench.leaderboard.entry import Entry
+from rsuper_bench.leaderboard.reported import Reported, published_figures
+from rsuper_bench.leaderboard.tables import board_csv, board_json, board_markdown, escape_markdown
+from rsuper_bench.leaderboard.wording import reader_figure, shares_text
+
+
+@pytest.fixture
+def entry(report):
+    def make(level=0.7, *, team="Team", method="Method", url=None, status=None, reason=None, **changes):
+        made = entry_of(report(level, **changes), team=team, method=method, url=url, report_digest="2" * 64)
+        if status is None:
+            return made
+        return Entry.model_validate(made.model_dump() | {"status": status, "reason": reason})
+
+    return make
+
+
+def placed(group):
+    return {row.entry.method: (row.rank.rank, row.rank.last) for row in group.ranked}
+
+
+def test_ties_share_a_rank(entry):
+    board = make_board(
+        [
+            entry(0.70, method="a", seed=1, noise=0.03),
+            entry(0.71, method="b", seed=2, noise=0.03),
+            entry(0.40, method="c", seed=3),
+        ]
+    )
+    assert placed(board.groups[0]) == {"b": (1, 2), "a": (1, 2), "c": (3, 3)}
+    assert [row.entry.method for row in board.groups[0].rows] == ["b", "a", "c"]
+    assert [[other.method for other in row.tied] for row in board.groups[0].rows] == [["a"], ["b"], []]
+
+
+def test_fingerprints_are_never_ranked_together(entry):
+    board = make_board([entry(0.9, method="a", fingerprint="a" * 12), entry(0.5, method="b", fingerprint="b" * 12)])
+    assert [placed(group) for group in board.groups] == [{"a": (1, 1)}, {"b": (1, 1)}]
+
+
+def test_real_before_synthetic_before_smoke(entry):
+    board = make_board(
+        [
+            entry(method="smoke", smoke=True, fingerprint="a" * 12),
+            entry(method="phantom", fingerprint="b" * 12),
+            entry(method="real", task="seven-tumors-v1"),
+        ]
+    )
+    assert [group.rows[0].entry.method for group in board.groups] == ["real", "phantom", "smoke"]
+    assert [len(group.labels) for group in board.groups] == [0, 1, 2]
+    assert "not evidence" in board.groups[2].labels[0]
+
+
+def test_withdrawn_entries_are_not_ranked(entry):
+    board = make_board([entry(0.9, method="a", status="withdrawn", reason="leak"), entry(0.5, method="b")])
+    assert placed(board.groups[0]) == {"b": (1, 1)}
+    assert [found.reason for found in board.withdrawn] == ["leak"]
+
+
+def test_what_cannot_be_ranked_says_why(entry, report):
+    other_draws = report(0.9).replicates.model_copy(update={"seed": 5})
+    scores = report(0.9).scores
+    undefined = {"value": None, "reason": "no positive case"}
+    nothing = {name: metrics | {"sensitivity_at_specificity_90": undefined} for name, metrics in scores.items()}
+    board = make_board(
+        [
+            entry(0.5, method="a"),
+            entry(0.6, method="b"),
+            entry(0.9, method="no replicates", replicates=None),
+            entry(0.9, method="other draws", replicates=other_draws),
+            entry(0.9, method="undefined", scores=nothing),
+        ]
+    )
+    (group,) = board.groups
+    assert placed(group) == {"b": (1, 1), "a": (2, 2)}
+    reasons = {row.entry.method: row.unranked for row in group.rows if row.unranked}
+    assert "no bootstrap replicates" in reasons["no replicates"]
+    assert "--seed 0" in reasons["other draws"]
+    assert "no positive case" in reasons["undefined"]
+
+
+def test_duplicates_and_contradictions_are_listed_together(entry):
+    twin = entry(method="twin")
+    other = entry(0.8, method="other", digests={"reference": "9" * 64})
+    with pytest.raises(DataError) as caught:
+        make_board([twin, twin, entry(0.6, method="third"), other])
+    assert "team__twin/demo-phantom-v1.json: stands twice" in str(caught.value)
+    assert "team__other/demo-phantom-v1.json: its task or reference differs" in str(caught.value)
+
+
+def test_an_empty_board_is_a_board():
+    board = make_board([])
+    assert "No entries yet" in board_markdown(board)
+    assert json.loads(board_json(board))["groups"] == []
+    assert len(board_csv(board).splitlines()) == 1
+
+
+NAMES = [
+    '=HYPERLINK("https://evil.example")',
+    "+1",
+    "@sum",
+    "-1+1",
+    "a | b",
+    "`code` *bold* _it_",
+    "[x](javascript:alert(1))",
+]
+
+
+@pytest.mark.parametrize("name", [*NAMES, "<img src=x onerror=alert(1)>", "# heading", "www.evil.example", "\\| x"])
+def test_names_are_harmless_in_csv_and_markdown(entry, name):
+    board = make_board([entry(team=name, method="m")])
+    (row,) = csv.DictReader(io.StringIO(board_csv(board)))
+    assert row["team"].lstrip("'") == name
+    assert row["team"][0] not in "=+-@"
+    assert json.loads(board_json(board))["groups"][0]["entries"][0]["team"] == name
+    (line,) = [line for line in board_markdown(board).splitlines() if "| m |" in line]
+    assert line.count("|") == 8 + 1  # rank, method, team, mean, three types, marks
+    cell = line.split("|")[3]
+    assert not set("<>`*_[]#\\@") & set(cell.replace("&#", ""))
+    assert "www." not in cell
+    assert "://" not in cell
+
+
+def test_markdown_escapes_become_the_name_again():
+    from html import unescape
+
+    for name in NAMES:
+        assert unescape(escape_markdown(name)) == name
+
+
+def test_json_and_csv_hold_ranks_intervals_and_reasons(entry):
+    info = SubmissionInfo(team="t", method="m", training_data=("A", "B"))
+    board = make_board([entry(0.7, method="a", submission=info), entry(0.4, method="b")])
+    found = json.loads(board_json(board))["groups"][0]["entries"]
+    assert [(one["method"], one["rank"], one["rank_last"]) for one in found] == [("a", 1, 1), ("b", 2, 2)]
+    assert found[0]["scores"]["mean"]["auroc"]["value"] == pytest.approx(0.7)
+    rows = list(csv.DictReader(io.StringIO(board_csv(board))))
+    assert rows[0]["training_data"] == "A; B"
+    assert rows[0]["synthetic"] == "true"
+    assert float(rows[1]["liver_sensitivity_at_specificity_90_low"]) == pytest.approx(0.26)
+
+
+def test_the_published_figures_have_sources_and_no_rank():
+    reported = published_figures()
+    assert len(reported.figures) == 6
+    assert "not re-measured here" in reported.statement
+    assert all(share <= 1 for row in reported.figures for share in (*row.sensitivity, *row.specificity, *row.f1))
+    broken = reported.model_dump() | {"sources": {}}
+    with pytest.raises(ValueError, match=r"unknown sources: aapm-2026, bassi-2025"):
+        Reported.model_validate(broken)
+
+
+def test_figures_in_words():
+    assert shares_text((0.667, 0.884)) == "66.7–88.4"
+    assert shares_text((0.8,)) == "80"
+    assert shares_text(()) == "–"
+    assert reader_figure(None, "0.67-0.78", "") == ("67.0–78.0", "")
+    assert reader_figure(0.9, "", "IQR 0.81-0.94") == ("90.0", "IQR 81.0–94.0")
+    assert reader_figure(None, "", "") == ("–", "")
