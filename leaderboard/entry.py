@@ -135,12 +135,8 @@ class Entry(Record):
 
     @model_validator(mode="after")
     def _borrowed_text_is_visible(self) -> Entry:
-        for where, text in (
-            ("data.release", self.data.release),
-            ("task description", self.task_definition.description),
-        ):
-            if len(text) > MAX_DESCRIPTION or visible_text(text) != text:
-                raise ValueError(f"{where} is too long, or holds line breaks or invisible characters")
+        _check_text("data.release", self.data.release)
+        _check_text("task_definition.description", self.task_definition.description, MAX_DESCRIPTION)
         if any(not re.fullmatch(ID_PATTERN, key) for key in (*self.digests, *self.coverage)):
             raise ValueError("keys of digests and coverage must be plain identifiers")
         return self
@@ -193,5 +189,16 @@ def _check_score(where: str, metric: str, score: Score) -> None:
         if metric in SHARES and not 0 <= figure <= 1:
             raise ValueError(f"scores.{where} is a share and must lie in [0, 1]")
     for text in (score.method, score.reason):
-        if text is not None and (len(text) > MAX_TEXT or visible_text(text) != text):
-            raise ValueError(f"scores.{where}: its method or reason is too long or holds invisible characters")
+        _check_text(f"scores.{where}", text or "")
+
+
+def _check_text(where: str, text: str, longest: int = MAX_TEXT) -> None:
+    """Text that other models took as it came: one line, visible, not endless."""
+    if len(text) > longest:
+        raise ValueError(f"{where} holds more than {longest} characters")
+    try:
+        plain = visible_text(text)
+    except ValueError as cause:
+        raise ValueError(f"{where} {cause}") from None
+    if plain != text:
+        raise ValueError(f"{where} holds line breaks or doubled spaces")

@@ -214,7 +214,7 @@ EDITS = {
     "holds line breaks": lambda entry: entry["data"].update(release="a\nb"),
     "Did you mean 'team'": lambda entry: entry.update(taem="x"),
     "keys of digests": lambda entry: entry["digests"].update({"<b>": None}),
-    "its method or reason": lambda entry: change_score(entry, "liver", "auroc", method="m\u202e"),
+    "auroc must not hold": lambda entry: change_score(entry, "liver", "auroc", method="m\u202e"),
     "unknown key": lambda entry: entry.update(html="<script>"),
 }
 
