@@ -50,10 +50,11 @@ class Draft:
 
     def fill(self, other: Draft) -> None:
         """Take from another mention of the same lesion what this one does not say."""
-        if self.kind is Kind.INDETERMINATE and other.kind is not Kind.INDETERMINATE:
-            self._take(other, "kind")
-        if self.malignancy is Malignancy.UNKNOWN and other.malignancy is not Malignancy.UNKNOWN:
-            self._take(other, "malignancy", "malignancy_source")
+        if not other.doubted:
+            if self.kind is Kind.INDETERMINATE and other.kind is not Kind.INDETERMINATE:
+                self._take(other, "kind")
+            if self.malignancy is Malignancy.UNKNOWN and other.malignancy is not Malignancy.UNKNOWN:
+                self._take(other, "malignancy", "malignancy_source")
         if self.attenuation is Attenuation.UNKNOWN and other.attenuation is not Attenuation.UNKNOWN:
             self._take(other, "attenuation")
         if not self.diameters_mm and other.diameters_mm:
@@ -126,8 +127,12 @@ def describe(draft: Draft, row: Row, lesion: int, reach: tuple[int, int]) -> Non
         if entry.attenuation is not None and draft.attenuation is Attenuation.UNKNOWN:
             draft.attenuation = entry.attenuation
             draft.spans["attenuation"] = row.items[index].span
-        if entry.label is Label.NATURE and draft.malignancy is Malignancy.UNKNOWN and not _denied_near(row, index):
-            apply_malignancy(draft, entry, row.items[index].span)
+        if entry.label is Label.NATURE and not _denied_near(row, index):
+            if draft.malignancy is Malignancy.UNKNOWN:
+                apply_malignancy(draft, entry, row.items[index].span)
+            if entry.kind is not None and draft.kind is Kind.INDETERMINATE:
+                draft.kind = entry.kind
+                draft.spans["kind"] = row.items[index].span
     _references(draft, row, lesion)
 
 

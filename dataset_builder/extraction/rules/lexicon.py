@@ -199,6 +199,12 @@ def _anatomy_entries() -> Iterator[tuple[str, Entry]]:
         for word in tumor_type.anatomy.synonyms:
             yield word, Entry(Label.ORGAN, organs=(tumor_type,))
             yield plural_of(word), Entry(Label.ORGAN, organs=(tumor_type,), is_plural=True)
+        for segment in tumor_type.anatomy.segments:
+            for word in segment.synonyms:
+                if word.startswith("segment "):  # only the liver's are numbered; 4a and 4b are parts of 4
+                    implied = Entry(Label.ORGAN, organs=(tumor_type,), implied=True)
+                    yield from ((f"{word}{part}", implied) for part in ("", "a", "b"))
+                    yield word.replace("segment", "segments"), implied
 
 
 def _group_entries(group: Mapping[str, Any]) -> Iterator[tuple[str, Entry]]:

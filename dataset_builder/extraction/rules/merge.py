@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from rsuper_bench.benchmark.records import Count, CountRelation, Kind
+from rsuper_bench.benchmark.records import Count, CountRelation, Kind, Malignancy
 from rsuper_bench.benchmark.tumor_types import Side
 from rsuper_bench.dataset_builder.extraction.rules.drafts import Draft
 from rsuper_bench.dataset_builder.extraction.rules.sections import SectionKind
@@ -39,6 +39,8 @@ def _by_likeness(kept: list[Draft], draft: Draft) -> list[Draft]:
         score += 4 * int(bool(draft.diameters_mm) and draft.diameters_mm == other.diameters_mm)
         score += 2 * int(draft.location is not None and draft.location == other.location)
         score += 2 * int(draft.side is not None and draft.side is other.side)
+        score += 2 * int(draft.malignancy is not Malignancy.UNKNOWN and draft.malignancy is other.malignancy)
+        score += 2 * int((draft.count.value == 1) == (other.count.value == 1))
         return score + int(draft.kind is other.kind)
 
     return sorted((other for other in kept if other.tumor_type is draft.tumor_type), key=agreement, reverse=True)
@@ -56,6 +58,7 @@ def _same_lesion(old: Draft, new: Draft) -> bool:
         and (old.location is None or new.location is None or old.location == new.location or _nested(old, new))
         and _sizes_agree(old.diameters_mm, new.diameters_mm)
         and _kinds_agree(old.kind, new.kind)
+        and (Malignancy.UNKNOWN in (old.malignancy, new.malignancy) or old.malignancy is new.malignancy)
         and (new.section is not old.section or new.definite or old.doubted == new.doubted)
     )
 

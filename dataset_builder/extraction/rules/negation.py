@@ -69,7 +69,7 @@ def _ends_denial(row: Row, position: int) -> bool:
     previous = items[position - 1] if position else None
     after_denial = previous is not None and previous.label in (Label.NEGATION, Label.NO_OTHER)
     if item.label is Label.VERB:
-        return not after_denial
+        return not after_denial and not _subject_is_denied(row, position)
     if item.label is Label.WITH:
         return not after_denial
     if item.label in (Label.INDEFINITE, Label.COUNT):
@@ -78,6 +78,18 @@ def _ends_denial(row: Row, position: int) -> bool:
         bounded = item.measurement.above or item.measurement.below
         return not bounded and not after_denial
     return item.label is Label.NORMAL and not after_denial
+
+
+def _subject_is_denied(row: Row, verb: int) -> bool:
+    """Whether a clause denies through its subject: "Neither adrenal gland shows a nodule"."""
+    first = row.clause_start(verb)
+    subject = row.items[first:verb]
+    return (
+        bool(subject)
+        and subject[0].label is Label.NEGATION
+        and not any(item.label in (Label.LESION, Label.THING, Label.VERB) for item in subject)
+        and any(item.label is Label.ORGAN for item in subject)
+    )
 
 
 def _denial_after(row: Row, index: int) -> bool:

@@ -11,6 +11,7 @@ from rsuper_bench.dataset_builder.extraction.rules.lexicon import Label
 from rsuper_bench.dataset_builder.extraction.rules.sites import organ_list_at
 
 _QUALIFIED = (Label.THING, Label.LESION, Label.PLACE)
+_COPULAS = frozenset({"is", "are", "was", "were", "appears", "appear", "appeared", "remains", "remain"})
 
 
 @dataclass(slots=True)
@@ -64,9 +65,9 @@ def organ_statements(row: Row, topic: tuple[TumorType, ...], history_only: bool)
             items[other].label in (Label.ORGAN, Label.PLACE, Label.THING) for other in range(first, index)
         ):
             said.normal.extend(topic)
-    for organ in whole:
-        if row.clauses[organ] not in limited:
-            said.described.extend(items[organ].entry.organs)
+    for index in (*whole, *row.indices(Label.THING)):
+        if row.clauses[index] not in limited:
+            said.described.extend(items[index].entry.organs)
     return said
 
 
@@ -87,7 +88,7 @@ def _is_whole(row: Row, index: int) -> bool:
         return False
     for other in row.items[index + 1 : index + 4]:
         if other.label in _QUALIFIED:
-            return other.label is not Label.PLACE and not item.entry.adjective
+            return other.label is Label.THING and not item.entry.adjective
         if other.label is not Label.WORD:
             break
     for position in range(index - 1, max(-1, index - 5), -1):
@@ -131,6 +132,9 @@ def _organs_of_normal(row: Row, index: int, whole: list[int]) -> list[int]:
     """Organs a word like "unremarkable" is said of: the list before it, else the list after it."""
     items = row.items
     first = row.clause_start(index)
+    after = _organs_after_normal(row, index, whole)
+    if after and (index == first or items[index - 1].text not in _COPULAS):
+        return after
     for position in range(index - 1, first - 1, -1):
         if items[position].label is Label.PLACE and not items[position].entry.adjective:
             return [organ for organ in organ_list_at(row, position) if organ in whole]
@@ -144,10 +148,21 @@ def _organs_of_normal(row: Row, index: int, whole: list[int]) -> list[int]:
             break
         if position in whole:
             return [organ for organ in organ_list_at(row, position) if organ in whole]
+    return after
+
+
+def _organs_after_normal(row: Row, index: int, whole: list[int]) -> list[int]:
     for position in range(index + 1, row.clause_end(index)):
         if position in whole:
             return [organ for organ in organ_list_at(row, position) if organ in whole]
-        if items[position].label not in (Label.WORD, Label.DEFINITE, Label.SIDE, Label.PREP, Label.NORMAL, Label.AND):
+        if row.items[position].label not in (
+            Label.WORD,
+            Label.DEFINITE,
+            Label.SIDE,
+            Label.PREP,
+            Label.NORMAL,
+            Label.AND,
+        ):
             break
     return []
 

@@ -45,6 +45,9 @@ _FURTHER = frozenset(
 )
 
 
+_COPULAS = frozenset({"is", "are", "was", "were"})
+
+
 @dataclass(slots=True)
 class ReportReader:
     """Reads the sentences of one report in order.
@@ -108,6 +111,7 @@ class ReportReader:
             denied = polarity is Polarity.DENIED
             many = denied or entry.is_plural or entry.group or entry.diffuse
             sites = sites_of(row, lesion, many) or self._shared_sites(row, heads, order, many)
+            sites = [_with_side(site, (*topic, *self._context)) for site in sites]
             refers = not sites and not denied and _refers_back(row, lesion)
             if refers and self._last:
                 drafts_of[lesion] = self._refer_back(row, lesion, sizes)
@@ -163,6 +167,8 @@ class ReportReader:
 
     def _shared_sites(self, row: Row, heads: list[int], order: int, many: bool) -> list[Site]:
         """Sites of a lesion word in a list whose later member names the organ: "no mass or cyst in the liver"."""
+        if order + 1 < len(heads) and _link_before(row, heads[order + 1], heads[order]) is not None:
+            return sites_of(row, heads[order + 1], many)  # "ring-enhancing lesions consistent with liver metastases"
         for later in range(order + 1, len(heads)):
             between = row.items[heads[later - 1] + 1 : heads[later]]
             if not all(item.label in NOUN_PHRASE or item.label is Label.AND or item.text == "," for item in between):
@@ -177,13 +183,21 @@ class ReportReader:
         """The finding that a lesion word only names or qualifies: "hypodensity, likely a cyst"; else None."""
         before = _link_before(row, lesion, earlier)
         if before is None:
-            return None
+            return self._last if self._last and self._is_doubted_name(row, lesion) else None
         if earlier is not None and earlier in drafts_of:
             return drafts_of[earlier]
         own = [index for index in row.indices(Label.ORGAN) if not row.items[index].entry.implied]
         if earlier is None and self._last and not own and _begins_by_reference(row, before):
             return self._last
         return None
+
+    def _is_doubted_name(self, row: Row, lesion: int) -> bool:
+        """Whether a sentence only doubts what the last finding is: "Renal cell carcinoma cannot be excluded"."""
+        entry = row.items[lesion].entry
+        if entry.malignancy is None or polarity_of(row, lesion) is not Polarity.DOUBTED:
+            return False
+        named = {organ for index in row.indices(Label.ORGAN) for organ in row.items[index].entry.organs}
+        return (named or set(entry.organs)) <= {self._last[0].tumor_type} and not row.has(Label.PLACE)
 
     def _characterise(self, row: Row, lesion: int, target: list[Draft], sizes: Sizes, polarity: Polarity) -> None:
         item = row.items[lesion]
@@ -256,6 +270,14 @@ class ReportReader:
             self._context = () if row.has(Label.VERB) else self._context
 
 
+def _with_side(site: Site, around: tuple[Site, ...]) -> Site:
+    """Take the side from the header or sentence before, where a lesion's own words give none."""
+    if site.tumor_type is None or site.side is not None:
+        return site
+    same = next((other for other in around if other.tumor_type is site.tumor_type and other.side is not None), None)
+    return site if same is None else Site(site.tumor_type, site.span, same.side, same.side_span)
+
+
 def topic_sites(header: Header | None) -> tuple[Site, ...]:
     """The organs a header names; anatomy of no supported type is told apart from no header."""
     if header is None:
@@ -305,10 +327,12 @@ def _link_before(row: Row, lesion: int, earlier: int | None) -> int | None:
     for position in range(lesion - 1, first, -1):
         item = items[position]
         if item.label in (Label.LIKELY, Label.HEDGE):
-            return position if earlier is not None or position <= 8 else None
+            joins = position > 0 and items[position - 1].label in (Label.AND, Label.WITH)  # "... and a probable cyst"
+            return position if not joins and (earlier is not None or position <= 8) else None
         if item.label is Label.VERB:
             # "the lesion in the kidney is a simple cyst", not "the lesion is seen and a cyst"
-            return position if item.text in ("is", "are", "was", "were") and earlier is not None else None
+            pronoun = position > 0 and items[position - 1].label in (Label.COREF, Label.DEFINITE)
+            return position if item.text in _COPULAS and (earlier is not None or pronoun) else None
         if item.label in (
             Label.BREAK,
             Label.EXCEPT,
@@ -333,6 +357,8 @@ def _previous_lesion(row: Row, lesion: int) -> int | None:
 
 
 def _begins_by_reference(row: Row, link: int) -> bool:
+    if row.items[link].label is Label.VERB:  # "... suggesting that they are hemorrhagic cysts"
+        return True
     return all(
         item.label
         in (
@@ -385,6 +411,10 @@ def _hedge_span(row: Row, lesion: int) -> tuple[int, int]:
 def _locate(draft: Draft, row: Row, lesion: int, heads: list[int], order: int) -> None:
     items = row.items
     first, last = row.clause_start(lesion), row.clause_end(lesion) - 1
+    named = draft.spans.get("tumor_type", (0, 0))
+    for index in row.indices(Label.ORGAN):  # "Within the upper pole of the left kidney, there is a cyst"
+        if items[index].span == named and index < first:
+            first = row.clause_start(index)
     if order + 1 < len(heads) and heads[order + 1] <= last:
         last = heads[order + 1] - 1
     if order and heads[order - 1] >= first:

@@ -62,6 +62,7 @@ def read_sections(report: str) -> Iterator[Sentence]:
     A report without any header is read as findings.
     """
     cuts = _headers(report)
+    has_findings = any(kind is SectionKind.FINDINGS for _, kind, _ in cuts)
     section = SectionKind.FINDINGS
     paragraph = 0
     position = 0
@@ -70,6 +71,8 @@ def read_sections(report: str) -> Iterator[Sentence]:
         end = header.start if header else len(report)
         for begin, stop in _paragraphs(report, position, end):
             paragraph += 1
+            if begin != position and not has_findings and section in (SectionKind.HISTORY, SectionKind.SKIP):
+                section = SectionKind.FINDINGS  # a report without that header: its text follows the last preamble
             for start, finish in sentences_of(report, begin, stop):
                 yield Sentence(start, finish, report[start:finish], section, paragraph, topic)
         if header is None:

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from functools import cache
 
+from rsuper_bench.benchmark.records import Kind
 from rsuper_bench.benchmark.tumor_types import Side, TumorType
 from rsuper_bench.dataset_builder.extraction.rules.items import NOUN_PHRASE, Item, Row
 from rsuper_bench.dataset_builder.extraction.rules.lexicon import Label
@@ -13,6 +14,7 @@ from rsuper_bench.dataset_builder.extraction.rules.sizes import is_governed
 
 Span = tuple[int, int]
 NEAR = 60  # characters between an organ or lesion and a word for a part of the organ
+SIDE_REACH = 8  # items between a lesion and the word for its side
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +121,7 @@ def _before_noun(row: Row, lesion: int) -> list[Site]:
     organ = _walk_left_to_organ(row, lesion)
     if organ is None:
         return []
-    if items[organ].label is Label.PLACE:
+    if items[organ].label is not Label.ORGAN:  # "pelvic mass", "lymph node metastasis"
         return [ELSEWHERE]
     organs = [organ]
     position = organ - 1
@@ -146,7 +148,7 @@ def _walk_left_to_organ(row: Row, lesion: int) -> int | None:
     position = lesion - 1
     while position >= 0:
         item = row.items[position]
-        if item.label in (Label.ORGAN, Label.PLACE):
+        if item.label in (Label.ORGAN, Label.PLACE) or (item.label is Label.THING and position == lesion - 1):
             return position
         if item.label not in NOUN_PHRASE and not (
             item.text == "," and position and row.items[position - 1].label in NOUN_PHRASE - {Label.WORD}
@@ -169,9 +171,13 @@ def _after_preposition(row: Row, lesion: int) -> list[Site]:
     position = lesion + 1
     while position < last:
         item = items[position]
+        if item.text == "from" and (origin := _origin_end(row, lesion, position)) is not None:
+            position = origin
+            continue
         if item.label is Label.LESION:
             break
-        if item.label is Label.PREP:
+        spreads = item.text == "to" and items[lesion].entry.kind is Kind.METASTASIS
+        if item.label is Label.PREP or spreads:
             governed, far = True, far and item.text == "of"
         elif item.label is Label.FAR:
             governed, far = False, True
@@ -196,8 +202,24 @@ def _after_preposition(row: Row, lesion: int) -> list[Site]:
     return [ELSEWHERE] if place else []
 
 
+def _origin_end(row: Row, lesion: int, position: int) -> int | None:
+    """Position after the primary that metastases come from ("metastases from colon cancer"), or None."""
+    if row.items[lesion].entry.kind is not Kind.METASTASIS:
+        return None
+    for later in range(position + 1, min(position + 6, len(row.items))):
+        label = row.items[later].label
+        if label is Label.LESION:
+            return later + 1
+        if label not in (Label.WORD, Label.ORGAN, Label.PLACE, Label.DEFINITE, Label.INDEFINITE, Label.NATURE):
+            return None
+    return None
+
+
 def _belongs_to_next(row: Row, organ: int) -> bool:
-    """Whether an organ adjective qualifies a thing or lesion after it ("hepatic" in "hepatic cyst")."""
+    """Whether an organ word qualifies a thing or lesion after it ("hepatic cyst", "colon cancer")."""
+    following = row.items[organ + 1] if organ + 1 < len(row.items) else None
+    if following is not None and following.label is Label.LESION:
+        return True
     if not row.items[organ].entry.adjective:
         return False
     for item in row.items[organ + 1 : organ + 4]:
@@ -292,11 +314,22 @@ def _side_near(row: Row, lesion: int, tumor_type: TumorType) -> tuple[Side | Non
     if not tumor_type.anatomy.sided:
         return None, None
     first, last = row.clause_start(lesion), row.clause_end(lesion)
-    sides = [index for index in range(first, last) if row.items[index].label is Label.SIDE]
+    reach = range(max(first, lesion - SIDE_REACH), min(last, lesion + SIDE_REACH))
+    sides = [index for index in reach if row.items[index].label is Label.SIDE and not _side_is_of_other(row, index)]
     if not sides:
         return None, None
     nearest = min(sides, key=lambda index: (abs(index - lesion), index))
     return row.items[nearest].entry.side, row.items[nearest].span
+
+
+def _side_is_of_other(row: Row, index: int) -> bool:
+    """Whether a side belongs to something that is no lesion ("bilateral pleural fluid")."""
+    for item in row.items[index + 1 : index + 4]:
+        if item.label in (Label.THING, Label.PLACE):
+            return True
+        if item.label not in (Label.WORD, Label.ATTENUATION, Label.NATURE):
+            return False
+    return False
 
 
 def _squeezed(name: str) -> str:

@@ -26,7 +26,6 @@ class Sizes:
 
     Attributes:
         of_lesion: Position of a lesion word -> today's sizes of it, in report order.
-        prior_of: Position of a lesion word -> former sizes of it.
         loose: Today's sizes that no word of the sentence owns ("It measures 2 cm").
         flags: What is wrong with the sentence's sizes.
     """
@@ -40,6 +39,7 @@ def assign_sizes(row: Row) -> Sizes:
     """Give each size of a sentence to a lesion word, to nothing, or leave it loose."""
     sizes = Sizes()
     positions = row.indices(Label.MEASUREMENT)
+    premodified: set[int] = set()
     for position in positions:
         measurement = row.items[position].measurement
         if measurement is None:
@@ -49,7 +49,12 @@ def assign_sizes(row: Row) -> Sizes:
             continue
         if measurement.below or _is_distance(row, position) or is_prior(row, position, positions):
             continue
-        owner = _owner(row, position)
+        ahead = _owner_ahead(row, position)
+        owner = ahead if ahead is not None else _owner_behind(row, position)
+        if owner is not None and ahead is None and owner in premodified:
+            continue  # "a 2 cm cyst in the spleen, which measures 14 cm": the second size is of something else
+        if ahead is not None:
+            premodified.add(ahead)
         if owner is None:
             sizes.loose.append((position, _today(row, position, measurement)))
         elif row.items[owner].label is Label.LESION:
@@ -128,13 +133,8 @@ def _ranges(row: Row, position: int) -> bool:
     return (measurement is not None and measurement.is_span) or "ranging" in near or "vary" in near or "range" in near
 
 
-def _owner(row: Row, position: int) -> int | None:
-    """Position of the word a size belongs to: a lesion, or a thing or organ (then it is no lesion size)."""
-    ahead = _owner_ahead(row, position)
-    return ahead if ahead is not None else _owner_behind(row, position)
-
-
 def _owner_ahead(row: Row, position: int) -> int | None:
+    """Position of the lesion or thing whose noun phrase a size begins; sizes of things are no lesion sizes."""
     # "a 2 cm low-density left renal cyst"
     items = row.items
     if position and items[position - 1].text in _PREDICATE:
@@ -188,6 +188,7 @@ def _is_predicate(row: Row, position: int) -> bool:
 
 
 def _owner_behind(row: Row, position: int) -> int | None:
+    """Position of the lesion, thing or organ that stands before a size and that it is said of."""
     items = row.items
     for index in range(position - 1, -1, -1):
         item = items[index]
