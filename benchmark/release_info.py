@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from rsuper_bench.benchmark.records import Identifier, Record
+from rsuper_bench.benchmark.records import Identifier, Record, Sha256
 
 RELEASE_FILE = "release.json"
 
@@ -20,6 +20,7 @@ class ReleaseInfo(Record):
         seed: Seed of the splits, and of the cases where the source makes them.
         synthetic: Whether any case is computer-made.
         smoke: Whether one anatomy stands in several splits: good for trying the software, no evidence of anything.
+        files: Digest of every parquet file, by its path in the release.
     """
 
     schema_version: Literal[1] = 1
@@ -29,3 +30,4 @@ class ReleaseInfo(Record):
     seed: Annotated[int, Field(ge=0)]
     synthetic: bool
     smoke: bool = False
+    files: dict[str, Sha256] = {}

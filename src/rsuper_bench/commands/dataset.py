@@ -2,9 +2,161 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
 import typer
 
 from rsuper_bench.commands import extraction
 
+if TYPE_CHECKING:
+    from rsuper_bench.dataset_builder.build import BuildPlan, BuildResult
+
 app = typer.Typer(no_args_is_help=True, help="Build, read and check datasets.")
 extraction.register(app)
+
+
+@app.command()
+def build(
+    source: Annotated[str, typer.Option(help="phantom, planted or folder.")],
+    out: Annotated[Path, typer.Option(help="Folder of the release; made as a whole, or not at all.")],
+    input: Annotated[Path | None, typer.Option(help="folder: holds cases.csv and the NIfTI files.")] = None,  # noqa: A002
+    config: Annotated[Path | None, typer.Option(help="YAML file with the source's own options.")] = None,
+    ct: Annotated[Path | None, typer.Option(help="planted: the CT.")] = None,
+    organs: Annotated[Path | None, typer.Option(help="planted: its organ labels.")] = None,
+    labels: Annotated[Path | None, typer.Option(help="planted: CSV with label and name.")] = None,
+    n: Annotated[int | None, typer.Option(min=1, help="phantom, planted: number of cases.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the splits, and of cases that are made.")] = 0,
+    fractions: Annotated[tuple[float, float, float], typer.Option(help="Shares of train, validation and test.")] = (
+        0.7,
+        0.1,
+        0.2,
+    ),
+    extractor: Annotated[str, typer.Option(help="How to read the reports.")] = "rules",
+    name: Annotated[str, typer.Option(help="Name of the release; by default that of its folder.")] = "",
+    jobs: Annotated[int, typer.Option(min=1, help="Cases at once; the bytes are the same for any number.")] = 1,
+    shard: Annotated[str | None, typer.Option(help="i/n: make this part only; then build without it.")] = None,
+    reject_bad: Annotated[bool, typer.Option("--reject-bad", help="Go on without unusable cases; list them.")] = False,
+    smoke: Annotated[
+        bool, typer.Option("--smoke", help="Let one anatomy be in several splits; marks the release as no evidence.")
+    ] = False,
+) -> None:
+    """Build a release. A stopped build goes on where it was when the same command runs again."""
+    from rsuper_bench.benchmark.records import Split
+    from rsuper_bench.dataset_builder import build as builder
+    from rsuper_bench.dataset_builder.extraction import make_extractor
+    from rsuper_bench.dataset_builder.sources import SOURCES, SourceOptions, open_source
+
+    part = _shard(shard)
+    options = SourceOptions(
+        seed=seed, input=input, config=config, ct=ct, organs=organs, labels=labels, n=n, reject_bad=reject_bad
+    )
+    opened = open_source(source, options)
+    plan = builder.BuildPlan(
+        source=opened,
+        source_name=source,
+        context=options.digest_parts(),
+        extractor=make_extractor(extractor),
+        out=out,
+        seed=seed,
+        smoke=smoke,
+        strict=SOURCES[source].strict and not reject_bad,
+        jobs=jobs,
+        shard=part,
+        fractions=dict(zip(Split, fractions, strict=True)),
+        name=_release_name(name, out),
+    )
+    for note in getattr(opened, "notes", list)():
+        typer.echo(f"note: {note}", err=True)
+    _report(_with_progress(plan), out, shard)
+
+
+@app.command()
+def lint(data: Annotated[Path, typer.Argument(help="Release folder.")]) -> None:
+    """Check a release: files, digests, and whether table, mask and report agree. Exit 1 when a gate fails."""
+    from rich.console import Console
+
+    from rsuper_bench.dataset_builder.lint import lint as check
+
+    failed = 0
+    with Console(stderr=True).status("checking"):
+        for finding in check(data):
+            failed += 1
+            typer.echo(finding)
+    typer.echo(f"{data}: " + (f"{failed} findings" if failed else "nothing found"))
+    if failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def leakage(data: Annotated[list[Path], typer.Argument(help="One release, or several to compare.")]) -> None:
+    """Look for patients, anatomies and images in more than one split. Exit 1 when there are any."""
+    from rsuper_bench.benchmark.release import open_release
+    from rsuper_bench.dataset_builder.leakage import find_leaks
+
+    leaks = list(find_leaks([open_release(folder) for folder in data]))
+    for leak in leaks:
+        typer.echo(leak)
+    typer.echo(f"{len(leaks)} leaks" if leaks else "no leak")
+    if leaks:
+        raise typer.Exit(1)
+
+
+def _with_progress(plan: BuildPlan) -> BuildResult:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from rsuper_bench.dataset_builder.build import build as run
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("building cases", total=None)
+        return run(plan, lambda done, total: progress.update(task, completed=done, total=total))
+
+
+def _report(result: BuildResult, out: Path, shard: str | None) -> None:
+    from rsuper_bench.benchmark.records import Split
+
+    if result.state == "shard":
+        typer.echo(f"shard {shard}: {result.n_cases} cases are ready; when all shards are, build without --shard")
+    elif result.state == "already built":
+        typer.echo(f"{out} is this release already: {result.n_cases} cases, nothing to do")
+    if result.summary is not None:
+        counts = result.summary.cases
+        typer.echo(f"{result.n_cases} cases: {', '.join(f'{counts[split]} {split}' for split in Split)}")
+        for split in Split:
+            if not counts[split]:
+                typer.echo(f"note: no case in {split}; load_dataset does not know this split", err=True)
+    if result.rejections:
+        typer.echo(f"note: {len(result.rejections)} cases could not be used, see rejected.csv", err=True)
+    if result.state == "built":
+        typer.echo(f"wrote {out}")
+
+
+def _shard(text: str | None) -> tuple[int, int] | None:
+    import re
+
+    from rsuper_bench.benchmark.errors import ConfigError, Problem
+
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d{1,6})/(\d{1,6})", text)
+    if match is None or not 1 <= int(match[1]) <= int(match[2]):
+        raise ConfigError.of(
+            [Problem("--shard", ascii(text[:20]), "i/n with 1 <= i <= n, such as 1/4", "Correct the option.")]
+        )
+    return int(match[1]), int(match[2])
+
+
+def _release_name(name: str, out: Path) -> str:
+    import re
+
+    from rsuper_bench.benchmark.errors import ConfigError, Problem
+    from rsuper_bench.benchmark.records import ID_PATTERN
+
+    if not name:
+        # A folder may be called anything; a release may not.
+        return re.sub(r"[^A-Za-z0-9._-]+", "-", out.absolute().name).lstrip("._-")[:128] or "release"
+    if not re.fullmatch(ID_PATTERN, name):
+        raise ConfigError.of([Problem("--name", ascii(name[:40]), f"text like {ID_PATTERN}", "Choose another name.")])
+    return name

@@ -1,0 +1,144 @@
+"""Sources by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from rsuper_bench.benchmark.errors import ConfigError, Problem
+from rsuper_bench.benchmark.files import read_model, sha256_file
+from rsuper_bench.dataset_builder.raw_case import Source
+
+PLANTED_CASES = 24  # unless --n says otherwise
+PLANNED = ("dicom", "merlin", "pants", "abdomenatlas", "ct_rate")
+
+
+@dataclass(frozen=True)
+class SourceOptions:
+    """Everything a source can be told on the command line; each takes some of it."""
+
+    seed: int = 0
+    input: Path | None = None
+    config: Path | None = None
+    ct: Path | None = None
+    organs: Path | None = None
+    labels: Path | None = None
+    n: int | None = None
+    reject_bad: bool = False
+
+    def digest_parts(self) -> dict[str, Any]:
+        """What cases depend on: values, and the content of single files (not their places)."""
+        parts: dict[str, Any] = {"seed": self.seed, "n": self.n}
+        for name in ("config", "ct", "organs", "labels"):
+            path = getattr(self, name)
+            parts[name] = sha256_file(path) if path is not None and path.is_file() else path and str(path)
+        return parts
+
+
+@dataclass(frozen=True)
+class SourceKind:
+    """How a source is made.
+
+    Attributes:
+        make: Called with the options.
+        needs: Options that must be given.
+        takes: Options that may be given; any other is a wrong call.
+        strict: Whether an unusable case is an error unless ``--reject-bad`` is given: so for what users bring. What a
+            generator cannot make goes to ``rejected.csv``.
+    """
+
+    make: Callable[[SourceOptions], Source]
+    needs: tuple[str, ...] = ()
+    takes: tuple[str, ...] = ()
+    strict: bool = False
+
+
+def _phantom(options: SourceOptions) -> Source:
+    from rsuper_bench.dataset_builder.phantom import PhantomSource
+    from rsuper_bench.dataset_builder.phantom.config import PhantomConfig, load_phantom_config
+
+    config = PhantomConfig() if options.config is None else load_phantom_config(options.config)
+    if options.n is not None:
+        sizes = {"n_train": None, "n_validation": None, "n_test": None}
+        config = PhantomConfig.model_validate(config.model_dump() | sizes | {"n_cases": options.n})
+    return PhantomSource(config, options.seed)
+
+
+def _planted(options: SourceOptions) -> Source:
+    from rsuper_bench.dataset_builder.planted import PlantedConfig, PlantedSource
+
+    if options.ct is None or options.organs is None or options.labels is None:
+        raise _missing("planted", ["ct", "organs", "labels"])
+    config = PlantedConfig() if options.config is None else read_model(options.config, PlantedConfig)
+    n = PLANTED_CASES if options.n is None else options.n
+    return PlantedSource(options.ct, options.organs, options.labels, n, options.seed, config)
+
+
+def _folder(options: SourceOptions) -> Source:
+    from rsuper_bench.dataset_builder.folder import FolderSource
+
+    if options.input is None:
+        raise _missing("folder", ["input"])
+    return FolderSource.open(options.input, config=options.config, reject_bad=options.reject_bad)
+
+
+SOURCES: dict[str, SourceKind] = {
+    "phantom": SourceKind(_phantom, takes=("config", "n")),
+    "planted": SourceKind(_planted, needs=("ct", "organs", "labels"), takes=("config", "n")),
+    "folder": SourceKind(_folder, needs=("input",), takes=("config", "reject_bad"), strict=True),
+}
+
+
+def open_source(name: str, options: SourceOptions) -> Source:
+    """Make a source by name.
+
+    Raises:
+        ConfigError: Unknown name ("did you mean"), a source of a later version, or options that do not fit.
+        DataError: From the source itself.
+    """
+    if name in PLANNED:
+        raise ConfigError.of(
+            [
+                Problem(
+                    "--source",
+                    f"'{name}' is not part of this version",
+                    f"one of {', '.join(SOURCES)}",
+                    "Convert the data to NIfTI and use --source folder (docs/folder-input.md).",
+                )
+            ]
+        )
+    if name not in SOURCES:
+        close = get_close_matches(name, SOURCES, n=1)
+        fix = f"Did you mean '{close[0]}'?" if close else "Choose one of them."
+        raise ConfigError.of(
+            [Problem("--source", f"unknown source {name[:40]!a}", f"one of {', '.join(SOURCES)}", fix)]
+        )
+    kind = SOURCES[name]
+    given = [
+        item.name
+        for item in fields(options)
+        if item.name != "seed" and getattr(options, item.name) not in (None, False)
+    ]
+    missing = [need for need in kind.needs if need not in given]
+    if missing:
+        raise _missing(name, missing)
+    extra = [option for option in given if option not in (*kind.needs, *kind.takes)]
+    if extra:
+        takes = ", ".join(_flag(option) for option in (*kind.needs, *kind.takes)) or "no option of its own"
+        raise ConfigError.of(
+            [Problem(_flag(option), f"source '{name}' does not take it", takes, "Leave it out.") for option in extra]
+        )
+    return kind.make(options)
+
+
+def _missing(name: str, options: list[str]) -> ConfigError:
+    flags = " ".join(_flag(option) for option in options)
+    message = f"error: --source {name}: {flags} missing; expected a value.\n       Add it."
+    return ConfigError(message, [Problem(f"--source {name}", f"{flags} missing", "a value", "Add it.")])
+
+
+def _flag(option: str) -> str:
+    return f"--{option.replace('_', '-')}"
