@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from rsuper_bench.benchmark.errors import ConfigError, Problem
+from rsuper_bench.benchmark.errors import ConfigError, DataError, Problem
+from rsuper_bench.benchmark.files import sha256_file
 from rsuper_bench.benchmark.literature import (
     LITERATURE_TABLE,
     detection_reader,
@@ -16,6 +17,8 @@ from rsuper_bench.benchmark.literature import (
     literature_readers,
     literature_statement,
 )
+from rsuper_bench.benchmark.reader_study import STATEMENT as STUDY_STATEMENT
+from rsuper_bench.benchmark.reader_study import Reads, is_reader_study, read_calls, study_readers
 from rsuper_bench.benchmark.records import Split
 from rsuper_bench.benchmark.reference import Reference, build_reference
 from rsuper_bench.benchmark.release import Release, open_release
@@ -53,6 +56,7 @@ def evaluate(
     *,
     split: Split | str = Split.TEST,
     thresholds: Thresholds | None = None,
+    readers: Path | None = None,
     missing: MissingPolicy = "error",
     seed: int = 0,
     jobs: int = 1,
@@ -65,6 +69,7 @@ def evaluate(
         data: Release, or what ``open_release`` takes.
         split: Part of the release to score on.
         thresholds: Frozen calls, from ``calibrate`` on another split.
+        readers: Reads of the same cases, or a table of literature figures to use instead of the shipped one.
         missing: ``error`` refuses an incomplete submission; ``fail`` scores what is missing the worst way.
         seed: Seed of the bootstrap.
         jobs: Threads; the report does not depend on it.
@@ -78,12 +83,12 @@ def evaluate(
     if thresholds is not None:
         refuse_shared_cases(thresholds, reference)
         refuse_foreign_rule(thresholds, task)
+    reads, literature = _load_readers(readers, reference)
     checked = check_submission(submission, reference, release, missing=missing, jobs=jobs)
     require_scorable(checked)
     frozen = thresholds.values if thresholds is not None else {}
     samples = {kind: build_sample(reference, kind, checked, frozen.get(kind)) for kind in task.tumor_types}
-    readers = literature_readers(task.tumor_types)
-    measures = {kind: measures_of(task, detection_reader(readers, kind)) for kind in task.tumor_types}
+    measures = {kind: measures_of(task, detection_reader(literature, kind)) for kind in task.tumor_types}
     _check_primary(task, measures)
     drawn = draw_replicates(samples, measures, reference, seed=seed, jobs=jobs)
     scores = {
@@ -103,7 +108,11 @@ def evaluate(
         thresholds=None if thresholds is None else {kind: frozen[kind] for kind in task.tumor_types if kind in frozen},
         scores=scores | {MEAN: mean_scores},
         counts={kind: _counts(samples[kind], reference) for kind in task.tumor_types},
-        readers=_readers(readers, synthetic=info.synthetic or task.synthetic),
+        readers=Readers(
+            statement=_readers_statement(reads, synthetic=info.synthetic or task.synthetic),
+            literature=literature,
+            study=tuple(study_readers(reads, samples, reference, seed)),
+        ),
         coverage=_coverage(samples, checked),
         excluded=tuple(item for kind in task.tumor_types for item in reference.truths[kind].excluded),
         outcomes=tuple(item for kind in task.tumor_types for item in _outcomes(samples[kind], reference)),
@@ -121,6 +130,7 @@ def evaluate(
             "reference": reference.digest,
             "thresholds": None if thresholds is None else thresholds.digest,
             "literature": literature_digest(),
+            "readers": None if readers is None else sha256_file(readers),
         },
         provenance=_provenance(),
     )
@@ -164,8 +174,20 @@ def _statements(
     return tuple(found)
 
 
-def _readers(readers: tuple[LiteratureReader, ...], *, synthetic: bool) -> Readers:
-    return Readers(statement=literature_statement(synthetic=synthetic), literature=readers)
+def _load_readers(path: Path | None, reference: Reference) -> tuple[Reads, tuple[LiteratureReader, ...]]:
+    kinds = reference.task.tumor_types
+    if path is None:
+        return {}, literature_readers(kinds)
+    if not path.is_file():
+        raise DataError.of([Problem(str(path), "no such file", "a table of readers", "Check the path.")])
+    if is_reader_study(path):
+        return read_calls(path, reference), literature_readers(kinds)
+    return {}, literature_readers(kinds, path)
+
+
+def _readers_statement(reads: Reads, *, synthetic: bool) -> str:
+    literature = literature_statement(synthetic=synthetic)
+    return f"{STUDY_STATEMENT} {literature}" if reads else literature
 
 
 def _counts(sample: Sample, reference: Reference) -> Counts:

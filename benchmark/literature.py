@@ -7,7 +7,8 @@ from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
-from rsuper_bench.benchmark.files import read_table, sha256_file
+from rsuper_bench.benchmark.errors import DataError
+from rsuper_bench.benchmark.files import check_model, read_table, sha256_file
 from rsuper_bench.benchmark.report import LiteratureReader
 from rsuper_bench.benchmark.tumor_types import TumorType
 
@@ -18,6 +19,7 @@ STATEMENT = (
 )
 SYNTHETIC_STATEMENT = "Beside synthetic cases they are drawn only as orientation."
 _NUMBERS = ("sensitivity", "specificity")
+_IGNORED = ("derived_from_counts",)
 
 
 def _path() -> Path:
@@ -32,17 +34,33 @@ def literature_digest() -> str:
 
 @cache
 def _table() -> tuple[LiteratureReader, ...]:
+    return read_literature(_path())
+
+
+def read_literature(path: Path) -> tuple[LiteratureReader, ...]:
+    """Read a table of published figures; sensitivity and specificity are shares, blank where a study gives none.
+
+    Raises:
+        DataError: Listing what is wrong with it.
+    """
+    fields = LiteratureReader.model_fields
+    required = [name for name, field in fields.items() if field.is_required() and name != "primary"]
+    optional = [name for name in fields if name not in required]
     readers = []
-    for row in read_table(_path(), list(LiteratureReader.model_fields), optional=["derived_from_counts"]):
-        row.pop("derived_from_counts")
-        numbers = {name: float(row[name]) if row[name] else None for name in _NUMBERS}
-        readers.append(LiteratureReader.model_validate(row | numbers | {"primary": row["primary"] == "yes"}))
+    for line, row in enumerate(read_table(path, required, optional=[*optional, *_IGNORED]), start=2):
+        values: dict[str, object] = {name: text for name, text in row.items() if name not in _IGNORED}
+        values |= {name: row[name].strip() or None for name in _NUMBERS}
+        values["primary"] = row.get("primary", "yes") == "yes"
+        readers.append(check_model(values, LiteratureReader, f"{path.name}: row {line}", DataError))
     return tuple(readers)
 
 
-def literature_readers(tumor_types: Iterable[TumorType] = tuple(TumorType)) -> tuple[LiteratureReader, ...]:
-    """Rows of the shipped table for some tumor types, in the order of the types."""
-    return tuple(reader for kind in tumor_types for reader in _table() if reader.tumor_type is kind)
+def literature_readers(
+    tumor_types: Iterable[TumorType] = tuple(TumorType), table: Path | None = None
+) -> tuple[LiteratureReader, ...]:
+    """Rows of a table, or of the shipped one, for some tumor types in the order of the types."""
+    rows = _table() if table is None else read_literature(table)
+    return tuple(reader for kind in tumor_types for reader in rows if reader.tumor_type is kind)
 
 
 def detection_reader(readers: Iterable[LiteratureReader], tumor_type: TumorType) -> LiteratureReader | None:

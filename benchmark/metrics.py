@@ -131,8 +131,8 @@ def average_precision(curve: Curve) -> Floats:
 @overload
 def positives_needed(target: float, positives: int) -> int: ...
 @overload
-def positives_needed(target: float, positives: Counts) -> Counts: ...
-def positives_needed(target: float, positives: int | Counts) -> int | Counts:
+def positives_needed(target: float | Floats, positives: Counts) -> Counts: ...
+def positives_needed(target: float | Floats, positives: int | Counts) -> int | Counts:
     """Smallest number of true positives whose sensitivity is at least the target."""
     needed = np.ceil(target * np.asarray(positives) - _ROUNDING).astype(np.int64)
     return int(needed) if isinstance(positives, int) else needed
@@ -141,15 +141,15 @@ def positives_needed(target: float, positives: int | Counts) -> int | Counts:
 @overload
 def false_positives_allowed(target: float, negatives: int) -> int: ...
 @overload
-def false_positives_allowed(target: float, negatives: Counts) -> Counts: ...
-def false_positives_allowed(target: float, negatives: int | Counts) -> int | Counts:
+def false_positives_allowed(target: float | Floats, negatives: Counts) -> Counts: ...
+def false_positives_allowed(target: float | Floats, negatives: int | Counts) -> int | Counts:
     """Largest number of false positives whose specificity is at least the target."""
     allowed = np.floor((1 - target) * np.asarray(negatives) + _ROUNDING).astype(np.int64)
     return int(allowed) if isinstance(negatives, int) else allowed
 
 
-def true_positives_at_specificity(curve: Curve, target: float) -> Counts:
-    """Most positives called by any threshold whose specificity is at least the target: ``(R,)``."""
+def true_positives_at_specificity(curve: Curve, target: float | Floats) -> Counts:
+    """Most positives called by any threshold whose specificity is at least the target (one, or one a replicate)."""
     allowed = false_positives_allowed(target, curve.negatives)
     groups = (curve.false_positives <= allowed[:, None]).sum(1)  # false positives only grow: a prefix
     reached = np.searchsorted(curve.with_positives, groups, side="left")
@@ -157,13 +157,13 @@ def true_positives_at_specificity(curve: Curve, target: float) -> Counts:
     return np.asarray(np.take_along_axis(padded, reached[:, None], axis=1)[:, 0])
 
 
-def sensitivity_at_specificity(curve: Curve, target: float) -> Floats:
+def sensitivity_at_specificity(curve: Curve, target: float | Floats) -> Floats:
     """Best sensitivity of any threshold whose specificity is at least the target: ``(R,)``."""
     return _ratio(true_positives_at_specificity(curve, target), curve.positives, curve.defined)
 
 
-def true_negatives_at_sensitivity(curve: Curve, target: float) -> Counts:
-    """Most negatives spared by any threshold whose sensitivity is at least the target: ``(R,)``."""
+def true_negatives_at_sensitivity(curve: Curve, target: float | Floats) -> Counts:
+    """Most negatives spared by any threshold whose sensitivity is at least the target (one, or one a replicate)."""
     if not len(curve.with_positives):
         return np.zeros(len(curve.positives), dtype=np.int64)
     needed = positives_needed(target, curve.positives)
@@ -174,7 +174,7 @@ def true_negatives_at_sensitivity(curve: Curve, target: float) -> Counts:
     return np.asarray(curve.negatives - np.where(none_needed, 0, called))
 
 
-def specificity_at_sensitivity(curve: Curve, target: float) -> Floats:
+def specificity_at_sensitivity(curve: Curve, target: float | Floats) -> Floats:
     """Best specificity of any threshold whose sensitivity is at least the target: ``(R,)``."""
     return _ratio(true_negatives_at_sensitivity(curve, target), curve.negatives, curve.defined)
 

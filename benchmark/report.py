@@ -114,11 +114,27 @@ class LiteratureReader(Record):
     doi_or_pmid: str = ""
 
 
+class StudyReader(Record):
+    """A reader of the same cases, and the method at that reader's operating point; differences are method - reader."""
+
+    reader: str
+    tumor_type: TumorType
+    n_cases: int
+    n_excluded: int  # reads of cases that do not count
+    sensitivity: Score
+    specificity: Score
+    method_sensitivity: Score  # at the reader's specificity
+    method_specificity: Score  # at the reader's sensitivity
+    sensitivity_difference: Score
+    specificity_difference: Score
+
+
 class Readers(Record):
     """Radiologists beside the method."""
 
     statement: str
     literature: tuple[LiteratureReader, ...] = ()
+    study: tuple[StudyReader, ...] = ()
 
 
 class Replicates(Record):

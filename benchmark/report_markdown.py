@@ -29,6 +29,8 @@ def report_markdown(report: EvaluationReport) -> str:
         _calls(report) if report.thresholds else "",
         "## Cases that do not count",
         _exclusions(report),
+        "## Radiologists who read the same cases" if report.readers.study else "",
+        _study(report) if report.readers.study else "",
         "## Radiologists in the literature",
         report.readers.statement,
         _literature(report),
@@ -173,6 +175,27 @@ def _exclusions(report: EvaluationReport) -> str:
         for kind, counts in report.counts.items()
     ]
     return markdown_table(["tumor type", *[reason.replace("_", " ") for reason in reasons], "all"], rows)
+
+
+def _study(report: EvaluationReport) -> str:
+    rows = [
+        [
+            escape(item.reader),
+            item.tumor_type.replace("_", " "),
+            str(item.n_cases),
+            score_cell(item.sensitivity),
+            score_cell(item.method_sensitivity),
+            score_cell(item.sensitivity_difference),
+            score_cell(item.specificity),
+            score_cell(item.method_specificity),
+            score_cell(item.specificity_difference),
+        ]
+        for item in report.readers.study
+    ]
+    header = ["reader", "tumor type", "cases"]
+    header += ["sensitivity, %", "method at the same specificity, %", "difference"]
+    header += ["specificity, %", "method at the same sensitivity, %", "difference"]
+    return markdown_table(header, rows)
 
 
 def _literature(report: EvaluationReport) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -71,6 +71,22 @@ def measures_of(task: Task, reader: LiteratureReader | None) -> Measures:
     )
 
 
+_Stream = tuple[int, np.random.SeedSequence]
+
+
+def _streams(reference: Reference, seed: int) -> list[_Stream]:
+    """Size and seed of each chunk of replicates: the same for every submission."""
+    sizes = chunk_sizes(reference.task.bootstrap_replicates)
+    root = np.random.SeedSequence([seed, int(reference.fingerprint, 16)])
+    return list(zip(sizes, root.spawn(len(sizes)), strict=True))
+
+
+def replicate_weights(reference: Reference, seed: int) -> Iterator[NDArray[np.int32]]:
+    """How often each patient was drawn, chunk by chunk: the draws of :func:`draw_replicates`."""
+    for size, stream in _streams(reference, seed):
+        yield patient_weights(len(reference.patients), size, stream)
+
+
 def draw_replicates(
     samples: Mapping[TumorType, Sample],
     measures: Mapping[TumorType, Measures],
@@ -84,19 +100,17 @@ def draw_replicates(
     The patients drawn depend on the seed and the fingerprint alone, never on the submission: replicate i of two
     reports is the same draw, and their difference is paired.
     """
-    sizes = chunk_sizes(reference.task.bootstrap_replicates)
-    root = np.random.SeedSequence([seed, int(reference.fingerprint, 16)])
-    streams = root.spawn(len(sizes))
+    chunks_of = _streams(reference, seed)
     ranked = {kind: metrics.RankedCases.of(one.decision, one.positive, one.patient) for kind, one in samples.items()}
 
-    def draw(number: int) -> dict[TumorType, Drawn]:
-        weights = patient_weights(len(reference.patients), sizes[number], streams[number])
+    def draw(chunk: _Stream) -> dict[TumorType, Drawn]:
+        weights = patient_weights(len(reference.patients), *chunk)
         return {kind: measure(samples[kind], ranked[kind], measures[kind], weights) for kind in samples}
 
     if not reference.patients:
         return {kind: {name: np.empty(0) for name in measures[kind].names} for kind in samples}
     with ThreadPoolExecutor(max(jobs, 1)) as pool:  # numpy releases the interpreter lock
-        chunks = list(pool.map(draw, range(len(sizes))))
+        chunks = list(pool.map(draw, chunks_of))
     return {
         kind: {name: np.concatenate([chunk[kind][name] for chunk in chunks]) for name in measures[kind].names}
         for kind in samples

@@ -119,6 +119,13 @@ def evaluate(
             help="Thresholds from calibrate; refused when they were fitted on this split's cases or patients."
         ),
     ] = None,
+    readers: Annotated[
+        Path | None,
+        typer.Option(
+            help="Reads of the same cases (case_id, reader, tumor_type, call), or literature figures to use instead of "
+            "the shipped table."
+        ),
+    ] = None,
     missing: Annotated[
         Missing, typer.Option(help="Missing predictions: refuse them, or score them the worst way.")
     ] = Missing.ERROR,
@@ -145,6 +152,7 @@ def evaluate(
         release,
         split=split.value,
         thresholds=frozen,
+        readers=readers,
         missing="fail" if missing is Missing.FAIL else "error",
         seed=seed,
         jobs=jobs,
