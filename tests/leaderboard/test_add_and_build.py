@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from synthetic_reports import make_report
 from typer.testing import CliRunner
 
 from rsuper_bench.benchmark.errors import ConfigError, DataError
@@ -15,12 +16,12 @@ from rsuper_bench.leaderboard.reading import read_entries
 
 
 @pytest.fixture
-def put(tmp_path, report):
+def put(tmp_path):
     """Add an entry to ``tmp_path / "entries"`` the way a user does."""
 
     def add(level=0.7, *, team="Team", method="Method", url=None, replace=False, **changes):
         path = tmp_path / "report.json"
-        write_text(path, pretty_json(report(level, **changes)))
+        write_text(path, pretty_json(make_report(level, **changes)))
         return add_entry(path, tmp_path / "entries", team=team, method=method, url=url, replace=replace)
 
     return add
@@ -38,9 +39,9 @@ def edit(path, **changes):
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
-def test_from_report_to_site_on_the_command_line(tmp_path, report):
+def test_from_report_to_site_on_the_command_line(tmp_path):
     entries, site, folder = tmp_path / "entries", tmp_path / "site", tmp_path / "report"
-    write_text(folder / "report.json", pretty_json(report()))
+    write_text(folder / "report.json", pretty_json(make_report()))
     added = call("add", folder, "--team", "Team A", "--method", "M 1", "--url", "https://e.org", "--entries", entries)
     assert added.exit_code == 0, added.output
     assert added.stdout.strip() == str(entries / "team-a__m-1" / "demo-phantom-v1.json")
@@ -229,15 +230,15 @@ def test_entries_edited_by_hand_are_refused(tmp_path, put, message):
         read_entries(tmp_path / "entries")
 
 
-def test_an_entry_reads_back_as_it_was(tmp_path, put, report):
+def test_an_entry_reads_back_as_it_was(tmp_path, put):
     put(url="https://example.org")
     (found,) = read_entries(tmp_path / "entries")
     digest = found.digests["report"]
-    made = entry_of(report(), team="Team", method="Method", url="https://example.org", report_digest=digest)
+    made = entry_of(make_report(), team="Team", method="Method", url="https://example.org", report_digest=digest)
     assert found == made
 
 
-def test_roc_corners_on_paper(report):
+def test_roc_corners_on_paper():
     """Scores 0.9 (1), 0.8 (1, 0), 0.3 (0), 0.1 (1): up 1, then a diagonal step, right 1, up 1."""
     from rsuper_bench.benchmark.report import Outcome
 
@@ -252,8 +253,8 @@ def test_roc_corners_on_paper(report):
     assert roc_curves([outcomes[0], outcomes[1], outcomes[3]])["liver"][1].tp == 2  # one straight piece, one corner
 
 
-def test_long_roc_curves_are_thinned_but_keep_their_ends(report):
-    curves = roc_curves(report(cases=2000).outcomes)
+def test_long_roc_curves_are_thinned_but_keep_their_ends():
+    curves = roc_curves(make_report(cases=2000).outcomes)
     for points in curves.values():
         assert len(points) == 200
         assert (points[0].fp, points[0].tp, points[-1].fp, points[-1].tp) == (0, 0, 1000, 1000)

@@ -5,6 +5,7 @@ import io
 import json
 
 import pytest
+from synthetic_reports import make_report
 
 from rsuper_bench.benchmark.errors import DataError
 from rsuper_bench.benchmark.report import SubmissionInfo
@@ -17,9 +18,9 @@ from rsuper_bench.leaderboard.wording import reader_figure, shares_text
 
 
 @pytest.fixture
-def entry(report):
+def entry():
     def make(level=0.7, *, team="Team", method="Method", url=None, status=None, reason=None, **changes):
-        made = entry_of(report(level, **changes), team=team, method=method, url=url, report_digest="2" * 64)
+        made = entry_of(make_report(level, **changes), team=team, method=method, url=url, report_digest="2" * 64)
         if status is None:
             return made
         return Entry.model_validate(made.model_dump() | {"status": status, "reason": reason})
@@ -68,9 +69,9 @@ def test_withdrawn_entries_are_not_ranked(entry):
     assert [found.reason for found in board.withdrawn] == ["leak"]
 
 
-def test_what_cannot_be_ranked_says_why(entry, report):
-    other_draws = report(0.9).replicates.model_copy(update={"seed": 5})
-    scores = report(0.9).scores
+def test_what_cannot_be_ranked_says_why(entry):
+    other_draws = make_report(0.9).replicates.model_copy(update={"seed": 5})
+    scores = make_report(0.9).scores
     undefined = {"value": None, "reason": "no positive case"}
     nothing = {name: metrics | {"sensitivity_at_specificity_90": undefined} for name, metrics in scores.items()}
     board = make_board(

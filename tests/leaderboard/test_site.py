@@ -10,6 +10,7 @@ from html import unescape
 from html.parser import HTMLParser
 
 import pytest
+from synthetic_reports import make_report
 
 from rsuper_bench.benchmark.report import SubmissionInfo
 from rsuper_bench.leaderboard.add import entry_of
@@ -40,17 +41,17 @@ class Elements(HTMLParser):
 
 
 @pytest.fixture
-def entries(report):
+def entries():
     """Five methods on patients, three on phantoms, one of them smoke, one withdrawn; names that attack."""
     made = []
     for index, name in enumerate(PAYLOADS):
         info = SubmissionInfo(team="t", method="m", description=name, training_data=(name,), licence=name)
-        found = report(0.5 + index * 0.07, task="seven-tumors-v1", seed=index, submission=info)
+        found = make_report(0.5 + index * 0.07, task="seven-tumors-v1", seed=index, submission=info)
         made.append(
             entry_of(found, team=name, method=f"M{index}", url="https://e.org/?a=1&b=2", report_digest="2" * 64)
         )
     for method, level, smoke in (("one", 0.6, False), ("two", 0.6, False), ("smoke", 0.5, True)):
-        found = report(level, smoke=smoke, fingerprint=("a" if smoke else "b") * 12)
+        found = make_report(level, smoke=smoke, fingerprint=("a" if smoke else "b") * 12)
         made.append(entry_of(found, team="P", method=method, url=None, report_digest="2" * 64))
     withdrawn = made[0].model_dump() | {"method": "gone", "status": "withdrawn", "reason": PAYLOADS[1]}
     return [*made, Entry.model_validate(withdrawn)]
@@ -135,8 +136,8 @@ def test_json_in_a_script_element_cannot_end_it():
     assert json.loads(text) == value
 
 
-def test_many_entries_stay_small(report):
-    found = report(0.7, task="seven-tumors-v1")
+def test_many_entries_stay_small():
+    found = make_report(0.7, task="seven-tumors-v1")
     base = entry_of(
         found, team="A team of some institute", method="m", url="https://example.org", report_digest="2" * 64
     )

@@ -1,7 +1,6 @@
 """Synthetic evaluation reports, made through the model."""
 
 import numpy as np
-import pytest
 
 from rsuper_bench.benchmark.files import digest_of
 from rsuper_bench.benchmark.report import (
@@ -100,8 +99,3 @@ def make_report(
         "provenance": {"rsuper_bench": "0.1.0", "commit": None},
     }
     return EvaluationReport.model_validate(fields | changes)
-
-
-@pytest.fixture
-def report():
-    return make_report
