@@ -17,6 +17,8 @@ Mask = NDArray[np.bool_]
 Slices = tuple[slice, slice, slice]
 _TRIES = 6
 _OUTSIDE_COST = 1.6  # growth into the fat around an organ is this much harder than inside it
+_CORRIDOR = 0.3  # what is narrower than about this share of the radius is a corridor
+_CORRIDOR_COST = 1.0
 _LARGEST_SHARE = 0.45  # of an organ that keeps its lesions inside
 _KEPT = 0.5  # a place that holds less than this share of the wanted volume is given up for another
 
@@ -173,7 +175,9 @@ def _grow(
     distance = _irregular_distance(axes, spacing, shape, rng)
     organ = inside[box]
     allowed = organ | fat[box] if shape.outgrowth else organ
-    cost = np.where(organ, distance, distance * _OUTSIDE_COST)
+    # Corridors cost more than open room, so that a lesion bulges instead of creeping along the organ's edge.
+    room = ndimage.gaussian_filter(allowed.astype(np.float32), _CORRIDOR * radius / spacing, mode="nearest")
+    cost = np.where(organ, distance, distance * _OUTSIDE_COST) * (1 + _CORRIDOR_COST * (1 - room))
     cost[~allowed] = np.inf
     reachable = int(np.isfinite(cost).sum())
     order = np.argsort(cost, axis=None, kind="stable")[: min(wanted, reachable)]

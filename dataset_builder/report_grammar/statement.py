@@ -23,6 +23,8 @@ from rsuper_bench.dataset_builder.report_grammar.phrases import capital, chance,
 from rsuper_bench.dataset_builder.report_grammar.style import ReportStyle
 
 TUMOR_LIKE = (Kind.MASS, Kind.INDETERMINATE)
+_SIZE_APART = 0.35  # groups whose size stands in a sentence of its own
+_PAIR = Count(value=2)
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ class Statement:
     prior: str
     image: str
     count: str
+    small: bool
 
     def slots(self) -> dict[str, str]:
         """Values of every slot the templates know."""
@@ -72,7 +75,7 @@ def state(
     book = phrases()
     largest = lesions[0]
     kind = largest.kind
-    noun_kind = Kind.CYST if kind is Kind.CYST else _noun_kind(kind, rng)
+    noun_kind = _noun_kind(kind, rng)
     index = int(rng.integers(len(book["nouns"][noun_kind])))
     said = largest.attenuation
     if kind is Kind.CYST or any(item.attenuation is not said for item in lesions) or not chance(rng, style.attenuation):
@@ -113,11 +116,12 @@ def state(
         adjective=adjective,
         noun=book["nouns"][noun_kind][index],
         nouns=book["plural_nouns"][noun_kind][index],
-        place=place(largest.tumor_type, side, location),
+        place=place(largest.tumor_type, side, location, rng),
         size=shown,
         prior=prior,
         image=image,
         count=words,
+        small=max(largest.diameters_mm, default=10.0) < 10.0,
     )
 
 
@@ -126,12 +130,14 @@ def finding_sentence(item: Statement, rng: np.random.Generator, *, further: bool
     book = phrases()
     slots = item.slots()
     if item.count:
+        if item.size and chance(rng, _SIZE_APART):
+            return sentence(pick(rng, book["pair_then" if item.finding.count == _PAIR else "group_then"]), **slots)
         tail = pick(rng, book["group_size"]).format(**slots) if item.size else item.image
         return sentence(pick(rng, book["group"]), **slots, group_size=tail)
     if item.finding.certainty is Certainty.UNCERTAIN:
         return sentence(pick(rng, book["hedged"]), **slots)
     name = f"{'sized' if item.size else 'unsized'}{'_next' if further else ''}"
-    small = pick(rng, book["small"]) if not item.finding.diameters_mm else ""
+    small = pick(rng, book["small"]) if item.small else ""
     return sentence(pick(rng, book[name]), **slots, small=small)
 
 
@@ -160,7 +166,7 @@ def with_malignancy(item: Statement, rng: np.random.Generator) -> tuple[Statemen
     return Statement(**{**item.__dict__, "finding": finding}), words
 
 
-def place(kind: TumorType, side: Side | None, location: str | None) -> str:
+def place(kind: TumorType, side: Side | None, location: str | None, rng: np.random.Generator) -> str:
     """``in the upper pole of the left kidney``."""
     book = phrases()
     if kind in book["organ_sided"] and side in (Side.LEFT, Side.RIGHT):
@@ -171,14 +177,12 @@ def place(kind: TumorType, side: Side | None, location: str | None) -> str:
         organ = book["organ"][kind]
     if location is None:
         return f"in {organ}"
-    segment = next(item for item in kind.anatomy.segments if item.name == location)
-    name = segment.name.replace("_", " ")
-    if name.startswith("segment"):
-        return f"in hepatic {segment.synonyms[0].replace('segment ', 'segment ').upper().replace('SEGMENT', 'segment')}"
-    return f"in the {name} of {organ}"
+    usual = ["the " + location.replace("_", " ") + " of {organ}"]
+    return f"in {pick(rng, book['location'].get(kind, {}).get(location, usual)).format(organ=organ)}"
 
 
 def _noun_kind(kind: Kind, rng: np.random.Generator) -> Kind:
+    """A tumor is a "mass" for one radiologist and a "lesion" for the next; other kinds have their own words."""
     if kind in TUMOR_LIKE:
         return Kind.MASS if chance(rng, 0.5) else Kind.INDETERMINATE
     return kind
@@ -191,12 +195,14 @@ def _size(
     weights = np.asarray(style.diameters)
     wanted = count or 1 + int(rng.choice(3, p=weights / weights.sum()))
     axes = sorted(diameters_mm, reverse=True)[:wanted]
-    in_mm = chance(rng, style.millimetres)
-    if in_mm or max(axes) < 3:
-        values = [max(1, floor(axis + 0.5)) for axis in axes]
-        return " x ".join(map(str, values)) + " mm", tuple(float(v) for v in values)
-    tenths = [max(1, floor(axis + 0.5)) for axis in axes]  # millimetres, that is tenths of a centimetre
-    return " x ".join(f"{value / 10:.1f}" for value in tenths) + " cm", tuple(float(v) for v in tenths)
+    millimetres = [max(1, floor(axis + 0.5)) for axis in axes]
+    if chance(rng, style.millimetres) or millimetres[0] < 3:
+        unit, texts = "mm", [str(value) for value in millimetres]
+    else:
+        unit, texts = "cm", [f"{value / 10:.1f}" for value in millimetres]
+    spelled = " x ".join(f"{text} {unit}" for text in texts)  # "2.1 cm x 1.8 cm"
+    shown = pick(rng, phrases()[f"size_{unit}"]).format(numbers=" x ".join(texts), spelled=spelled)
+    return shown, tuple(float(value) for value in millimetres)
 
 
 def _count(n: int, rng: np.random.Generator, style: ReportStyle) -> tuple[Count, str]:

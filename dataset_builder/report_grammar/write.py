@@ -82,7 +82,7 @@ def _write_organ(draft: _Draft, kind: TumorType, scene: Scene, rng: np.random.Ge
             draft.presence[kind] = Presence.NOT_STATED
         elif chance(rng, style.equivocal):
             side = (Side.LEFT if chance(rng, 0.5) else Side.RIGHT) if kind.anatomy.sided else None
-            lines.append(sentence(pick(rng, book["equivocal"]), place=place(kind, side, None)))
+            lines.append(sentence(pick(rng, book["equivocal"]), place=place(kind, side, None, rng)))
             draft.paragraphs.append((kind, lines))
             draft.presence[kind] = Presence.UNCERTAIN
             draft.findings.append(Finding(tumor_type=kind, side=side, certainty=Certainty.UNCERTAIN))
