@@ -114,3 +114,29 @@ def test_auroc_intervals_cover(m, n, shift):
         low, high, _ = auroc_interval(rng.normal(shift, 1, m), rng.normal(0, 1, n))
         covered += low <= truth <= high
     assert 0.93 <= covered / runs <= 0.97
+
+
+@pytest.mark.slow
+def test_clustered_intervals_cover():
+    """150 positives and 300 negatives of 150 patients whose three cases share half of their variance."""
+    from statistics import NormalDist
+
+    from rsuper_bench.benchmark import metrics
+
+    shift, cases, runs = 1.5, 450, 300
+    normal = NormalDist()
+    truths = {"auroc": normal.cdf(shift / 2**0.5), "sensitivity": normal.cdf(shift - normal.inv_cdf(0.9))}
+    positive, patient = np.arange(cases) < 150, np.arange(cases) // 3
+    rng = np.random.default_rng(0)
+    covered = dict.fromkeys(truths, 0)
+    for run in range(runs):
+        noise = np.sqrt(0.5) * (rng.normal(size=patient.max() + 1)[patient] + rng.normal(size=cases))
+        ranked = metrics.RankedCases.of(noise + shift * positive, positive, patient)
+        curve = metrics.Curve.of(ranked, patient_weights(patient.max() + 1, 500, np.random.SeedSequence([1, run])))
+        drawn = {"auroc": metrics.auroc(curve), "sensitivity": metrics.sensitivity_at_specificity(curve, 0.9)}
+        for name, truth in truths.items():
+            interval = percentile_interval(drawn[name], 0.95)
+            assert interval is not None
+            covered[name] += interval[0] <= truth <= interval[1]
+    # Three standard errors of 300 runs are 3.8 points.
+    assert all(0.91 <= count / runs <= 0.99 for count in covered.values()), covered

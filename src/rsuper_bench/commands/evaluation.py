@@ -30,8 +30,8 @@ class Missing(StrEnum):
     FAIL = "fail"
 
 
-Source = Annotated[str, typer.Argument(metavar="SUB", help="Submission: folder, zip, or org/name[@revision].")]
-Data = Annotated[str, typer.Option(help="Release: folder, or org/name[@revision].")]
+Source = Annotated[str, typer.Argument(metavar="SUB", help="Submission: folder, zip, or org/name@revision.")]
+Data = Annotated[str, typer.Option(help="Release: folder, or org/name@revision.")]
 TaskName = Annotated[
     str | None,
     typer.Option(
