@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from rsuper_bench.benchmark.records import Finding, Kind
-from rsuper_bench.benchmark.tumor_types import Side, TumorType, region_labels
-from rsuper_bench.dataset_builder.label_map import LESION_NUMBER, ORGAN_NUMBER
+from rsuper_bench.dataset_builder.label_map import LESION_NUMBER
 from rsuper_bench.dataset_builder.lesions.appearance import Look, paint
 from rsuper_bench.dataset_builder.lesions.config import LesionConfig
+from rsuper_bench.dataset_builder.lesions.organ_map import OrganMap
 from rsuper_bench.dataset_builder.lesions.place import locate
 from rsuper_bench.dataset_builder.lesions.plan import OUTGROWING, Plan, largest_mm
-from rsuper_bench.dataset_builder.lesions.shape import Lesion, LesionShape, Mask, Slices, grown, plant
+from rsuper_bench.dataset_builder.lesions.shape import Lesion, LesionShape, Mask, Slices, plant
 
 SERIES = 2  # the series number reports name
 _SHRINK = 0.75  # a lesion that finds no place is tried again at this size
@@ -62,45 +62,21 @@ class Canvas:
         fat: Voxels that outgrowing lesions may take.
         organ_hu: Typical HU of each organ label, before lesions.
         texture: Structure of lesions.
-        spacing_mm: Voxel size.
         lesions: Lesion labels: tumors, not cysts.
         taken: Voxels that no lesion may take any more.
     """
 
     hu: NDArray[np.float32]
-    organs: NDArray[np.uint8]
+    organs: OrganMap
     fat: Mask
     organ_hu: dict[int, float]
     texture: Texture
-    spacing_mm: tuple[float, float, float]
     lesions: NDArray[np.uint8] = field(init=False)
     taken: Mask = field(init=False)
-    boxes: dict[int, Slices] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.lesions = np.zeros(self.organs.shape, np.uint8)
-        self.taken = np.zeros(self.organs.shape, dtype=bool)
-        found = ndimage.find_objects(self.organs)
-        self.boxes = {number: (box[0], box[1], box[2]) for number, box in enumerate(found, start=1) if box}
-
-    def numbers(self, kind: TumorType, side: Side | None = None) -> list[int]:
-        """Organ labels of a tumor type, or of one side of it, that this image shows."""
-        wanted = (ORGAN_NUMBER[label] for label in region_labels(kind, ORGAN_NUMBER, side=side))
-        return [number for number in wanted if number in self.boxes]
-
-    def box_of(self, numbers: list[int], margin_mm: float = 0.0) -> Slices:
-        """The box around some organ labels."""
-        corners = [self.boxes[number] for number in numbers]
-        hull = tuple(slice(min(b[i].start for b in corners), max(b[i].stop for b in corners)) for i in range(3))
-        pad = np.ceil(margin_mm / np.asarray(self.spacing_mm)).astype(int)
-        return grown(hull, pad, self.organs.shape)
-
-    def organ_mm3(self, numbers: list[int]) -> float:
-        """Volume of some organ labels."""
-        if not numbers:
-            return 0.0
-        voxels = int(np.isin(self.organs[self.box_of(numbers)], numbers).sum())
-        return voxels * float(np.prod(self.spacing_mm))
+        self.lesions = np.zeros(self.hu.shape, np.uint8)
+        self.taken = np.zeros(self.hu.shape, dtype=bool)
 
 
 def draw_lesion(
@@ -115,15 +91,15 @@ def draw_lesion(
         growth: Factor on the planned size, for a later CT of the patient.
         scale: Size of the body relative to an adult: it limits how large a tumor an organ holds.
     """
-    numbers = canvas.numbers(plan.tumor_type, plan.side)
+    numbers = canvas.organs.numbers(plan.tumor_type, plan.side)
     if not numbers:
         return None
     cyst = plan.kind is Kind.CYST
     size_mm = plan.size_mm * growth
     if not cyst:
         size_mm = min(size_mm, max(largest_mm(plan.tumor_type) * scale, config.size_mm[0]))
-    box = canvas.box_of(numbers, margin_mm=1.2 * size_mm)
-    organ = np.isin(canvas.organs[box], numbers)
+    box = canvas.organs.box_of(numbers, margin_mm=1.2 * size_mm)
+    organ = np.isin(canvas.organs.labels[box], numbers)
     free, outside = organ & ~canvas.taken[box], canvas.fat[box] & ~canvas.taken[box]
     for attempt in range(_SHRINK_TRIES):
         shape = LesionShape(
@@ -134,7 +110,7 @@ def draw_lesion(
             outgrowth=plan.tumor_type in OUTGROWING,
         )
         rng = np.random.default_rng([plan.seed, attempt])
-        found = plant(free, outside, canvas.spacing_mm, shape, rng, min_voxels=config.min_voxels)
+        found = plant(free, outside, canvas.organs.spacing_mm, shape, rng, min_voxels=config.min_voxels)
         if found is not None:
             lesion = found.moved(box)
             return _record(canvas, plan, config, lesion, numbers)
@@ -144,8 +120,8 @@ def draw_lesion(
 def _record(canvas: Canvas, plan: Plan, config: LesionConfig, lesion: Lesion, numbers: list[int]) -> Drawn:
     """Paint a lesion and note it in the masks."""
     cyst = plan.kind is Kind.CYST
-    number = int(canvas.organs[lesion.center])
-    location = locate(plan.tumor_type, canvas.organs, canvas.box_of(numbers), lesion.center)
+    number = int(canvas.organs.labels[lesion.center])
+    location = locate(plan.tumor_type, canvas.organs.labels, canvas.organs.box_of(numbers), lesion.center)
     look = Look(
         attenuation=plan.attenuation,
         organ_hu=canvas.organ_hu[number],
@@ -155,29 +131,29 @@ def _record(canvas: Canvas, plan: Plan, config: LesionConfig, lesion: Lesion, nu
         cyst=cyst,
     )
     rng = np.random.default_rng([plan.seed, _SHRINK_TRIES])
-    around = lesion.padded(look.reach_mm, canvas.spacing_mm, canvas.hu.shape)
-    paint(canvas.hu[around.box], canvas.texture.patch(around.box, number, rng), around, look, canvas.spacing_mm, rng)
-    region = canvas.organs[lesion.box]
-    region[lesion.mask & ~np.isin(region, numbers)] = number
-    canvas.boxes[number] = _hull(canvas.boxes[number], lesion.box)
+    around = lesion.padded(look.reach_mm, canvas.organs.spacing_mm, canvas.hu.shape)
+    paint(
+        canvas.hu[around.box],
+        canvas.texture.patch(around.box, number, rng),
+        around,
+        look,
+        canvas.organs.spacing_mm,
+        rng,
+    )
+    canvas.organs.extend(numbers, number, lesion.box, lesion.mask)
     canvas.fat[lesion.box] &= ~lesion.mask
     if not cyst:
         canvas.lesions[lesion.box][lesion.mask] = LESION_NUMBER[plan.tumor_type]
-    rim = lesion.padded(_RIM_VOXELS * max(canvas.spacing_mm), canvas.spacing_mm, canvas.hu.shape)
+    rim = lesion.padded(_RIM_VOXELS * max(canvas.organs.spacing_mm), canvas.organs.spacing_mm, canvas.hu.shape)
     canvas.taken[rim.box] |= ndimage.binary_dilation(rim.mask, np.ones((3, 3, 3), dtype=bool), iterations=_RIM_VOXELS)
     finding = Finding(
         tumor_type=plan.tumor_type,
         kind=plan.kind,
         location=location,
         side=plan.side,
-        diameters_mm=lesion.measure(canvas.spacing_mm).diameters_mm,
+        diameters_mm=lesion.measure(canvas.organs.spacing_mm).diameters_mm,
         attenuation=plan.attenuation,
         series=SERIES,
         image=canvas.hu.shape[2] - lesion.center[2],
     )
     return Drawn(plan, lesion, finding)
-
-
-def _hull(first: Slices, second: Slices) -> Slices:
-    sides = [slice(min(a.start, b.start), max(a.stop, b.stop)) for a, b in zip(first, second, strict=True)]
-    return sides[0], sides[1], sides[2]

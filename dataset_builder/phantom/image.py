@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -11,6 +9,8 @@ from scipy import ndimage
 from rsuper_bench.benchmark.records import Phase
 from rsuper_bench.dataset_builder.label_map import ORGAN_NUMBER
 from rsuper_bench.dataset_builder.lesions.draw import Canvas, FieldTexture
+from rsuper_bench.dataset_builder.lesions.organ_map import OrganMap
+from rsuper_bench.dataset_builder.noise import correlated_noise
 from rsuper_bench.dataset_builder.phantom.anatomy import Person, draw_codes
 from rsuper_bench.dataset_builder.phantom.config import PhantomConfig, Scanner
 from rsuper_bench.dataset_builder.phantom.shapes import Grid
@@ -40,14 +40,13 @@ def start_canvas(person: Person, config: PhantomConfig, phase: Phase, rng: np.ra
     strength = texture_table()
     for z in range(codes.shape[2]):  # slice by slice: a large image has room for few copies of itself
         hu[:, :, z] += strength[codes[:, :, z]] * texture[:, :, z]
-    organs = label_table()[codes]
+    organs = OrganMap(label_table()[codes], config.spacing_mm)
     return Canvas(
         hu=hu,
         organs=organs,
         fat=codes == CODE["visceral_fat"],
         organ_hu=by_label,
         texture=FieldTexture(texture),
-        spacing_mm=config.spacing_mm,
     )
 
 
@@ -64,13 +63,3 @@ def finish(canvas: Canvas, config: PhantomConfig, scanner: Scanner, rng: np.rand
     grain = np.float32(config.noise_hu * scanner.noise)
     hu += correlated_noise(hu.shape, config.spacing_mm, config.noise_grain_mm, rng) * grain
     return np.rint(np.clip(hu, LOWEST_HU, HIGHEST_HU)).astype(np.int16)
-
-
-def correlated_noise(
-    shape: Sequence[int], spacing_mm: Sequence[float], grain_mm: float, rng: np.random.Generator
-) -> NDArray[np.float32]:
-    """Noise of unit variance, smooth over ``grain_mm`` (standard deviation of the kernel)."""
-    noise = rng.standard_normal(tuple(shape), dtype=np.float32)
-    sigmas = [grain_mm / step for step in spacing_mm]
-    noise = ndimage.gaussian_filter(noise, sigmas, mode="wrap", truncate=3)
-    return np.asarray(noise / max(float(noise.std()), 1e-6), dtype=np.float32)

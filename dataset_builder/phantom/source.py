@@ -88,7 +88,7 @@ class PhantomSource:
             redistributable=True,
             ct=Volume(scan.ct, affine),
             report=self._report(index, scan.scene).text,
-            organs=Volume(scan.canvas.organs, affine),
+            organs=Volume(scan.canvas.organs.labels, affine),
             lesions=Volume(scan.canvas.lesions, affine) if masked else None,
             lesion_types=scan.scene.organs if masked else (),
             sex=patient.sex,
@@ -135,7 +135,9 @@ class PhantomSource:
         growth = float(np.exp(rng.normal(_GROWTH_A_CT * later, _GROWTH_SD))) if later else 1.0
         canvas = start_canvas(patient.person, config, phase, rng)
         least_mm3 = _MIN_ORGAN_MM3 * config.body_scale**3
-        in_view = tuple(kind for kind in patient.exists if canvas.organ_mm3(canvas.numbers(kind)) >= least_mm3)
+        in_view = tuple(
+            kind for kind in patient.exists if canvas.organs.volume_mm3(canvas.organs.numbers(kind)) >= least_mm3
+        )
         stones = draw_stones(canvas, config, in_view, np.random.default_rng(patient.stone_seed))
         truth = []
         for plan in patient.plans:

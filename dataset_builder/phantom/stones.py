@@ -26,11 +26,11 @@ def draw_stones(
         where = float(rng.random())
         if not present or kind not in in_view:
             continue
-        numbers = canvas.numbers(kind, side)
+        numbers = canvas.organs.numbers(kind, side)
         if not numbers:
             continue
-        box = canvas.box_of(numbers)
-        places = np.argwhere(np.isin(canvas.organs[box], numbers)) + [part.start for part in box]
+        box = canvas.organs.box_of(numbers)
+        places = np.argwhere(np.isin(canvas.organs.labels[box], numbers)) + [part.start for part in box]
         # Stones of hollow organs sink to the back of a patient who lies on the back.
         places = places[np.argsort(places[:, 1], kind="stable")]
         share = where if kind is TumorType.KIDNEY else 0.12 * where
@@ -41,16 +41,19 @@ def draw_stones(
 
 
 def _draw_ball(canvas: Canvas, center: np.ndarray[tuple[int], np.dtype[np.int64]], size_mm: float) -> None:
-    reach = [int(np.ceil((size_mm / 2 + step) / step)) for step in canvas.spacing_mm]
+    reach = [int(np.ceil((size_mm / 2 + step) / step)) for step in canvas.organs.spacing_mm]
     box = tuple(
         slice(max(int(c) - r, 0), min(int(c) + r + 1, n))
         for c, r, n in zip(center, reach, canvas.hu.shape, strict=True)
     )
-    axes = [(np.arange(s.start, s.stop) - c) * step for s, c, step in zip(box, center, canvas.spacing_mm, strict=True)]
+    axes = [
+        (np.arange(s.start, s.stop) - c) * step
+        for s, c, step in zip(box, center, canvas.organs.spacing_mm, strict=True)
+    ]
     x, y, z = np.meshgrid(*axes, indexing="ij")
     distance = np.sqrt(x**2 + y**2 + z**2)
     # The share of a voxel that a stone smaller than it fills.
-    step = float(np.cbrt(np.prod(canvas.spacing_mm)))
+    step = float(np.cbrt(np.prod(canvas.organs.spacing_mm)))
     weight = np.clip((size_mm / 2 - distance) / step + 0.5, 0, 1) * min(1.0, (size_mm / step) ** 3)
     region = canvas.hu[box]
     region += (weight * (_STONE_HU - region)).astype(np.float32)
