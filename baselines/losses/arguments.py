@@ -31,7 +31,11 @@ def check_same_shape(first: str, one: Tensor, second: str, other: Tensor) -> Non
 
 def check_finite(name: str, tensor: Tensor) -> None:
     """Refuse NaN and infinity on the CPU; on an accelerator looking would stall it, and the loss shows them anyway."""
-    if tensor.device.type == "cpu" and not bool(torch.isfinite(tensor.detach().sum(dtype=torch.float64))):
+    if tensor.device.type != "cpu":
+        return
+    tensor = tensor.detach()
+    # One fast pass that keeps NaN and infinity; only an overflow of finite values is then left to the slow one
+    if not bool(torch.isfinite(full_precision(tensor).sum())) and not bool(torch.isfinite(tensor).all()):
         raise ValueError(f"{name} holds NaN or infinite values")
 
 

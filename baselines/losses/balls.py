@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from math import ceil
 
 import torch
 from scipy.fft import next_fast_len
@@ -90,11 +91,16 @@ def correlate_with_ball(volume: Tensor, diameter_mm: float, spacing: Spacing, *,
     Returns:
         ``(X, Y, Z)``, exact up to the rounding of a Fourier transform.
     """
-    shape: Shape = (volume.shape[0], volume.shape[1], volume.shape[2])
-    spectrum, padded = _ball_spectrum(diameter_mm, spacing, sigma_radii, shape, volume.dtype, volume.device)
+    reach = [int(diameter_mm / 2 * (1 + ROUNDING) / length) for length in spacing]
+    # Two voxels of the box are at most size - 1 apart: what a ball holds beyond that never meets anything, and padding
+    # by the rest keeps the product from wrapping around. Multiples of 4 let boxes of similar size share a spectrum.
+    lengths = [size + min(r, size - 1) for size, r in zip(volume.shape, reach, strict=True)]
+    rounded = [next_fast_len(4 * ceil(length / 4), real=True) for length in lengths]
+    padded: Shape = (rounded[0], rounded[1], rounded[2])
+    spectrum = _ball_spectrum(diameter_mm, spacing, sigma_radii, padded, volume.dtype, volume.device)
     transformed = torch.fft.rfftn(volume, s=padded)
     product: Tensor = torch.fft.irfftn(transformed.mul_(spectrum), s=padded)
-    return product[: shape[0], : shape[1], : shape[2]]
+    return product[: volume.shape[0], : volume.shape[1], : volume.shape[2]]
 
 
 def squared_distance_mm2(box: Box, centre: Sequence[int], spacing: Spacing, device: torch.device) -> Tensor:
@@ -119,26 +125,23 @@ def _ball_spectrum(
     diameter_mm: float,
     spacing: Spacing,
     sigma_radii: float | None,
-    shape: Shape,
+    padded: Shape,
     dtype: torch.dtype,
     device: torch.device,
-) -> tuple[Tensor, Shape]:
-    """Spectrum of a ball and the padded size at which a Fourier product over ``shape`` does not wrap around."""
+) -> Tensor:
+    """Spectrum of a ball around the origin of a periodic grid; real, for a ball is its own mirror image."""
     radius_mm = diameter_mm / 2
     inner = [int(radius_mm * (1 + ROUNDING) / length) for length in spacing]
-    # Two voxels of the box are at most size - 1 apart: what the ball holds beyond that never meets anything
-    reach = [min(r, size - 1) for r, size in zip(inner, shape, strict=True)]
-    lengths = [next_fast_len(size + r, real=True) for size, r in zip(shape, reach, strict=True)]
-    padded: Shape = (lengths[0], lengths[1], lengths[2])
-
     window = (slice(0, 2 * inner[0] + 1), slice(0, 2 * inner[1] + 1), slice(0, 2 * inner[2] + 1))
     squared = squared_distance_mm2(window, inner, spacing, torch.device("cpu"))
     weights = (squared <= (radius_mm * (1 + ROUNDING)) ** 2).double()
     if sigma_radii is not None:
         weights *= torch.exp(-squared / (2 * (sigma_radii * radius_mm) ** 2))
         weights /= weights.sum()
+    reach = [min(r, (length - 1) // 2) for r, length in zip(inner, padded, strict=True)]
     kept = weights[tuple(slice(i - r, i + r + 1) for i, r in zip(inner, reach, strict=True))]
-    kernel = torch.zeros(padded, dtype=torch.float64)
+    kernel = torch.zeros(padded, dtype=dtype)
     kernel[: kept.shape[0], : kept.shape[1], : kept.shape[2]] = kept
     kernel = kernel.roll([-r for r in reach], (0, 1, 2))
-    return torch.fft.rfftn(kernel).real.to(dtype=dtype, device=device), padded
+    spectrum: Tensor = torch.fft.rfftn(kernel).real.contiguous().to(device)
+    return spectrum
