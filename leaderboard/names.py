@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
+from functools import lru_cache
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -80,6 +81,7 @@ Text = Annotated[str, StringConstraints(max_length=MAX_TEXT), AfterValidator(cle
 Url = Annotated[str, StringConstraints(max_length=MAX_URL), AfterValidator(clean_url)]
 
 
+@lru_cache(maxsize=4096)
 def slug(name: str) -> str:
     """File name of a name: lower-case ASCII letters, digits and single hyphens, at most 60 characters.
 

@@ -49,7 +49,6 @@ def entry_page(row: Row, group: Group) -> str:
     """Everything known about one entry: every figure with its interval, ROC curves, what it was trained on."""
     entry = row.entry
     kinds = [str(kind) for kind in group.task.tumor_types]
-    metrics = [metric for metric in _metrics_of(group) if metric in entry.scores[MEAN]]
     return _render(
         "entry.html.j2",
         script="",
@@ -57,22 +56,24 @@ def entry_page(row: Row, group: Group) -> str:
         entry=entry,
         group=group,
         names=[*kinds, MEAN],
-        metrics=metrics,
+        metrics=_metrics_of([entry], group.task.primary),
         curves=[_curve_view(entry, kind) for kind in group.task.tumor_types if kind in entry.roc],
         counts={str(kind): counts for kind, counts in entry.counts.items()},
         readers_statement=literature_statement(synthetic=group.synthetic),
     )
 
 
-def _metrics_of(group: Group) -> list[str]:
-    """The metrics any entry of the group has, the primary one first."""
-    known = [metric for metric in wording.METRICS if any(metric in row.entry.scores[MEAN] for row in group.rows)]
-    return [group.task.primary, *(metric for metric in known if metric != group.task.primary)]
+def _metrics_of(entries: Iterable[Entry], primary: str) -> list[str]:
+    """The metrics any of the entries has, the primary one first."""
+    present = {metric for entry in entries for metric in entry.scores[MEAN]}
+    return [primary, *(metric for metric in wording.METRICS if metric in present and metric != primary)]
 
 
 def _group_view(group: Group, *, full: bool) -> dict[str, Any]:
     names = [MEAN, *map(str, group.task.tumor_types)]
-    metrics = [metric for metric in _metrics_of(group) if metric in _SWITCHABLE or metric == group.task.primary]
+    primary = group.task.primary
+    found = _metrics_of((row.entry for row in group.rows), primary)
+    metrics = [metric for metric in found if metric in _SWITCHABLE or metric == primary]
     ranked = group.ranked
     bars = ranked[:MAX_RANK_BARS] if len(ranked) > 1 else ()
     return {
