@@ -66,7 +66,7 @@ PRESENCE_CASES = [
     ("Fullness of the left adrenal gland.", {"adrenal": "?"}),
     ("Possible liver cyst. A 2 cm definite mass in the right hepatic lobe.", {"liver": "+"}),
     # things that are not tumors
-    ("A 5 mm nonobstructing stone in the lower pole of the left kidney.", {"kidney": "-"}),
+    ("A 5 mm nonobstructing stone in the lower pole of the left kidney.", {}),
     ("There is a 4.2 cm infrarenal abdominal aortic aneurysm.", {}),
     ("1.2 cm lymph node adjacent to the pancreas.", {}),
     ("Simple cyst of the left ovary measuring 3 cm.", {}),

@@ -46,6 +46,7 @@ class Draft:
     definite: bool = False
     series: int | None = None
     image: int | None = None
+    repeats: int = 0
     spans: dict[str, Span] = field(default_factory=dict)
 
     def fill(self, other: Draft) -> None:

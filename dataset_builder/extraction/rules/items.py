@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from bisect import bisect_left, bisect_right
+from dataclasses import dataclass, replace
 
+from rsuper_bench.benchmark.records import Kind
 from rsuper_bench.dataset_builder.extraction.rules.lexicon import (
     MEASURED,
     PLAIN,
@@ -22,12 +24,13 @@ NOUN_PHRASE = frozenset(
 CLAUSE_ENDS = frozenset({Label.BREAK, Label.EXCEPT})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Item:
     """One word, phrase, size or sign.
 
     Attributes:
         entry: What the lexicon knows of it.
+        label: What it does.
         text: Lower case.
         start: Offset in the report.
         end: Offset after it in the report.
@@ -35,15 +38,11 @@ class Item:
     """
 
     entry: Entry
+    label: Label
     text: str
     start: int
     end: int
     measurement: Measurement | None = None
-
-    @property
-    def label(self) -> Label:
-        """What the item does."""
-        return self.entry.label
 
     @property
     def span(self) -> tuple[int, int]:
@@ -51,36 +50,65 @@ class Item:
         return self.start, self.end
 
 
-@dataclass(frozen=True, slots=True)
 class Row:
-    """The items of one sentence and the number of the clause each belongs to."""
+    """The items of one sentence.
 
-    items: tuple[Item, ...]
-    clauses: tuple[int, ...]
-    text: str = field(repr=False)
-    offset: int
+    Attributes:
+        items: In order.
+        clauses: Number of the clause each item belongs to; it never falls.
+        text: The sentence.
+        offset: Where it begins in the report.
+    """
+
+    def __init__(self, items: list[Item], clauses: list[int], text: str, offset: int) -> None:
+        self.items = items
+        self.clauses = clauses
+        self.text = text
+        self.offset = offset
+        self._by_label: dict[Label, list[int]] = {}
+        for index, item in enumerate(items):
+            self._by_label.setdefault(item.label, []).append(index)
 
     def indices(self, *labels: Label) -> list[int]:
-        """Positions of the items with one of the labels."""
-        return [index for index, item in enumerate(self.items) if item.label in labels]
+        """Positions of the items with one of the labels, in order."""
+        if len(labels) == 1:
+            return self._by_label.get(labels[0], [])
+        return sorted(index for label in labels for index in self._by_label.get(label, ()))
 
     def has(self, *labels: Label) -> bool:
         """Whether any item has one of the labels."""
-        return any(item.label in labels for item in self.items)
+        return any(label in self._by_label for label in labels)
 
     def clause_start(self, index: int) -> int:
         """Position of the first item of the clause an item is in."""
-        first = index
-        while first > 0 and self.clauses[first - 1] == self.clauses[index]:
-            first -= 1
-        return first
+        return bisect_left(self.clauses, self.clauses[index])
 
     def clause_end(self, index: int) -> int:
         """Position after the last item of the clause an item is in."""
-        last = index
-        while last < len(self.items) and self.clauses[last] == self.clauses[index]:
-            last += 1
-        return last
+        return bisect_right(self.clauses, self.clauses[index])
+
+
+def _joined_lesions(items: list[Item]) -> int:
+    """How many items before a lesion word name the same lesion: "carcinoma | mass", "area of | thickening"."""
+    if items and items[-1].label is Label.LESION:
+        return 1
+    if len(items) > 1 and items[-1].text == "of" and items[-2].label is Label.LESION:
+        return 2
+    return 0
+
+
+def _joined_entry(first: Item, head: Item) -> Entry:
+    kinds = [entry.kind for entry in (head.entry, first.entry) if entry.kind is not None]
+    specific = [kind for kind in kinds if kind not in (Kind.INDETERMINATE, Kind.MASS)] or kinds
+    return replace(
+        head.entry,
+        kind=specific[0] if specific else None,
+        organs=head.entry.organs or first.entry.organs,
+        malignancy=head.entry.malignancy or first.entry.malignancy,
+        attenuation=head.entry.attenuation or first.entry.attenuation,
+        is_plural=head.entry.is_plural or first.entry.is_plural,
+        vague=head.entry.vague and first.entry.vague,
+    )
 
 
 def row_of(text: str, offset: int) -> Row:
@@ -90,13 +118,48 @@ def row_of(text: str, offset: int) -> Row:
         text: The sentence.
         offset: Where it begins in the report.
     """
+    words, spans, sized = _sized_tokens(text, offset)
+    items: list[Item] = []
+    clauses: list[int] = []
+    clause = 0
+    position = 0
+    match = lexicon().match
+    while position < len(words):
+        word = words[position]
+        start, end = spans[position]
+        hit = match(words, position)
+        length = 1
+        if hit is not None:
+            entry, length = hit
+            if length > 1:
+                word, end = " ".join(words[position : position + length]), spans[position + length - 1][1]
+        elif position in sized:
+            entry = MEASURED
+        else:
+            entry = PLAIN if word[0].isalnum() else PUNCTUATION
+        label = entry.label
+        if label in CLAUSE_ENDS or word == ";":
+            clause += 1
+        item = Item(entry, label, word, start, end, sized.get(position))
+        if label is Label.LESION and (joined := _joined_lesions(items)):
+            first = items[-joined]
+            item = Item(_joined_entry(first, item), label, f"{first.text} {word}", first.start, end)
+            del items[-joined:], clauses[-joined:]
+        items.append(item)
+        clauses.append(clause)
+        position += length
+    return Row(items, clauses, text, offset)
+
+
+def _sized_tokens(text: str, offset: int) -> tuple[list[str], list[tuple[int, int]], dict[int, Measurement]]:
+    """Tokens with each size as one of them: words, spans in the report, and position -> size."""
     sizes = measurements_in(text, offset)
     words: list[str] = []
     spans: list[tuple[int, int]] = []
     sized: dict[int, Measurement] = {}
     next_size = 0
     for word, start, end in tokens_of(text):
-        first, last = offset + start, offset + end
+        first = offset + start
         while next_size < len(sizes) and first >= sizes[next_size].end:
             next_size += 1
         if next_size < len(sizes) and first >= sizes[next_size].start:
@@ -106,32 +169,5 @@ def row_of(text: str, offset: int) -> Row:
                 spans.append((sizes[next_size].start, sizes[next_size].end))
             continue
         words.append(word)
-        spans.append((first, last))
-    items: list[Item] = []
-    clauses: list[int] = []
-    clause = 0
-    position = 0
-    known = lexicon()
-    while position < len(words):
-        word = words[position]
-        if position in sized:
-            entry, length = MEASURED, 1
-        elif (hit := known.match(words, position)) is not None:
-            entry, length = hit
-        else:
-            entry, length = (PLAIN if word[0].isalnum() else PUNCTUATION), 1
-        if entry.label in CLAUSE_ENDS or word == ";":
-            clause += 1
-        start, end = spans[position][0], spans[position + length - 1][1]
-        items.append(
-            Item(
-                entry,
-                word if length == 1 else " ".join(words[position : position + length]),
-                start,
-                end,
-                sized.get(position),
-            )
-        )
-        clauses.append(clause)
-        position += length
-    return Row(tuple(items), tuple(clauses), text, offset)
+        spans.append((first, offset + end))
+    return words, spans, sized

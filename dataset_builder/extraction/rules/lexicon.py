@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
@@ -16,8 +16,9 @@ from rsuper_bench.benchmark.records import Attenuation, Count, CountRelation, Ki
 from rsuper_bench.benchmark.tumor_types import Side, TumorType
 
 WORD_FILES = ("lesions", "things", "places", "context", "qualities", "surgery")
-# A hyphen inside a word joins nothing: "low-attenuation" is two tokens, like "low attenuation".
-TOKEN = re.compile(r"[^\W\d_]+(?:'[a-z]+)?|\d+|[^\w\s]|_+", re.UNICODE)
+# A hyphen or slash within a word is no token: "low-attenuation" is two tokens, like "low attenuation".
+_JOINS = "/‐‑–-"
+TOKEN = re.compile(rf"[^\W\d_]+(?:['’][a-z]+)?|\d+|[^\w\s{_JOINS}]|(?<![^\W_])[{_JOINS}]|[{_JOINS}](?![^\W_])|_+")
 
 
 class Label(StrEnum):
@@ -103,18 +104,8 @@ MEASURED = Entry(Label.MEASUREMENT)
 
 
 def tokens_of(text: str) -> list[tuple[str, int, int]]:
-    """Words, numbers and signs of a text: (lower case, start, end). Hyphens and slashes within words are left out."""
-    found = []
-    for match in TOKEN.finditer(text):
-        word = match.group()
-        if word in "-‐‑–/" and _joins(text, match.start(), match.end()):
-            continue
-        found.append((word.lower().replace("’", "'"), match.start(), match.end()))
-    return found
-
-
-def _joins(text: str, start: int, end: int) -> bool:
-    return start > 0 and end < len(text) and text[start - 1].isalnum() and text[end].isalnum()
+    """Words, numbers and signs of a text: (lower case, start, end)."""
+    return [(match[0].lower(), *match.span()) for match in TOKEN.finditer(text)]
 
 
 def plural_of(phrase: str) -> str:
@@ -145,28 +136,39 @@ def plural_of(phrase: str) -> str:
     return f"{head} {last}".strip()
 
 
+class _Node:
+    """A step of the look-up: the entry of the phrase that ends here, and the words that may follow."""
+
+    __slots__ = ("entry", "following")
+
+    def __init__(self) -> None:
+        self.entry: Entry | None = None
+        self.following: dict[str, _Node] = {}
+
+
 class Lexicon:
     """Longest-match look-up of phrases in a row of tokens."""
 
     def __init__(self, entries: Mapping[str, Entry]) -> None:
-        self._by_first: dict[str, dict[tuple[str, ...], Entry]] = {}
-        self._longest: dict[str, int] = {}
+        self._root = _Node()
         for phrase, entry in entries.items():
-            words = tuple(token for token, _, _ in tokens_of(phrase))
-            self._by_first.setdefault(words[0], {})[words] = entry
-            self._longest[words[0]] = max(self._longest.get(words[0], 0), len(words))
+            node = self._root
+            for word, _, _ in tokens_of(phrase):
+                node = node.following.setdefault(word, _Node())
+            node.entry = entry
 
-    def match(self, words: list[str], position: int) -> tuple[Entry, int] | None:
+    def match(self, words: Sequence[str], position: int) -> tuple[Entry, int] | None:
         """The longest phrase that begins at a position, and its number of tokens."""
-        first = words[position]
-        phrases = self._by_first.get(first)
-        if phrases is None:
-            return None
-        for length in range(min(self._longest[first], len(words) - position), 0, -1):
-            entry = phrases.get(tuple(words[position : position + length]))
-            if entry is not None:
-                return entry, length
-        return None
+        node = self._root
+        found = None
+        for index in range(position, len(words)):
+            following = node.following.get(words[index])
+            if following is None:
+                break
+            node = following
+            if node.entry is not None:
+                found = node.entry, index - position + 1
+        return found
 
 
 @cache

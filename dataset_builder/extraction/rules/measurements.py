@@ -21,6 +21,7 @@ SIZE = re.compile(
     rf"(?:\s*(?P<joint>-|–|—|to|and|or)\s*(?P<other>{_NUMBER})[\s-]*(?P<unit4>{_UNIT}))?",
     re.IGNORECASE,
 )
+_HAS_UNIT = re.compile(r"[cm]m|met(?:er|re)", re.IGNORECASE)
 # What turns a length into something else: "12 cm2", "3 cm/s", "10 mm Hg".
 _NOT_A_LENGTH = re.compile(r"(?:\s*[²³^]|\s?[23](?![\d.])(?!\s*(?:x|×))|\s*/\s*[a-z]|\s*hg\b)", re.IGNORECASE)
 _DANGLING_BY = re.compile(r"(?:\d|_)\s*(?:x|×|\*)\s*(?:x|×|\*|_+|-)?\s*$", re.IGNORECASE)
@@ -66,6 +67,8 @@ def measurements_in(text: str, offset: int = 0) -> list[Measurement]:
         text: A sentence.
         offset: Where the sentence begins in the report; spans are in report characters.
     """
+    if _HAS_UNIT.search(text) is None:
+        return []
     found = []
     for match in SIZE.finditer(text):
         units = [match["unit1"], match["unit2"], match["unit3"], match["unit4"]]

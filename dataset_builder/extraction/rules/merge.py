@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from rsuper_bench.benchmark.records import Count, CountRelation, Kind, Malignancy
+from rsuper_bench.benchmark.records import Attenuation, Count, CountRelation, Kind, Malignancy
 from rsuper_bench.benchmark.tumor_types import Side
 from rsuper_bench.dataset_builder.extraction.rules.drafts import Draft
 from rsuper_bench.dataset_builder.extraction.rules.sections import SectionKind
@@ -39,6 +39,8 @@ def _by_likeness(kept: list[Draft], draft: Draft) -> list[Draft]:
         score += 4 * int(bool(draft.diameters_mm) and draft.diameters_mm == other.diameters_mm)
         score += 2 * int(draft.location is not None and draft.location == other.location)
         score += 2 * int(draft.side is not None and draft.side is other.side)
+        score += 2 * int(draft.attenuation is other.attenuation)
+        score += int(other.repeats == 0) + int(draft.location is other.location)
         score += 2 * int(draft.malignancy is not Malignancy.UNKNOWN and draft.malignancy is other.malignancy)
         score += 2 * int((draft.count.value == 1) == (other.count.value == 1))
         return score + int(draft.kind is other.kind)
@@ -58,6 +60,7 @@ def _same_lesion(old: Draft, new: Draft) -> bool:
         and (old.location is None or new.location is None or old.location == new.location or _nested(old, new))
         and _sizes_agree(old.diameters_mm, new.diameters_mm)
         and _kinds_agree(old.kind, new.kind)
+        and (Attenuation.UNKNOWN in (old.attenuation, new.attenuation) or old.attenuation is new.attenuation)
         and (Malignancy.UNKNOWN in (old.malignancy, new.malignancy) or old.malignancy is new.malignancy)
         and (new.section is not old.section or new.definite or old.doubted == new.doubted)
     )
@@ -100,6 +103,7 @@ def _join(old: Draft, new: Draft) -> None:
         old.kind = new.kind
         old.spans["kind"] = new.spans.get("kind", old.spans.get("kind", (0, 1)))
     old.fill(new)
+    old.repeats += 1
     old.count, taken = _fuller_count(old.count, new.count)
     if taken and "count" in new.spans:
         old.spans["count"] = new.spans["count"]

@@ -115,7 +115,7 @@ def _doubt_before(row: Row, index: int) -> bool:
         item = row.items[position]
         if item.label is Label.HEDGE:
             return True
-        if item.label in (Label.VERB, Label.MEASUREMENT, Label.WITH, Label.INDEFINITE) and not (
+        if item.label in (Label.VERB, Label.WITH, Label.INDEFINITE) and not (
             position and row.items[position - 1].label is Label.HEDGE
         ):
             return False

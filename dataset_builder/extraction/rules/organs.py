@@ -9,6 +9,7 @@ from rsuper_bench.benchmark.tumor_types import TumorType
 from rsuper_bench.dataset_builder.extraction.rules.items import Row
 from rsuper_bench.dataset_builder.extraction.rules.lexicon import Label
 from rsuper_bench.dataset_builder.extraction.rules.sites import organ_list_at
+from rsuper_bench.dataset_builder.extraction.rules.sizes import is_governed
 
 _QUALIFIED = (Label.THING, Label.LESION, Label.PLACE)
 _COPULAS = frozenset({"is", "are", "was", "were", "appears", "appear", "appeared", "remains", "remain"})
@@ -66,7 +67,8 @@ def organ_statements(row: Row, topic: tuple[TumorType, ...], history_only: bool)
         ):
             said.normal.extend(topic)
     for index in (*whole, *row.indices(Label.THING)):
-        if row.clauses[index] not in limited:
+        subject = not items[index].entry.adjective and not is_governed(row, index)
+        if row.clauses[index] not in limited and (items[index].label is Label.THING or subject):
             said.described.extend(items[index].entry.organs)
     return said
 

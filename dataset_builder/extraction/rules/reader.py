@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from rsuper_bench.benchmark.records import Count, CountRelation, Kind, NotEvaluable
+from rsuper_bench.benchmark.records import Count, CountRelation, Kind, Malignancy, NotEvaluable
 from rsuper_bench.benchmark.tumor_types import TumorType
-from rsuper_bench.dataset_builder.extraction.rules.drafts import Draft, apply_kind, describe
+from rsuper_bench.dataset_builder.extraction.rules.drafts import Draft, apply_kind, apply_malignancy, describe
 from rsuper_bench.dataset_builder.extraction.rules.items import NOUN_PHRASE, Row, row_of
 from rsuper_bench.dataset_builder.extraction.rules.lexicon import Label
 from rsuper_bench.dataset_builder.extraction.rules.measurements import Measurement
@@ -90,16 +90,19 @@ class ReportReader:
         self.flags.update(sizes.flags)
         self._lesions(row, sentence, sizes, topic)
         self._loose_sizes(row, sizes)
+        self._loose_nature(row)
         self._remember_organs(row)
 
     def _lesions(self, row: Row, sentence: Sentence, sizes: Sizes, topic: tuple[Site, ...]) -> None:
-        heads = compound_heads(row)
+        heads = row.indices(Label.LESION)
         drafts_of: dict[int, list[Draft]] = {}
         sites_at: dict[int, list[Site]] = {}
         for order, lesion in enumerate(heads):
             entry = row.items[lesion].entry
             polarity = polarity_of(row, lesion)
-            if polarity in (Polarity.NEUTRAL, Polarity.HISTORY) or _is_inflamed(row, lesion) or _is_origin(row, lesion):
+            if polarity in (Polarity.NEUTRAL, Polarity.HISTORY) or _is_no_tumor(row, lesion):
+                if _is_inflamed(row, lesion):
+                    self.described.update(site.tumor_type for site in sites_of(row, lesion, False) if site.tumor_type)
                 continue
             earlier = heads[order - 1] if order else None
             if polarity is not Polarity.DENIED:
@@ -194,17 +197,24 @@ class ReportReader:
     def _is_doubted_name(self, row: Row, lesion: int) -> bool:
         """Whether a sentence only doubts what the last finding is: "Renal cell carcinoma cannot be excluded"."""
         entry = row.items[lesion].entry
-        if entry.malignancy is None or polarity_of(row, lesion) is not Polarity.DOUBTED:
+        plain = entry.malignancy is not None and entry.kind is not Kind.METASTASIS and not row.has(Label.MEASUREMENT)
+        if not plain or polarity_of(row, lesion) is not Polarity.DOUBTED:
             return False
-        named = {organ for index in row.indices(Label.ORGAN) for organ in row.items[index].entry.organs}
+        organs = [row.items[index] for index in row.indices(Label.ORGAN)]
+        if not all(item.entry.adjective for item in organs):  # "... in the left kidney" is a finding of its own
+            return False
+        named = {organ for item in organs for organ in item.entry.organs}
         return (named or set(entry.organs)) <= {self._last[0].tumor_type} and not row.has(Label.PLACE)
 
     def _characterise(self, row: Row, lesion: int, target: list[Draft], sizes: Sizes, polarity: Polarity) -> None:
         item = row.items[lesion]
         for draft in target:
             open_kind = draft.kind in (Kind.INDETERMINATE, Kind.MASS) and item.entry.kind is not Kind.INDETERMINATE
-            if open_kind and polarity is not Polarity.DOUBTED:
-                apply_kind(draft, item.entry, item.span)
+            if polarity is not Polarity.DOUBTED:
+                if open_kind:
+                    apply_kind(draft, item.entry, item.span)
+                elif draft.malignancy is Malignancy.UNKNOWN:
+                    apply_malignancy(draft, item.entry, item.span)
             sized = sizes.of_lesion.get(lesion, [])
             if sized and not draft.diameters_mm:
                 _set_size(draft, sized[0])
@@ -235,6 +245,22 @@ class ReportReader:
             or not own
         ):
             self._size_last(row, [measurement for _, measurement in sizes.loose], sizes.loose[0][0])
+
+    def _loose_nature(self, row: Row) -> None:
+        """Take "This is a benign finding" as a word on the last finding."""
+        natures = [index for index in row.indices(Label.NATURE) if row.items[index].entry.malignancy is not None]
+        about = row.has(Label.COREF, Label.DEFINITE) or row.items[0].text in ("finding", "findings")
+        if (
+            not natures
+            or not about
+            or not self._last
+            or row.has(Label.LESION, Label.ORGAN, Label.PLACE, Label.NEGATION)
+        ):
+            return
+        if not row.has(Label.HEDGE):
+            for draft in self._last:
+                if draft.malignancy is Malignancy.UNKNOWN:
+                    apply_malignancy(draft, row.items[natures[0]].entry, row.items[natures[0]].span)
 
     def _size_last(self, row: Row, sized: list[Measurement], anchor: int) -> list[Draft]:
         """Give the sizes of a sentence that refers back to the finding it refers to."""
@@ -287,16 +313,21 @@ def topic_sites(header: Header | None) -> tuple[Site, ...]:
     return tuple(organs) or (ELSEWHERE,)
 
 
-def compound_heads(row: Row) -> list[int]:
-    """Positions of the lesion words that stand for lesions; of "renal cell carcinoma mass" only the last."""
-    heads = row.indices(Label.LESION)
-    kept = []
-    for index in heads:
-        following = row.items[index + 1] if index + 1 < len(row.items) else None
-        if following is not None and following.label is Label.LESION:
-            continue
-        kept.append(index)
-    return kept
+def _is_no_tumor(row: Row, lesion: int) -> bool:
+    return _is_inflamed(row, lesion) or _is_origin(row, lesion) or _is_made_of_thing(row, lesion)
+
+
+def _is_made_of_thing(row: Row, lesion: int) -> bool:
+    """Whether a lesion word only counts a thing: "focus of calcification", "area of scarring"."""
+    after = row.items[lesion + 1 : lesion + 4]
+    return (
+        len(after) > 1
+        and after[0].text == "of"
+        and (
+            after[1].label is Label.THING
+            or (len(after) > 2 and after[1].label is not Label.ORGAN and after[2].label is Label.THING)
+        )
+    )
 
 
 def _is_inflamed(row: Row, lesion: int) -> bool:

@@ -288,6 +288,8 @@ def _side_of(row: Row, organ: int, tumor_type: TumorType) -> tuple[Side | None, 
     if not tumor_type.anatomy.sided:
         return None, None
     items = row.items
+    if items[organ].entry.side is not None:  # the lingula is in the left lung
+        return items[organ].entry.side, items[organ].span
     for position in range(organ - 1, max(-1, organ - 6), -1):
         item = items[position]
         if item.label is Label.SIDE:
