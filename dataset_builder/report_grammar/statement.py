@@ -24,6 +24,7 @@ from rsuper_bench.dataset_builder.report_grammar.style import ReportStyle
 
 TUMOR_LIKE = (Kind.MASS, Kind.INDETERMINATE)
 _SIZE_APART = 0.35  # groups whose size stands in a sentence of its own
+_PRIOR_INSIDE = 0.4  # priors told inside the sentence instead of after the size
 _PAIR = Count(value=2)
 
 
@@ -38,6 +39,7 @@ class Statement:
     place: str
     size: str
     prior: str
+    before: str
     image: str
     count: str
     small: bool
@@ -56,6 +58,7 @@ class Statement:
             "size_": size_,
             "Size_": size_,
             "prior": self.prior,
+            "before": self.before,
             "image": self.image,
             "count": self.count,
             "Count": capital(self.count),
@@ -90,7 +93,7 @@ def state(
     side = largest.side if len(sides) == 1 else Side.BILATERAL
     sized = bool(largest.diameters_mm) and not chance(rng, style.unsized)
     shown, diameters = _size(largest.diameters_mm, rng, style) if sized else ("", ())
-    prior = ""
+    prior = before = ""
     if sized and not hedged and chance(rng, style.prior):
         factor = float(rng.uniform(0.5, 1.2))
         before, _ = _size(tuple(d * factor for d in diameters), rng, style, count=len(diameters))
@@ -119,6 +122,7 @@ def state(
         place=place(largest.tumor_type, side, location, rng),
         size=shown,
         prior=prior,
+        before=before,
         image=image,
         count=words,
         small=max(largest.diameters_mm, default=10.0) < 10.0,
@@ -137,6 +141,8 @@ def finding_sentence(item: Statement, rng: np.random.Generator, *, further: bool
     if item.finding.certainty is Certainty.UNCERTAIN:
         return sentence(pick(rng, book["hedged"]), **slots)
     name = f"{'sized' if item.size else 'unsized'}{'_next' if further else ''}"
+    if item.before and not further and chance(rng, _PRIOR_INSIDE):
+        name = "sized_prior"
     small = pick(rng, book["small"]) if item.small else ""
     return sentence(pick(rng, book[name]), **slots, small=small)
 

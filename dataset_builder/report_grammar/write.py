@@ -165,7 +165,9 @@ def _write_negatives(draft: _Draft, healthy: list[TumorType], rng: np.random.Gen
         chosen = [kind for kind in healthy if chance(rng, 0.7)]
         if len(chosen) >= 2:
             names = [book["short_name"][kind] for kind in chosen]
-            draft.paragraphs.append((None, [sentence(pick(rng, book["negative_combined"]), list=joined(names))]))
+            adjectives = joined([book["adjective"][kind] for kind in chosen], "or")
+            words = sentence(pick(rng, book["negative_combined"]), list=joined(names), adjectives=adjectives)
+            draft.paragraphs.append((None, [words]))
             draft.presence |= dict.fromkeys(chosen, Presence.ABSENT)
             healthy = [kind for kind in healthy if kind not in chosen]
     for kind in healthy:
