@@ -12,9 +12,9 @@ means "none there". docs/folder-input.md has an example.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,9 +22,10 @@ from pydantic import StringConstraints
 
 from rsuper_bench.benchmark.errors import ConfigError, DataError, Problem
 from rsuper_bench.benchmark.files import digest_of, read_model, sha256_file
-from rsuper_bench.benchmark.nifti import Grid, Volume, read_grid, read_nifti
+from rsuper_bench.benchmark.nifti import Volume, read_nifti
 from rsuper_bench.benchmark.records import Record
 from rsuper_bench.benchmark.tumor_types import TumorType
+from rsuper_bench.dataset_builder.folder_checks import grid_problems, label_problems, where
 from rsuper_bench.dataset_builder.folder_masks import (
     LABEL_MAP_FILE,
     InputLabelMap,
@@ -128,15 +129,15 @@ class FolderSource:
         """
         row = _rows(self.folder, self.table_digest)[key.case_id]
         try:
-            ct = read_nifti(self.folder / row.ct, name=_where(row, "ct"))
+            ct = read_nifti(self.folder / row.ct, name=where(row, "ct"))
         except DataError as cause:
             raise CaseError.because(Reason.UNREADABLE_IMAGE, cause.problems) from None
         organs = lesions = None
         if row.organs is not None:
-            organs = MaskReader(_where(row, "organs"), self.label_map).organs(self.folder / row.organs)
+            organs = MaskReader(where(row, "organs"), self.label_map).organs(self.folder / row.organs)
         if row.lesions is not None:
             only = None if self.label_map.lesions else row.lesion_types[0] if row.lesion_types else None
-            lesions = MaskReader(_where(row, "lesions"), self.label_map).lesions(self.folder / row.lesions, only)
+            lesions = MaskReader(where(row, "lesions"), self.label_map).lesions(self.folder / row.lesions, only)
         return self._raw(row, ct, organs, lesions)
 
     def _raw(self, row: FolderRow, ct: Volume, organs: Volume | None, lesions: Volume | None) -> RawCase:
@@ -179,69 +180,10 @@ class FolderSource:
     @cached_property
     def _problems(self) -> list[RowProblem]:
         """Problems of rows: of the cells, then of the files that good cells name."""
-        return [*self._table.problems, *(found for row in self._table.rows for found in self._file_problems(row))]
-
-    def _file_problems(self, row: FolderRow) -> Iterator[RowProblem]:
-        grids = {
-            column: list(self._grids(row, column, name))
-            for column, name in (("ct", row.ct), ("organs", row.organs), ("lesions", row.lesions))
-            if name is not None
-        }
-        yield from (item for found in grids.values() for item in found if isinstance(item, RowProblem))
-        ct = next((item for item in grids["ct"] if isinstance(item, Grid)), None)
-        for column in ("organs", "lesions"):
-            for grid in grids.get(column, []):
-                if ct is not None and isinstance(grid, Grid) and not grid.same(ct):
-                    found = "another affine" if grid.shape == ct.shape else f"shape {grid.shape}"
-                    expected = f"the grid of the CT, shape {ct.shape}"
-                    fix = "Resample the mask to the CT (nearest label)."
-                    yield _problem(row, column, Reason.DIFFERENT_GRID, found, expected, fix)
-                    break
-        yield from self._label_problems(row)
-
-    def _grids(self, row: FolderRow, column: str, name: str) -> Iterator[Grid | RowProblem]:
-        path = self.folder / name
-        if column == "ct" and path.is_dir():
-            yield _problem(row, column, Reason.UNREADABLE_IMAGE, "a folder", "a NIfTI file", "Name the file.")
-            return
-        files = mask_files(path)
-        if not files:
-            yield _problem(row, column, Reason.MISSING_FILE, "an empty folder", "NIfTI files", "Add the masks.")
-        for file in files:
-            try:
-                yield read_grid(file, name=f"{_where(row, column)} ({file.relative_to(self.folder).as_posix()})")
-            except DataError as cause:
-                yield from (RowProblem(row.case_id, Reason.UNREADABLE_IMAGE, problem) for problem in cause.problems)
-
-    def _label_problems(self, row: FolderRow) -> Iterator[RowProblem]:
-        """Masks of which nobody says what their numbers mean."""
-        if row.organs is not None and not (self.folder / row.organs).is_dir() and not self.label_map.organs:
-            fix = f'Write {LABEL_MAP_FILE} beside {TABLE}: {{"organs": {{"1": "spleen"}}}}.'
-            yield _problem(row, "organs", Reason.UNKNOWN_LABEL, "a mask without names", "names of its numbers", fix)
-        if row.lesions is None:
-            return
-        if (self.folder / row.lesions).is_dir():
-            known = {lesion_type(mask_name(item)) for item in mask_files(self.folder / row.lesions)}
-            for file in mask_files(self.folder / row.lesions):
-                if lesion_type(mask_name(file)) is None:
-                    expected = f"<type>_lesion.nii.gz with a type of {', '.join(TumorType)}"
-                    found = f"mask {file.name[:60]!a}"
-                    yield _problem(row, "lesions", Reason.UNKNOWN_LABEL, found, expected, "Rename it.")
-        elif self.label_map.lesions:
-            known = set(self.label_map.lesions.values())
-        elif len(row.lesion_types) == 1:
-            known = set(row.lesion_types)
-        else:
-            found = f"{len(row.lesion_types)} types and no `lesions` in {LABEL_MAP_FILE}"
-            expected = "one type for a binary mask, or names of the numbers"
-            fix = f'Name the type, or write {LABEL_MAP_FILE}: {{"lesions": {{"1": "liver"}}}}.'
-            yield _problem(row, "lesion_types", Reason.UNKNOWN_LABEL, found, expected, fix)
-            return
-        for kind in row.lesion_types:
-            if kind not in known:
-                expected = f"of {', '.join(sorted(other for other in known if other is not None))}"
-                found = f"'{kind}', which the mask cannot show"
-                yield _problem(row, "lesion_types", Reason.BAD_VALUE, found, expected, "Correct the cell.")
+        table = self._table
+        grids = (grid_problems(self.folder, row) for row in (*table.rows, *table.others))
+        labels = (label_problems(self.folder, self.label_map, row) for row in table.rows)
+        return [*table.problems, *chain.from_iterable(grids), *chain.from_iterable(labels)]
 
     def _input_digest(self, row: FolderRow) -> str:
         paths = [self.folder / name for name in (row.ct, row.organs, row.lesions) if name is not None]
@@ -257,11 +199,3 @@ def _rows(folder: Path, table_digest: str) -> dict[str, FolderRow]:
     if sha256_file(folder / TABLE) != table_digest:
         raise DataError.of([Problem(TABLE, "changed during the build", "the same table", "Run the build again.")])
     return {row.case_id: row for row in read_folder_table(folder).rows}
-
-
-def _where(row: FolderRow, column: str) -> str:
-    return f"{TABLE}: row {row.number}: {column}"
-
-
-def _problem(row: FolderRow, column: str, reason: Reason, found: str, expected: str, fix: str) -> RowProblem:
-    return RowProblem(row.case_id, reason, Problem(_where(row, column), found, expected, fix))

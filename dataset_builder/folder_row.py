@@ -72,7 +72,7 @@ class RowReader:
     problems: list[RowProblem] = field(default_factory=list)
 
     def read(self) -> FolderRow:
-        """The row; only to be used when ``problems`` stays empty."""
+        """The row; a bad cell is as good as empty, and noted in ``problems``."""
         age = self._number("age", 0, _MAX_AGE)
         row = FolderRow(
             number=self.number,
@@ -95,7 +95,7 @@ class RowReader:
             kvp=self._number("kvp", 1, 1000),
             derived_from=self._id("derived_from", optional=True),
         )
-        if "ct" in self.cells and not row.ct:
+        if "ct" in self.cells and not self._cell("ct"):
             self._note("ct", Reason.MISSING_FILE, "no path", "the path of a NIfTI file", "Add it.")
         return row
 
@@ -124,6 +124,7 @@ class RowReader:
         return cell
 
     def _path(self, column: str) -> str | None:
+        """The path, or None if there is none or it must not be opened."""
         cell = self._cell(column)
         if not cell:
             return None
@@ -137,7 +138,9 @@ class RowReader:
         elif not (self.folder / path).resolve().is_relative_to(self.folder.resolve()):
             found = f"a link out of the folder {_shown(cell)}"
             self._note(column, Reason.UNSAFE_PATH, found, _INSIDE, "Copy the file instead of linking it.")
-        return cell
+        else:
+            return cell
+        return None
 
     def _choice(self, column: str, choices: Mapping[str, Choice]) -> Choice | None:
         cell = self._cell(column).lower()

@@ -37,12 +37,14 @@ class FolderTable:
 
     Attributes:
         rows: Rows that can be used, as far as the table tells.
+        others: The other rows, as far as they could be read.
         columns: Problems of the header, which spoil every row.
         problems: Problems of the other rows.
         ignored: Columns that mean nothing here.
     """
 
     rows: list[FolderRow] = field(default_factory=list)
+    others: list[FolderRow] = field(default_factory=list)
     columns: list[Problem] = field(default_factory=list)
     problems: list[RowProblem] = field(default_factory=list)
     ignored: list[str] = field(default_factory=list)
@@ -63,8 +65,7 @@ def read_folder_table(folder: Path) -> FolderTable:
         reader = RowReader(folder, number, row)
         parsed = reader.read()
         table.problems += reader.problems
-        if not reader.problems and not table.columns:
-            table.rows.append(parsed)
+        (table.others if reader.problems else table.rows).append(parsed)
     _refuse_duplicates(table, [row.get("case_id", "").strip() for row in cells])
     return table
 
@@ -103,4 +104,5 @@ def _refuse_duplicates(table: FolderTable, ids: Sequence[str]) -> None:
             )
             table.problems.append(RowProblem(case_id, Reason.DUPLICATE_ID, problem))
         first.setdefault(case_id, number)
+    table.others += [row for row in table.rows if row.case_id in twice]
     table.rows = [row for row in table.rows if row.case_id not in twice]

@@ -111,7 +111,7 @@ def open_source(name: str, options: SourceOptions) -> Source:
             ]
         )
     if name not in SOURCES:
-        close = get_close_matches(name, SOURCES, n=1)
+        close = get_close_matches(name, (*SOURCES, *PLANNED), n=1)
         fix = f"Did you mean '{close[0]}'?" if close else "Choose one of them."
         raise ConfigError.of(
             [Problem("--source", f"unknown source {name[:40]!a}", f"one of {', '.join(SOURCES)}", fix)]

@@ -81,7 +81,7 @@ def check_fractions(fractions: Mapping[Split, float]) -> None:
         ConfigError: With what was found.
     """
     values = [fractions[split] for split in Split]
-    if min(values) < 0 or abs(sum(values) - 1) > 1e-6:
+    if not (min(values) >= 0 and abs(sum(values) - 1) <= 1e-6):  # NaN is refused too
         shown = " ".join(f"{value:g}" for value in values)
         raise ConfigError.of(
             [Problem("--fractions", shown, "train, validation and test shares that add up to 1", "Correct the shares.")]

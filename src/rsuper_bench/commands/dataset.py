@@ -33,7 +33,7 @@ def build(
         0.2,
     ),
     extractor: Annotated[str, typer.Option(help="How to read the reports.")] = "rules",
-    name: Annotated[str, typer.Option(help="Name of the release; by default that of its folder.")] = "",
+    name: Annotated[str, typer.Option(help="Name of the release; by default that of its source.")] = "",
     jobs: Annotated[int, typer.Option(min=1, help="Cases at once; the bytes are the same for any number.")] = 1,
     shard: Annotated[str | None, typer.Option(help="i/n: make this part only; then build without it.")] = None,
     reject_bad: Annotated[bool, typer.Option("--reject-bad", help="Go on without unusable cases; list them.")] = False,
@@ -64,7 +64,7 @@ def build(
         jobs=jobs,
         shard=part,
         fractions=dict(zip(Split, fractions, strict=True)),
-        name=_release_name(name, out),
+        name=_checked_name(name),
     )
     for note in getattr(opened, "notes", list)():
         typer.echo(f"note: {note}", err=True)
@@ -148,15 +148,12 @@ def _shard(text: str | None) -> tuple[int, int] | None:
     return int(match[1]), int(match[2])
 
 
-def _release_name(name: str, out: Path) -> str:
+def _checked_name(name: str) -> str:
     import re
 
     from rsuper_bench.benchmark.errors import ConfigError, Problem
     from rsuper_bench.benchmark.records import ID_PATTERN
 
-    if not name:
-        # A folder may be called anything; a release may not.
-        return re.sub(r"[^A-Za-z0-9._-]+", "-", out.absolute().name).lstrip("._-")[:128] or "release"
-    if not re.fullmatch(ID_PATTERN, name):
+    if name and not re.fullmatch(ID_PATTERN, name):
         raise ConfigError.of([Problem("--name", ascii(name[:40]), f"text like {ID_PATTERN}", "Choose another name.")])
     return name
