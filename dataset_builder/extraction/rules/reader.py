@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from rsuper_bench.benchmark.records import Count, CountRelation, Kind, Malignancy, NotEvaluable
 from rsuper_bench.benchmark.tumor_types import TumorType
@@ -13,7 +14,14 @@ from rsuper_bench.dataset_builder.extraction.rules.measurements import Measureme
 from rsuper_bench.dataset_builder.extraction.rules.negation import Polarity, polarity_of
 from rsuper_bench.dataset_builder.extraction.rules.organs import organ_statements
 from rsuper_bench.dataset_builder.extraction.rules.sections import Header, SectionKind, Sentence
-from rsuper_bench.dataset_builder.extraction.rules.sites import ELSEWHERE, Site, location_of, site_at, sites_of
+from rsuper_bench.dataset_builder.extraction.rules.sites import (
+    ELSEWHERE,
+    Site,
+    location_of,
+    side_near,
+    site_at,
+    sites_of,
+)
 from rsuper_bench.dataset_builder.extraction.rules.sizes import Sizes, assign_sizes
 
 _LARGER = frozenset(
@@ -96,7 +104,6 @@ class ReportReader:
     def _lesions(self, row: Row, sentence: Sentence, sizes: Sizes, topic: tuple[Site, ...]) -> None:
         heads = row.indices(Label.LESION)
         drafts_of: dict[int, list[Draft]] = {}
-        sites_at: dict[int, list[Site]] = {}
         for order, lesion in enumerate(heads):
             entry = row.items[lesion].entry
             polarity = polarity_of(row, lesion)
@@ -115,19 +122,19 @@ class ReportReader:
             many = denied or entry.is_plural or entry.group or entry.diffuse
             sites = sites_of(row, lesion, many) or self._shared_sites(row, heads, order, many)
             sites = [_with_side(site, (*topic, *self._context)) for site in sites]
-            refers = not sites and not denied and _refers_back(row, lesion)
-            if refers and self._last:
+            if not denied and self._last and self._refers_to_last(row, lesion, sites):
                 drafts_of[lesion] = self._refer_back(row, lesion, sizes)
                 continue
-            sites = sites or list(topic) or list(self._context)
-            sites_at[lesion] = sites
+            sites = sites or self._sites_around(row, lesion, topic)
             if denied:
                 self.denied.update(site.tumor_type for site in sites if site.tumor_type is not None)
                 continue
             if entry.vague or sites[:1] == [ELSEWHERE]:
                 self._last = [] if not entry.vague else self._last
                 continue
-            sites = sites if many else sites[:1]
+            if len(sites) > 1 and not many:
+                self.flags.add("organ_guessed")
+                sites = sites[:1]
             made = [
                 self._draft(row, lesion, site.tumor_type, site, sentence, heads, order, polarity)
                 for site in sites
@@ -167,6 +174,25 @@ class ReportReader:
         draft.definite = _is_definite(row, lesion)
         _locate(draft, row, lesion, heads, order)
         return draft
+
+    def _refers_to_last(self, row: Row, lesion: int, sites: list[Site]) -> bool:
+        """Whether a lesion word means the last finding: "the lesion", "index lesion in segment 8" of many."""
+        if not sites:
+            return _refers_back(row, lesion)
+        implied = any(item.entry.implied and item.span == sites[0].span for item in row.items)
+        group = self._last[0].count.value != 1
+        return group and implied and _is_singled_out(row, lesion) and sites[0].tumor_type is self._last[0].tumor_type
+
+    def _sites_around(self, row: Row, lesion: int, topic: tuple[Site, ...]) -> list[Site]:
+        """Sites of a lesion whose own words name none: those of the header or of the sentence before."""
+        around = topic or self._context
+        if (
+            topic
+            and self._context
+            and {site.tumor_type for site in self._context} < {site.tumor_type for site in topic}
+        ):
+            around = self._context
+        return [replace(site, **_own_side(row, lesion, site)) for site in around]
 
     def _shared_sites(self, row: Row, heads: list[int], order: int, many: bool) -> list[Site]:
         """Sites of a lesion word in a list whose later member names the organ: "no mass or cyst in the liver"."""
@@ -419,6 +445,25 @@ def _is_definite(row: Row, lesion: int) -> bool:
         if item.label not in NOUN_PHRASE and item.label is not Label.ORGAN:
             return False
     return False
+
+
+def _is_singled_out(row: Row, lesion: int) -> bool:
+    """Whether a lesion word picks one of several ("the largest lesion", "index lesion")."""
+    for position in range(lesion - 1, max(-1, lesion - 4), -1):
+        item = row.items[position]
+        if item.label is Label.COREF:
+            return True
+        if item.label not in NOUN_PHRASE:
+            return False
+    return False
+
+
+def _own_side(row: Row, lesion: int, site: Site) -> dict[str, Any]:
+    """The side a lesion's own words give, which counts more than that of the header."""
+    if site.tumor_type is None:
+        return {}
+    side, span = side_near(row, lesion, site.tumor_type)
+    return {} if side is None else {"side": side, "side_span": span}
 
 
 def _refers_back(row: Row, lesion: int) -> bool:

@@ -50,8 +50,10 @@ def sites_of(row: Row, lesion: int, many: bool) -> list[Site]:
         if found:
             return found
     if entry.organs:
-        side, span = _side_near(row, lesion, entry.organs[0])
-        return [Site(organ, row.items[lesion].span, side, span) for organ in entry.organs]
+        side, span = side_near(row, lesion, entry.organs[0])
+        listed = _listed_before(row, lesion - 1) if many else []  # "no renal or soft tissue mass"
+        own = [Site(organ, row.items[lesion].span, side, span) for organ in entry.organs]
+        return [*(site for index in listed for site in site_at(row, index)), *own]
     return _subject(row, lesion, many)
 
 
@@ -86,7 +88,7 @@ def site_at(row: Row, organ: int, lesion: int | None = None) -> list[Site]:
     for tumor_type in item.entry.organs:
         side, span = _side_of(row, organ, tumor_type)
         if side is None and lesion is not None:
-            side, span = _side_near(row, lesion, tumor_type)
+            side, span = side_near(row, lesion, tumor_type)
         sites.append(Site(tumor_type, item.span, side, span))
     return sites
 
@@ -123,11 +125,19 @@ def _before_noun(row: Row, lesion: int) -> list[Site]:
         return []
     if items[organ].label is not Label.ORGAN:  # "pelvic mass", "lymph node metastasis"
         return [ELSEWHERE]
-    organs = [organ]
-    position = organ - 1
+    organs = [*_listed_before(row, organ - 1), organ]
+    implied = [index for index in organs if items[index].entry.implied]
+    if len(implied) == len(organs) and (later := _after_preposition(row, lesion)) and later[0].tumor_type is not None:
+        return later
+    return [site for index in organs for site in site_at(row, index, lesion if len(organs) == 1 else None)]
+
+
+def _listed_before(row: Row, position: int) -> list[int]:
+    """Positions of the organs of a list that ends before a position: "hepatic, splenic and" (renal cysts)."""
+    organs: list[int] = []
     joined = False
     while position >= 0:
-        item = items[position]
+        item = row.items[position]
         if item.text in (",", "/") or item.label is Label.AND:
             joined = True
         elif item.label is Label.ORGAN and joined:
@@ -138,10 +148,7 @@ def _before_noun(row: Row, lesion: int) -> list[Site]:
         elif item.label is not Label.SIDE:
             break
         position -= 1
-    implied = [index for index in organs if items[index].entry.implied]
-    if len(implied) == len(organs) and (later := _after_preposition(row, lesion)) and later[0].tumor_type is not None:
-        return later
-    return [site for index in sorted(organs) for site in site_at(row, index, lesion if len(organs) == 1 else None)]
+    return organs[::-1]
 
 
 def _walk_left_to_organ(row: Row, lesion: int) -> int | None:
@@ -312,7 +319,8 @@ def _side_inside(item: Item) -> Side | None:
     return Side.LEFT if "left" in words else Side.RIGHT if "right" in words else None
 
 
-def _side_near(row: Row, lesion: int, tumor_type: TumorType) -> tuple[Side | None, Span | None]:
+def side_near(row: Row, lesion: int, tumor_type: TumorType) -> tuple[Side | None, Span | None]:
+    """The side nearest to a lesion word that belongs to nothing else, and the words that say so."""
     if not tumor_type.anatomy.sided:
         return None, None
     first, last = row.clause_start(lesion), row.clause_end(lesion)

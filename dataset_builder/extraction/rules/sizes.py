@@ -145,6 +145,12 @@ def _owner_ahead(row: Row, position: int) -> int | None:
         item = items[index]
         if item.label in (Label.LESION, Label.THING):
             return index
+        if item.text == "(":  # "1.5 cm (previously 1.1 cm) renal mass"
+            closed = next((later for later in range(index, last) if items[later].text == ")"), None)
+            if closed is None:
+                return None
+            index = closed + 1
+            continue
         passes = item.label in (
             Label.WORD,
             Label.ATTENUATION,

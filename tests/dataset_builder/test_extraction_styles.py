@@ -1,0 +1,152 @@
+"""The many ways one thing is written: each line is read into one compact statement per lesion.
+
+A statement is ``type kind[/side][@segment] sizes xcount`` with ``?`` for a doubted lesion; ``-type`` is an organ
+without lesions, ``!type`` one that cannot be evaluated.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from rsuper_bench.benchmark.records import Certainty, CountRelation, Finding, Presence
+from rsuper_bench.dataset_builder.extraction import RulesExtractor
+
+EXTRACTOR = RulesExtractor()
+
+
+def said(report: str) -> set[str]:
+    record = EXTRACTOR.extract("case", report)
+    absent = {f"-{kind}" for kind, presence in record.presence.items() if presence is Presence.ABSENT}
+    return absent | {f"!{kind}" for kind in record.not_evaluable} | {shown(finding) for finding in record.findings}
+
+
+def shown(finding: Finding) -> str:
+    place = (f"/{finding.side}" if finding.side else "") + (f"@{finding.location}" if finding.location else "")
+    sizes = " " + "x".join(f"{value:g}" for value in finding.diameters_mm) if finding.diameters_mm else ""
+    marks = {CountRelation.EXACT: "", CountRelation.AT_LEAST: "+", CountRelation.INNUMERABLE: "many"}
+    count = finding.count
+    number = f" x{count.value or ''}{marks[count.relation]}" if (count.value, count.relation) != (1, "exact") else ""
+    doubt = "?" if finding.certainty is Certainty.UNCERTAIN else ""
+    return f"{doubt}{finding.tumor_type} {finding.kind}{place}{sizes}{number}"
+
+
+STYLES = [
+    # characterised in the same breath
+    (
+        "Liver: There is a 1.3 cm low density lesion in the dome, too small to characterize but likely a cyst.",
+        {"liver cyst@dome 13"},
+    ),
+    ("Stable 8 mm hypodensity in segment 6 (series 2 image 34), likely a cyst.", {"liver cyst@segment_6 8"}),
+    (
+        "Several subcentimeter hypodensities in both kidneys, too small to characterize, likely cysts.",
+        {"kidney cyst/bilateral x2+"},
+    ),
+    ("Lesion in the spleen likely represents a hemangioma.", {"spleen mass"}),
+    ("ADRENALS: 1.4 cm nodule on the right, unchanged since 2015, consistent with adenoma.", {"adrenal mass/right 14"}),
+    # time
+    (
+        "Interval increase in size of the left adrenal nodule, now measuring 2.3 x 1.9 cm (previously 1.8 x 1.5 cm).",
+        {"adrenal indeterminate/left 23x19"},
+    ),
+    ("Mass in the left kidney, previously 3.1 cm, is now 3.8 cm.", {"kidney mass/left 38"}),
+    ("1.5 cm (previously 1.1 cm) left lower pole renal mass.", {"kidney mass/left@lower_pole 15"}),
+    (
+        "Compared with 3/2/2018, the dominant hepatic mass has decreased from 5.6 x 4.2 cm to 3.1 x 2.8 cm.",
+        {"liver mass 31x28"},
+    ),
+    ("The liver lesion measured 2.4 cm on 5/12/19 and now measures 2.9 cm.", {"liver indeterminate 29"}),
+    ("Right hepatic lobe lesion: 2.4 cm, previously 2.0 cm.", {"liver indeterminate@right_lobe 24"}),
+    ("Previously noted 1.1 cm lesion in the pancreatic tail is not seen on today's exam.", {"-pancreas"}),
+    ("Pancreas: 5 mm cyst in the body, unchanged.", {"pancreas cyst@body 5"}),
+    (
+        "Lesion of the liver measures 3.1 cm (series 4, image 55), previously 2.8 cm (series 3, image 40).",
+        {"liver indeterminate 31"},
+    ),
+    # groups
+    ("Enlarged uterus with multiple fibroids, the largest measuring 6.1 cm.", {"uterus mass 61 x2+"}),
+    ("Left renal cysts, largest 4.3 cm.", {"kidney cyst/left 43 x2+"}),
+    (
+        "Multiple pulmonary nodules, the largest in the right lower lobe measuring 1.2 cm.",
+        {"lung indeterminate@lower_lobe 12 x2+"},
+    ),
+    (
+        "Innumerable liver lesions compatible with metastases, index lesion in segment 8 measures 3.3 x 2.9 cm.",
+        {"liver metastasis@segment_8 33x29 xmany"},
+    ),
+    ("A few tiny hypodense foci in the spleen.", {"spleen indeterminate x2+"}),
+    (
+        "Cyst in the left kidney, 3.4 cm in greatest dimension; a second cyst is 1.2 cm.",
+        {"kidney cyst/left 34", "kidney cyst/left 12"},
+    ),
+    ("Liver mets.", {"liver metastasis x2+"}),
+    ("Mets to the liver and lungs.", {"liver metastasis x2+", "lung metastasis x2+"}),
+    # things that are measured and are no lesions
+    ("The prostate is enlarged measuring 5.2 x 4.8 cm.", {"-prostate"}),
+    ("The endometrial stripe measures 12 mm.", {"-uterus"}),
+    ("Left ovarian cyst measuring 3.1 cm. The uterus is normal.", {"-uterus"}),
+    ("The gallbladder contains multiple stones, with no wall thickening or pericholecystic fluid.", {"-gallbladder"}),
+    ("Wall thickening of the gastric antrum, which may be due to underdistension.", {"-stomach"}),
+    ("Nonspecific thickening of the left adrenal gland without discrete nodule.", {"-adrenal"}),
+    ("Focus of calcification in the spleen.", set()),
+    ("The liver measures 19 cm in craniocaudal length.", {"-liver"}),
+    ("Bladder: distended, no wall thickening or mass.", {"-bladder"}),
+    ("A 3.2 cm infrarenal aortic aneurysm and a 2 cm left renal cyst.", {"kidney cyst/left 20"}),
+    # places
+    ("Hepatic flexure mass measuring 4 cm.", {"colon mass@hepatic_flexure 40"}),
+    ("4 cm mass in the region of the pancreatic head.", {"pancreas mass@head 40"}),
+    (
+        "Mass arising from the lower pole of the left kidney measures 4.5 x 4.2 x 4 cm; suspicious for carcinoma.",
+        {"kidney mass/left@lower_pole 45x42x40"},
+    ),
+    ("Right kidney: 2.3 cm simple cyst mid pole. Left kidney: No mass or stone.", {"kidney cyst/right@interpolar 23"}),
+    ("Gallbladder polyp measuring 6 mm.", {"gallbladder mass 6"}),
+    ("Urinary bladder: 2.2 cm enhancing mass at the left UVJ.", {"bladder mass 22"}),
+    ("The liver is enlarged. A 3 cm mass is present in the right lobe.", {"liver mass@right_lobe 30"}),
+    ("Metastatic lesion in the liver from known pancreatic carcinoma.", {"liver metastasis"}),
+    # denial and doubt
+    ("No liver or splenic lesion. Left renal cyst.", {"-liver", "-spleen", "kidney cyst/left"}),
+    (
+        "No evidence of hepatic metastatic disease. A 1.9 cm left adrenal nodule is indeterminate.",
+        {"-liver", "adrenal indeterminate/left 19"},
+    ),
+    ("No CT evidence of metastatic disease in the liver, adrenals, or lungs.", {"-liver", "-adrenal", "-lung"}),
+    ("The pancreas is atrophic. No pancreatic mass or ductal dilatation.", {"-pancreas"}),
+    ("Cannot exclude a small mass in the pancreatic head.", {"?pancreas mass@head"}),
+    ("No change in hepatic cysts.", {"liver cyst x2+"}),
+    ("Ablation defect in segment 6 without residual tumor.", {"-liver"}),
+    ("Liver: no suspicious lesion. Stable cyst in segment 2.", {"liver cyst@segment_2"}),
+    ("There are no findings to suggest a mass in the spleen.", {"-spleen"}),
+    # layout
+    (
+        "THERE IS A 2.0 CM CYST IN THE LEFT KIDNEY. NO HYDRONEPHROSIS. THE LIVER IS NORMAL.",
+        {"kidney cyst/left 20", "-liver"},
+    ),
+    ("FINDINGS:\n- Liver: 2 cm cyst\n- Spleen: normal\n- Kidneys: no mass\n", {"liver cyst 20", "-spleen", "-kidney"}),
+    (
+        "Findings: Liver normal. GB normal. Pancreas normal. 2 cm L renal cyst.",
+        {"-liver", "-gallbladder", "-pancreas", "kidney cyst/left 20"},
+    ),
+    ("Kidneys: Simple right renal cyst (3 cm), otherwise normal.", {"kidney cyst/right 30"}),
+    (
+        "FINDINGS: The liver\nis unremarkable. There is a 12 mm\ncyst in the left kidney.",
+        {"-liver", "kidney cyst/left 12"},
+    ),
+    (
+        "IMPRESSION: 1. 2 cm left renal cyst. 2. No liver lesion. 3. Status post splenectomy.",
+        {"kidney cyst/left 20", "-liver", "!spleen"},
+    ),
+    ("Patient is status post Whipple procedure. The pancreatic tail is unremarkable.", {"-pancreas"}),
+    (
+        "Esophagus: unremarkable. Stomach: 3 cm submucosal mass along the greater curvature, possibly a GIST.",
+        {"-esophagus", "stomach mass 30"},
+    ),
+    (
+        "The oesophagus shows asymmetric wall thickening distally. Haemangioma in the liver, 2 cm.",
+        {"esophagus wall_thickening", "liver mass 20"},
+    ),
+]
+
+
+@pytest.mark.parametrize(("report", "expected"), STYLES, ids=[case[0][:60].replace("\n", " ") for case in STYLES])
+def test_styles(report, expected):
+    assert said(report) == expected
