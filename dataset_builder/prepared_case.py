@@ -152,7 +152,7 @@ def _shown(organs: Volume) -> tuple[str, ...]:
 
 
 def _mm3(lesions: Volume, kind: TumorType) -> float:
-    return float(np.count_nonzero(lesions.data == LESION_NUMBER[kind]) * lesions.voxel_mm3)
+    return round(float(np.count_nonzero(lesions.data == LESION_NUMBER[kind]) * lesions.voxel_mm3), 6)
 
 
 def _refuse(raw: RawCase, reason: Reason, what: str, found: str, expected: str, fix: str) -> CaseError:
