@@ -54,7 +54,7 @@ def paint(
 
     Args:
         hu: The part of the image in the lesion's box.
-        texture: Zero-mean HU for the same box.
+        texture: HU for the same box; its mean inside the lesion is taken away, so that the contrast is the planned one.
         lesion: Where; its box reaches ``look.reach_mm`` beyond the mask.
         look: How.
         spacing_mm: Voxel size.
@@ -66,7 +66,7 @@ def paint(
     half_voxel = min(spacing_mm) / 2
     signed_mm = np.where(mask, inner - half_voxel, half_voxel - outer)
     weight = np.clip(0.5 + signed_mm / max(look.border_mm, 1e-3), 0, 1)
-    value = _inner_hu(look, inner, mask, rng) + look.texture * texture
+    value = _inner_hu(look, inner, mask, rng) + look.texture * (texture - texture[mask].mean())
     hu += (weight * (value - hu)).astype(np.float32)
 
 

@@ -88,6 +88,16 @@ _UPPER = (
     Part("liver", Ellipsoid((70, 6, 62), (78, 92, 82), (0, -14, 0), 2.3), 0.07, free=("visceral_fat",), group="liver"),
     Part("liver", Ellipsoid((0, 48, 88), (78, 40, 36), (0, 14, 0)), 0.10, free=("visceral_fat",), group="liver"),
 )
+_LIVER_VESSELS = tuple(
+    Part("liver_vessels", shape, 0.06, 1.0, ("liver",), group="liver")
+    for shape in (
+        Tube(((8, 12, 34), (30, 6, 52), (62, 4, 66), (104, -8, 78)), (7, 7, 5, 2.5)),
+        Tube(((40, 6, 58), (18, 36, 82), (-20, 52, 92)), (5.5, 4.5, 2.5)),
+        Tube(((22, -14, 118), (62, -16, 104), (108, -20, 84)), (6, 4.5, 2)),
+        Tube(((22, -14, 118), (52, 20, 106), (84, 52, 84)), (5.5, 4.5, 2)),
+        Tube(((22, -12, 118), (6, 22, 106), (-14, 48, 98)), (5, 4, 2)),
+    )
+)
 _BOWEL = (
     Part(
         "colon",
@@ -164,7 +174,7 @@ class Person:
 
 def draw_person(rng: np.random.Generator, sex: Sex, *, pose_mm: float, size_jitter: float) -> Person:
     """Draw a patient: the plan with every organ moved (mm), resized (log standard deviation) and made irregular."""
-    plan = (*_VESSELS, *_UPPER, *_PELVIS[sex], *_BOWEL, *_BONES, *_MUSCLES)
+    plan = (*_VESSELS, *_UPPER, *_LIVER_VESSELS, *_PELVIS[sex], *_BOWEL, *_BONES, *_MUSCLES)
     shifts: dict[str, NDArray[np.float64]] = {}
     factors: dict[str, float] = {}
     parts = []
@@ -231,7 +241,7 @@ def _trunk(person: Person, grid: Grid) -> Codes:
         part = codes[box.slices]
         bx, by, bz = box.open_mesh
         mesentery = (bx / 100) ** 2 + ((by - 18) / 62) ** 2 + ((bz + 85) / 95) ** 2 < 1
-        part[mesentery & (part == CODE["visceral_fat"]) & (person.bowel.field(box) > 0.15)] = CODE["bowel"]
+        part[mesentery & (part == CODE["visceral_fat"]) & (person.bowel.field(box) > -0.05)] = CODE["bowel"]
     return codes
 
 
@@ -306,7 +316,7 @@ def _draw_part(codes: Codes, grid: Grid, part: Part, noise: SmoothNoise) -> None
     value = value + np.float32(part.irregular) * np.clip(noise.field(box), -2.5, 2.5)
     region = codes[box.slices]
     # Small bowel is what is left over, so every organ may replace it.
-    free = np.isin(region, [CODE[name] for name in (*part.free, "bowel")])
+    free = np.isin(region, [CODE[name] for name in (*part.free, *(["bowel"] if "visceral_fat" in part.free else []))])
     inside = free & (value < 1)
     if course is None:
         region[inside] = CODE[part.tissue]

@@ -26,15 +26,14 @@ def start_canvas(person: Person, config: PhantomConfig, phase: Phase, rng: np.ra
     codes = draw_codes(person, grid)
     table = hu_table(phase)
     by_label: dict[int, float] = {}
+    shifts: dict[str, float] = {}
     for code, tissue in enumerate(TISSUES):
-        if tissue.label is None:
-            continue
-        number = ORGAN_NUMBER[tissue.label]
-        if number in by_label:
-            continue
-        # Left and right, head and tail enhance alike.
-        table[code] += _variation(tissue.name, config, rng)
-        by_label[number] = float(table[code])
+        if tissue.label == tissue.name:  # an organ's own tissue, not its vessels
+            organ = tissue.name.split("_")[0]  # left and right, head and tail enhance alike
+            if organ not in shifts:
+                shifts[organ] = _variation(tissue.name, config, rng)
+            table[code] += shifts[organ]
+            by_label[ORGAN_NUMBER[tissue.label]] = float(table[code])
     texture = correlated_noise(grid.shape, config.spacing_mm, _TEXTURE_GRAIN_MM, rng) * np.float32(config.texture_hu)
     hu = table[codes]
     strength = texture_table()

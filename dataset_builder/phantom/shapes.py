@@ -20,6 +20,8 @@ Slices: TypeAlias = tuple[slice, slice, slice]
 
 # Standard deviation of a sum of cubic B-splines with unit normal weights, per axis, averaged over positions.
 _SPLINE_SD_3D = 0.479**1.5
+TUBE_REACH = 1.6
+_FAR = 1e3
 
 
 @dataclass(frozen=True)
@@ -127,26 +129,35 @@ class Tube:
         return self.field_and_course(box)[0]
 
     def field_and_course(self, box: Box) -> tuple[Field, Field]:
-        """The field, and how far along the tube the nearest centre point lies (0 first point, 1 last)."""
-        best = np.full(box.shape, np.float32(1e3))
+        """The field, and how far along the tube the nearest centre point lies (0 first point, 1 last).
+
+        Exact up to ``TUBE_REACH``; farther away the field is only known to be larger.
+        """
+        best = np.full(box.shape, np.float32(_FAR))
         course = np.zeros(box.shape, np.float32)
-        pieces = len(self.points) - 1
-        x, y, z = box.open_mesh
-        for i in range(pieces):
-            start, end = np.asarray(self.points[i]), np.asarray(self.points[i + 1])
-            along = end - start
-            length2 = float(along @ along) or 1.0
-            dx, dy, dz = x - np.float32(start[0]), y - np.float32(start[1]), z - np.float32(start[2])
-            ax, ay, az = (along / length2).astype(np.float32)
-            t = np.clip(dx * ax + dy * ay + dz * az, 0, 1)
-            ax, ay, az = along.astype(np.float32)
-            distance2 = (dx - t * ax) ** 2 + (dy - t * ay) ** 2 + (dz - t * az) ** 2
-            radius = np.float32(self.radii[i]) + t * np.float32(self.radii[i + 1] - self.radii[i])
-            here = np.sqrt(distance2) / radius
-            nearer = here < best
-            course = np.where(nearer, (i + t) / pieces, course)
-            best = np.where(nearer, here, best)
-        return best.astype(np.float32), course.astype(np.float32)
+        for i in range(len(self.points) - 1):
+            # Each piece only looks at the voxels around it: a long thin tube fills little of its box.
+            piece = Tube(self.points[i : i + 2], self.radii[i : i + 2])
+            near = Grid(box.axes).box(*piece.bounds(TUBE_REACH))
+            if near is None:
+                continue
+            here, t = piece._straight(near)
+            nearer = here < best[near.slices]
+            best[near.slices] = np.where(nearer, here, best[near.slices])
+            course[near.slices] = np.where(nearer, (i + t) / (len(self.points) - 1), course[near.slices])
+        return best, course
+
+    def _straight(self, box: Box) -> tuple[Field, Field]:
+        """Field and course of a tube of two points."""
+        start, end = np.asarray(self.points[0]), np.asarray(self.points[1])
+        along = end - start
+        x, y, z = (axis - np.float32(origin) for axis, origin in zip(box.open_mesh, start, strict=True))
+        ax, ay, az = (along / (float(along @ along) or 1.0)).astype(np.float32)
+        t = np.clip(x * ax + y * ay + z * az, 0, 1)
+        ax, ay, az = along.astype(np.float32)
+        distance = np.sqrt((x - t * ax) ** 2 + (y - t * ay) ** 2 + (z - t * az) ** 2)
+        radius = np.float32(self.radii[0]) + t * np.float32(self.radii[1] - self.radii[0])
+        return np.asarray(distance / radius, np.float32), np.asarray(t, np.float32)
 
 
 Shape: TypeAlias = Ellipsoid | Tube

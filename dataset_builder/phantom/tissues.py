@@ -73,6 +73,7 @@ TISSUES = (
     _organ("kidney_left", 33, 150, 168, 150),
     _organ("kidney_right", 33, 150, 168, 150),
     _organ("liver", 56, 66, 110, 92),
+    _plain("liver_vessels", 42, 80, 165, 125, texture=0.5, label="liver"),
     _organ("colon", 28, 45, 52, 48, texture=4),
     _organ("stomach", 22, 26, 30, 26, texture=2),
     _organ("duodenum", 32, 60, 70, 62, texture=2),

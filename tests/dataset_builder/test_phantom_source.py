@@ -271,7 +271,7 @@ def test_size_noise_has_the_configured_spread():
     lesions = LesionConfig(size_mm=(30, 40), multifocal=0)
     grid = {"shape": (40, 32, 32), "spacing_mm": (8.0, 8.0, 8.0), "center_mm": (0.0, 0.0, 40.0)}
     phantoms = source(
-        n_cases=80, tumor_types=("liver",), prevalence=1.0, cyst_rate={}, lesions=lesions, report=style,
+        n_cases=60, tumor_types=("liver",), prevalence=1.0, cyst_rate={}, lesions=lesions, report=style,
         size_noise=0.2, share_followup=0.0, **grid,
     )  # fmt: skip
     ratios = []
@@ -321,7 +321,7 @@ def test_wrong_configs_are_named(tmp_path, text, message):
         load_phantom_config(path)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(
     shape=st.tuples(*[st.integers(16, 40)] * 3),
     spacing=st.sampled_from([(6.0, 6.0, 6.0), (9.0, 8.0, 12.0), (5.0, 5.0, 20.0)]),
