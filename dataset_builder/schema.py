@@ -65,7 +65,7 @@ ATTRIBUTES = Features(
 CASES = Features(
     {
         "case_id": _TEXT,
-        "preview": Image(),
+        "preview": Image(decode=False),  # decoding needs Pillow, and a release opens with datasets and nibabel alone
         "ct": Nifti(),
         "organs": Nifti(),
         "lesions": Nifti(),
