@@ -22,9 +22,11 @@ from rsuper_bench.dataset_builder.extraction.rules.sections import SectionKind
 
 Span = tuple[int, int]
 
-_SERIES = re.compile(r"\b(?:series|ser|se)\.?\s*(?:#|no\.?|number)?\s*:?\s*(\d{1,4})", re.IGNORECASE)
-_IMAGE = re.compile(r"\b(?:images?|im|img|slices?)\.?\s*(?:#|no\.?|number)?\s*:?\s*(\d{1,5})", re.IGNORECASE)
-_PAIR = re.compile(r"\(\s*(\d{1,3})\s*[/:]\s*(\d{1,4})\s*\)")
+_SERIES = re.compile(r"\b(?:series|ser|se)\.?\s{0,3}(?:#|no\.?|number)?\s{0,3}:?\s{0,3}(\d{1,4})", re.IGNORECASE)
+_IMAGE = re.compile(
+    r"\b(?:images?|im|img|slices?)\.?\s{0,3}(?:#|no\.?|number)?\s{0,3}:?\s{0,3}(\d{1,5})", re.IGNORECASE
+)
+_PAIR = re.compile(r"\(\s{0,3}(\d{1,3})\s{0,3}[/:]\s{0,3}(\d{1,4})\s{0,3}\)")
 
 
 @dataclass(slots=True)

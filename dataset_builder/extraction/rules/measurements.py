@@ -8,19 +8,22 @@ from dataclasses import dataclass
 LARGEST_PLAUSIBLE_MM = 400.0
 MAX_AXES = 3
 
+# White space is bounded everywhere, so that no run of blanks makes a pattern slow.
+_BLANK = r"\s{0,8}"
+_GAP = r"[\s-]{0,8}"
 _NUMBER = r"(?:\d{1,4}(?:[.,]\d{1,2})?|\.\d{1,2})"
 _UNIT = r"(?:mm|cm|millimet(?:er|re)s?|centimet(?:er|re)s?|cms|mms)"
 # An axis name may follow a number: "4.2 cm (AP) x 3.1 cm (TR)", "4.2 AP x 3.1 TV cm".
 # A lone letter is an axis only beside another axis: "2 cm L renal cyst" is on the left.
 _AXIS_NAMES = "ap|tr|tv|trv|cc|si|ml|transverse|craniocaudal|anteroposterior|longitudinal|long|wide|deep"
 _AXIS_LETTERS = r"[wlh](?=\s*(?:[x×*)]|by\b))"
-_AXIS = rf"(?:\s*\(?\s*(?:{_AXIS_NAMES}|{_AXIS_LETTERS})\b\s*\)?)?"
-_BY = r"\s*(?:x|×|\*|by)\s*"
+_AXIS = rf"(?:{_BLANK}\(?{_BLANK}(?:{_AXIS_NAMES}|{_AXIS_LETTERS})\b{_BLANK}\)?)?"
+_BY = rf"{_BLANK}(?:x|×|\*|by){_BLANK}"
 SIZE = re.compile(
-    rf"(?<![\w.,/])(?P<first>{_NUMBER})[\s-]*(?P<unit1>{_UNIT})?{_AXIS}"
-    rf"(?:{_BY}(?P<second>{_NUMBER})[\s-]*(?P<unit2>{_UNIT})?{_AXIS})?"
-    rf"(?:{_BY}(?P<third>{_NUMBER})[\s-]*(?P<unit3>{_UNIT})?{_AXIS})?"
-    rf"(?:\s*(?P<joint>-|–|—|to|and|or)\s*(?P<other>{_NUMBER})[\s-]*(?P<unit4>{_UNIT})(?!{_BY}\d))?",
+    rf"(?<![\w.,/])(?P<first>{_NUMBER}){_GAP}(?P<unit1>{_UNIT})?{_AXIS}"
+    rf"(?:{_BY}(?P<second>{_NUMBER}){_GAP}(?P<unit2>{_UNIT})?{_AXIS})?"
+    rf"(?:{_BY}(?P<third>{_NUMBER}){_GAP}(?P<unit3>{_UNIT})?{_AXIS})?"
+    rf"(?:{_BLANK}(?P<joint>-|–|—|to|and|or){_BLANK}(?P<other>{_NUMBER}){_GAP}(?P<unit4>{_UNIT})(?!{_BY}\d))?",
     re.IGNORECASE,
 )
 _HAS_UNIT = re.compile(r"[cm]m|met(?:er|re)", re.IGNORECASE)

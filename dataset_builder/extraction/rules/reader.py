@@ -56,6 +56,9 @@ _FURTHER = frozenset(
 _COPULAS = frozenset({"is", "are", "was", "were"})
 
 
+MAX_DRAFTS = 500  # more is no report; it bounds the time merging takes
+
+
 @dataclass(slots=True)
 class ReportReader:
     """Reads the sentences of one report in order.
@@ -99,6 +102,7 @@ class ReportReader:
         self._lesions(row, sentence, sizes, topic)
         self._loose_sizes(row, sizes)
         self._loose_nature(row)
+        self._inflamed_after_all(row)
         self._remember_organs(row)
 
     def _lesions(self, row: Row, sentence: Sentence, sizes: Sizes, topic: tuple[Site, ...]) -> None:
@@ -143,9 +147,15 @@ class ReportReader:
             made = [part for draft in made for part in _split_by_size(draft, sizes.of_lesion.get(lesion, []))]
             if made:
                 drafts_of[lesion] = made
-                self.drafts.extend(made)
+                self._keep(made)
                 self._last = made
                 self._context = (sites[0],)
+
+    def _keep(self, made: list[Draft]) -> None:
+        if len(self.drafts) + len(made) > MAX_DRAFTS:
+            self.flags.add("too_many_findings")
+        else:
+            self.drafts.extend(made)
 
     def _draft(
         self,
@@ -288,6 +298,21 @@ class ReportReader:
                 if draft.malignancy is Malignancy.UNKNOWN:
                     apply_malignancy(draft, row.items[natures[0]].entry, row.items[natures[0]].span)
 
+    def _inflamed_after_all(self, row: Row) -> None:
+        """Drop a thick wall that the next sentence puts down to inflammation: "These findings represent colitis"."""
+        thick = [draft for draft in self._last if draft.kind is Kind.WALL_THICKENING]
+        about = row.has(Label.DEFINITE, Label.COREF) or row.items[0].text in ("finding", "findings")
+        if (
+            thick
+            and about
+            and row.has(Label.INFLAMED)
+            and row.has(Label.LIKELY)
+            and not row.has(Label.LESION, Label.NEGATION)
+        ):
+            self.described.update(draft.tumor_type for draft in thick)
+            self.drafts = [draft for draft in self.drafts if not any(draft is other for other in thick)]
+            self._last = []
+
     def _size_last(self, row: Row, sized: list[Measurement], anchor: int) -> list[Draft]:
         """Give the sizes of a sentence that refers back to the finding it refers to."""
         words = {item.text for item in row.items if item.label is Label.COREF}
@@ -296,7 +321,7 @@ class ReportReader:
             further = _part_of(draft)
             _set_size(further, sized[0])
             _locate(further, row, anchor, [anchor], 0)
-            self.drafts.append(further)
+            self._keep([further])
             return [further]
         if sized and not draft.diameters_mm:
             _set_size(draft, _axes_joined(sized))

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 MAX_SENTENCE = 2000  # characters; longer ones are cut at white space so that no input makes a sentence slow
 
 _END = re.compile(
-    r"[.!?]+[\"')\]]*(?:\s*,)?(?=\s|$|[A-Z][a-z])"  # "normal. The", "normal.The", "normal., The"
+    r"[.!?]++[\"')\]]{0,4}(?:\s?,)?(?=\s|$|[A-Z][a-z])"  # "normal. The", "normal.The", "normal., The"
     r"|;(?=\s)"
     r"|\n[ \t]*(?=(?:[-*•·]|\d{1,2}[.)])[ \t]+\S)"  # the next item of a list
     r"|\s(?=\d{1,2}[.)]\s+[A-Z])"

@@ -1,0 +1,183 @@
+"""Agreement by hand: three reports, two types, counted on paper."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rsuper_bench.benchmark.errors import DataError
+from rsuper_bench.benchmark.records import Extractor, Finding, Kind, Presence, ReportFindings
+from rsuper_bench.benchmark.tumor_types import TumorType
+from rsuper_bench.dataset_builder.extraction.agreement import agree, f1_score, pair_findings
+from rsuper_bench.dataset_builder.extraction.findings_file import read_findings, write_findings
+from rsuper_bench.dataset_builder.extraction.reference_labels import labels_of, read_labels
+
+LIVER, KIDNEY = TumorType.LIVER, TumorType.KIDNEY
+INFO = Extractor(name="test", version="0")
+
+
+def said(case_id, findings=(), **presence):
+    stated = {TumorType(name): Presence(value) for name, value in presence.items()}
+    return ReportFindings(case_id=case_id, presence=stated, findings=tuple(findings), extractor=INFO)
+
+
+def lesion(organ=LIVER, *mm, **more):
+    return Finding(tumor_type=organ, diameters_mm=mm, **more)
+
+
+def labels_file(folder: Path, text: str) -> Path:
+    path = folder / "labels.csv"
+    path.write_text(text)
+    return path
+
+
+def test_counts_by_hand(tmp_path):
+    labels = read_labels(
+        labels_file(
+            tmp_path,
+            "id,liver_lesion,kidney_lesion,liver_largest_mm,kidney_largest_mm,note\n"
+            "a,1,0,21,,\n"  # found, size exact
+            "b,1,,30,,\n"  # found 30.8: within 1 mm; kidney found though not mentioned
+            "c,1,u,12,,\n"  # missed, size missed with it; kidney skipped
+            "d,0,1,,15,\n"  # invented liver; kidney only doubted
+            "e,0,1,,40,\n",  # kidney found, size 42
+        )
+    )
+    found = {
+        record.case_id: record
+        for record in (
+            said("a", [lesion(LIVER, 9.0), lesion(LIVER, 21.0, 10.0)], liver="present", kidney="absent"),
+            said("b", [lesion(LIVER, 30.8), lesion(KIDNEY)], liver="present", kidney="present"),
+            said("c", [lesion(KIDNEY)], liver="absent", kidney="present"),
+            said("d", [lesion(LIVER), lesion(KIDNEY, 15.0)], liver="present", kidney="uncertain"),
+            said("e", [lesion(KIDNEY, 42.0)], liver="not_stated", kidney="present"),
+        )
+    }
+    content = agree(found, labels).as_json()
+    liver, kidney = content["by_type"]["liver"], content["by_type"]["kidney"]
+    assert [liver[name] for name in ("tp", "fp", "fn", "tn")] == [2, 1, 1, 1]
+    assert liver["size"] == {"n": 3, "exact": 1, "within_1mm": 2}
+    assert liver["f1"]["value"] == pytest.approx(4 / 6, abs=1e-6)
+    assert [kidney[name] for name in ("tp", "fp", "fn", "tn")] == [1, 1, 1, 1]
+    assert kidney["size"] == {"n": 2, "exact": 1, "within_1mm": 1}  # the doubted finding's size is right
+    assert [content["micro"][name] for name in ("tp", "fp", "fn", "tn")] == [3, 2, 2, 2]
+    assert content["skipped"] == 1
+    listed = {
+        (d["case_id"], d["tumor_type"], d["field"]): (d["found"], d["expected"]) for d in content["disagreements"]
+    }
+    assert listed[("d", "kidney", "presence")] == ("uncertain", "present")
+    assert listed[("b", "kidney", "presence")] == ("present", "not_stated")
+    assert listed[("c", "liver", "largest_mm")] == (None, 12.0)
+    assert not any(key[:2] == ("c", "kidney") for key in listed)  # a label u is skipped
+
+
+def test_f1_interval_by_hand():
+    # J = 9/10; Wilson: centre (0.9 + 1.9207/10) / 1.38415, half width 1.96 sqrt(0.009 + 0.0096) / 1.38415
+    score = f1_score(9, 1, 0)
+    assert score["value"] == pytest.approx(18 / 19, abs=1e-6)
+    assert score["low"] == pytest.approx(2 * 0.59585 / 1.59585, abs=1e-3)
+    assert score["high"] == pytest.approx(2 * 0.98213 / 1.98213, abs=1e-3)
+
+
+def test_interval_does_not_collapse_when_all_are_right():
+    assert f1_score(3, 0, 0)["low"] < 0.7
+    assert f1_score(3, 0, 0)["high"] == 1
+
+
+def test_nothing_to_find_is_null_with_a_reason():
+    assert f1_score(0, 0, 0)["value"] is None
+    assert f1_score(0, 0, 0)["reason"]
+
+
+@given(st.integers(0, 300), st.integers(0, 300), st.integers(0, 300))
+def test_f1_lies_in_its_interval(tp, fp, fn):
+    score = f1_score(tp, fp, fn)
+    if score["value"] is not None:
+        assert 0 <= score["low"] <= score["value"] <= score["high"] <= 1
+
+
+def test_a_set_agrees_with_itself(tmp_path):
+    records = [
+        said("a", [lesion(LIVER, 21.0, 10.0, kind=Kind.CYST), lesion(LIVER, 9.0)], liver="present", kidney="absent"),
+        said("b", [lesion(KIDNEY, 8.0)], kidney="uncertain"),
+    ]
+    path = tmp_path / "F.jsonl"
+    assert write_findings(path, records) == 2
+    found = read_findings(path)
+    assert list(found.values()) == records
+    result = agree(found, read_labels(path))
+    assert result.disagreements == []
+    assert all(n == same for n, same in result.fields.values())
+    assert result.micro.skipped == 1  # the doubted kidney
+
+
+def test_findings_are_paired_by_size_before_order():
+    found = [lesion(LIVER, 9.0), lesion(LIVER, 21.0)]
+    wanted = [lesion(LIVER, 21.0), lesion(LIVER, 9.0)]
+    assert [(a.diameters_mm, b.diameters_mm) for a, b in pair_findings(found, wanted)] == [
+        ((9.0,), (9.0,)),
+        ((21.0,), (21.0,)),
+    ]
+
+
+def test_fields_of_pairs_are_compared():
+    found = {"a": said("a", [lesion(LIVER, 21.0, kind=Kind.CYST)], liver="present")}
+    wanted = {"a": said("a", [lesion(LIVER, 21.0, kind=Kind.MASS)], liver="present")}
+    result = agree(found, labels_of(wanted))
+    assert result.fields["kind"] == (1, 0)
+    assert result.fields["diameters_mm"] == (1, 1)
+    assert [(d["field"], d["found"], d["expected"]) for d in result.disagreements] == [("kind", "cyst", "mass")]
+
+
+def test_labelled_cases_without_findings_are_all_listed(tmp_path):
+    labels = read_labels(labels_file(tmp_path, "id,liver_lesion\na,1\nb,0\nc,1\n"))
+    with pytest.raises(DataError) as caught:
+        agree({"b": said("b", liver="absent")}, labels)
+    assert [problem.where for problem in caught.value.problems] == ["case a", "case c"]
+
+
+def test_bad_labels_are_all_listed(tmp_path):
+    path = labels_file(tmp_path, "id,liver_lesion,liver_largest_mm\na,yes,12\na,1,nan\n../x,0,-4\nb,1,huge\n001,1,7\n")
+    with pytest.raises(DataError) as caught:
+        read_labels(path)
+    text = str(caught.value)
+    assert len(caught.value.problems) == 6
+    assert "row 2: liver_lesion" in text
+    assert "already in row 2" in text
+    assert "unsafe id" in text
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "empty file"),
+        ("id,liver_lesion\n", "no rows"),
+        ("liver_lesion\n1\n", "no column 'id'"),
+        ("id,livr_lesion\na,1\n", "no '<organ>_lesion' column"),
+    ],
+)
+def test_wrong_tables(tmp_path, content, message):
+    with pytest.raises(DataError, match=message):
+        read_labels(labels_file(tmp_path, content))
+
+
+def test_bad_findings_files_list_every_line(tmp_path):
+    path = tmp_path / "F.jsonl"
+    good = said("a", liver="absent").model_dump_json()
+    path.write_text(
+        f"{good}\nnot json\n{good}\n" + json.dumps({"case_id": "b", "presence": {}, "colour": 1}) + "\n[]\n"
+    )
+    with pytest.raises(DataError) as caught:
+        read_findings(path)
+    assert [problem.where.rsplit(":", 1)[-1].split()[0] for problem in caught.value.problems][:2] == ["2", "3"]
+    assert len(caught.value.problems) == 5  # no JSON, twice, unknown key, no extractor, no object
+
+
+def test_hand_made_references_may_leave_out_the_extractor(tmp_path):
+    path = tmp_path / "gold.jsonl"
+    path.write_text(json.dumps({"case_id": "a", "presence": {"liver": "absent"}}) + "\n")
+    assert read_labels(path).presence == {"a": {LIVER: Presence.ABSENT}}
