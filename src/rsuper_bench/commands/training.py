@@ -1,9 +1,147 @@
-"""Verbs of the training group."""
+"""Verbs of the training group: ``prepare``, ``train``, ``predict``."""
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
 import typer
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from rsuper_bench.baselines.prepare import Store
+    from rsuper_bench.baselines.recipe import Recipe
+
+RecipeOption = Annotated[str, typer.Option(help="A shipped name (mask_only, combined, ...) or a YAML file.")]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a value, e.g. stages.0.steps=10.")
+]
+DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")]
 
 
 def register(app: typer.Typer) -> None:
     """Add the verbs to the command line."""
+    app.command()(prepare)
+    app.command()(train)
+    app.command()(predict)
+
+
+def prepare(
+    data: Annotated[str, typer.Argument(metavar="DATA", help="Release folder or org/name@revision.")],
+    recipe: RecipeOption,
+    out: Annotated[Path, typer.Option(help="Folder of the store.")],
+    jobs: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
+    change: SetOption = None,
+) -> None:
+    """Bring the training cases of a release to a recipe's grid, once for all trainings."""
+    from rsuper_bench.baselines.recipe import load_recipe
+
+    store = _prepared(data, load_recipe(recipe, change or ()), out, jobs)
+    typer.echo(f"{len(store.info.cases)} cases at {store.info.grid_mm:g} mm: {out}")
+
+
+def train(
+    data: Annotated[str, typer.Argument(metavar="DATA|STORE", help="Release, or a folder that `prepare` wrote.")],
+    recipe: RecipeOption,
+    out: Annotated[Path, typer.Option(help="Folder of the run.")],
+    change: SetOption = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where the run in --out was stopped.")] = False,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes that prepare cases.")] = 1,
+    device: DeviceOption = "auto",
+) -> None:
+    """Train a baseline; an interrupted run goes on with --resume as if nothing had happened."""
+    from rsuper_bench.baselines import train as training
+    from rsuper_bench.baselines.prepare import STORE_FILE, Store
+    from rsuper_bench.baselines.recipe import load_recipe
+
+    chosen = load_recipe(recipe, change or ())
+    where = _device(device)
+    prepared = (Path(data) / STORE_FILE).exists()
+    store = Store(Path(data)) if prepared else _prepared(data, chosen, out / "store", jobs)
+    with _progress() as progress:
+        task = progress.add_task(chosen.name, total=chosen.steps, terms="")
+
+        def show(line: training.StepLog) -> None:
+            terms = "  ".join(f"{name} {value:.3f}" for name, value in line.terms.items())
+            progress.update(task, completed=line.step, terms=terms)
+
+        run = training.train(store, chosen, out, resume=resume, device=where, on_step=show)
+        progress.update(task, completed=run.step)
+    typer.echo(f"{chosen.name}, {run.step} steps: {out}")
+
+
+def predict(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder that `train` wrote.")],
+    data: Annotated[str, typer.Argument(metavar="DATA", help="Release folder or org/name@revision.")],
+    split: Annotated[Literal["train", "validation", "test"], typer.Option(help="Which cases.")],
+    out: Annotated[Path, typer.Option(help="Folder of the submission.")],
+    masks: Annotated[bool, typer.Option("--masks", help="Write probability maps too.")] = False,
+    device: DeviceOption = "auto",
+) -> None:
+    """Write a submission: scores, volumes and, with --masks, probability maps."""
+    from rsuper_bench.baselines import predict as prediction
+    from rsuper_bench.benchmark.records import Split
+    from rsuper_bench.benchmark.release import open_release
+
+    release = open_release(data)
+    where = _device(device)
+    with _progress() as progress:
+        task = progress.add_task(f"predict {split}", total=None, terms="")
+        prediction.predict(
+            run,
+            release,
+            Split(split),
+            out,
+            masks=masks,
+            device=where,
+            on_case=lambda done, total: progress.update(task, completed=done, total=total),
+        )
+    typer.echo(f"submission: {out}")
+
+
+def _prepared(data: str, recipe: Recipe, out: Path, jobs: int) -> Store:
+    from rsuper_bench.baselines.prepare import prepare as prepare_release
+    from rsuper_bench.benchmark.release import open_release
+
+    release = open_release(data)
+    with _progress() as progress:
+        task = progress.add_task("prepare", total=None, terms="")
+        return prepare_release(
+            release,
+            recipe,
+            out,
+            jobs=jobs,
+            on_case=lambda done, total: progress.update(task, completed=done, total=total),
+        )
+
+
+def _device(name: str) -> str:
+    import torch
+
+    from rsuper_bench.benchmark.errors import ConfigError, Problem
+
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError):
+        raise ConfigError.of(
+            [Problem("--device", f"'{name}' cannot be used here", "auto, cpu, cuda, ...", "See `rsuper-bench doctor`.")]
+        ) from None
+    return name
+
+
+def _progress() -> Progress:
+    """A progress bar on stderr with a column for the loss terms."""
+    from rich import progress
+    from rich.console import Console
+
+    return progress.Progress(
+        progress.TextColumn("{task.description}"),
+        progress.BarColumn(bar_width=20),
+        progress.MofNCompleteColumn(),
+        progress.TimeRemainingColumn(),
+        progress.TextColumn("{task.fields[terms]}"),
+        console=Console(stderr=True),
+    )

@@ -1,0 +1,120 @@
+"""The three objectives: from what the model says and a batch to named terms. The loop weighs and adds them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor
+
+from rsuper_bench.baselines.data import Batch
+from rsuper_bench.baselines.losses import (
+    attenuation_loss,
+    attenuation_supervised,
+    ball_loss,
+    no_loss,
+    segmentation_loss,
+    volume_band_loss,
+)
+from rsuper_bench.baselines.networks import Model, Outputs
+from rsuper_bench.baselines.recipe import LossOptions
+
+Objective = Callable[[Model, Batch, LossOptions], dict[str, Tensor]]
+
+
+def mask_only(model: Model, batch: Batch, options: LossOptions) -> dict[str, Tensor]:
+    """Masks, and the background they rule out (METHOD 2)."""
+    outputs = model(batch.image)
+    return {"segmentation": _segmentation(outputs, batch, options), "organs": _organs(outputs, batch)}
+
+
+def report_only(model: Model, batch: Batch, options: LossOptions) -> dict[str, Tensor]:
+    """What reports say of volume, number, size and brightness, and the background they rule out (METHOD 2-5)."""
+    outputs = model(batch.image)
+    return {
+        "segmentation": _segmentation(outputs, batch, options),
+        "organs": _organs(outputs, batch),
+        "volume": _volume(outputs, batch, options),
+        "ball": _ball(outputs, batch, options),
+        "attenuation": _attenuation(outputs, batch, options, model.attenuation),
+    }
+
+
+def combined(model: Model, batch: Batch, options: LossOptions) -> dict[str, Tensor]:
+    """The terms of `report_only`; the batch also holds cases with masks, and segmentation is what they teach."""
+    return report_only(model, batch, options)
+
+
+OBJECTIVES: Mapping[str, Objective] = {"mask_only": mask_only, "report_only": report_only, "combined": combined}
+
+
+def _segmentation(outputs: Outputs, batch: Batch, options: LossOptions) -> Tensor:
+    chosen = options.segmentation
+    mask, known = batch.targets.mask, batch.targets.known
+    if chosen.background == "organ":
+        known = known & (batch.targets.organ | mask)
+    loss = segmentation_loss(outputs.final, mask, known, balance=chosen.balance, tversky_weight=chosen.tversky_weight)
+    if outputs.auxiliary is outputs.final:
+        return loss
+    deep = segmentation_loss(
+        outputs.auxiliary, mask, known, balance=chosen.balance, tversky_weight=chosen.tversky_weight
+    )
+    return 0.5 * loss + 0.5 * deep
+
+
+def _organs(outputs: Outputs, batch: Batch) -> Tensor:
+    """The organs lesions grow in, from the organ masks that every case of a release brings along."""
+    organ = batch.targets.organ
+    known = batch.targets.organ_known[..., None, None, None].expand_as(organ)
+    return segmentation_loss(outputs.organs, organ, known)
+
+
+def _volume(outputs: Outputs, batch: Batch, options: LossOptions) -> Tensor:
+    logits = outputs.auxiliary if options.volume.output == "auxiliary" else outputs.final
+    chosen = batch.targets.volume_known
+    low, high = batch.targets.volume_mm3[chosen].unbind(-1)
+    x, y, z = batch.spacing_mm
+    loss = volume_band_loss(
+        logits[chosen][:, None].float().sigmoid(),
+        batch.targets.region[chosen][:, None],
+        low,
+        high,
+        voxel_mm3=torch.full_like(low, x * y * z),
+        tolerance=options.volume.tolerance,
+    )
+    return loss.mean() if len(loss) else no_loss(logits)
+
+
+def _ball(outputs: Outputs, batch: Batch, options: LossOptions) -> Tensor:
+    penalised = batch.targets.penalised
+    if options.ball.background == "region":
+        penalised = penalised & batch.targets.region
+    return ball_loss(
+        outputs.final,
+        penalised,
+        batch.targets.tumors,
+        spacing_mm=batch.spacing_mm,
+        margin=options.ball.margin,
+        balance=options.ball.balance,
+        tversky_weight=options.ball.tversky_weight,
+    )
+
+
+def _attenuation(outputs: Outputs, batch: Batch, options: LossOptions, classifier: torch.nn.Module | None) -> Tensor:
+    targets = batch.targets
+    drawn = targets.mask.flatten(2).any(2)
+    chosen = attenuation_supervised(targets.attenuation, classifier)
+    if classifier is None:
+        chosen = chosen & ~drawn  # nothing to learn from a mask without a learned part
+    probability = outputs.final[chosen].float().sigmoid()
+    # A case with masks teaches the classifier what the words mean: there the lesion mask stands for the prediction.
+    shown = torch.where(drawn[chosen][:, None, None, None], targets.mask[chosen].float(), probability)
+    loss = attenuation_loss(
+        shown[:, None],
+        targets.organ[chosen][:, None],
+        batch.hu.expand_as(targets.organ)[chosen][:, None],
+        targets.attenuation[chosen],
+        classifier=classifier,
+        margin=options.attenuation.margin,
+    )
+    return loss.mean() if len(loss) else no_loss(outputs.final)

@@ -1,0 +1,338 @@
+"""A recipe: everything that decides what a training run does, in one strict YAML file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+from enum import StrEnum
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import Field, PositiveFloat, PositiveInt, ValidationError, model_validator
+
+from rsuper_bench.benchmark.errors import ConfigError, Problem
+from rsuper_bench.benchmark.files import digest_of, model_problems, read_text
+from rsuper_bench.benchmark.records import Fraction, Kind, Record
+from rsuper_bench.benchmark.tumor_types import TumorType
+
+Pool = Literal["masks", "reports"]
+Weight = Annotated[float, Field(ge=0)]
+TERMS = {
+    "mask_only": ("segmentation", "organs"),
+    "report_only": ("segmentation", "organs", "volume", "ball", "attenuation"),
+    "combined": ("segmentation", "organs", "volume", "ball", "attenuation"),
+}
+
+
+class NotStated(StrEnum):
+    """What a silent report means in training (METHOD 1)."""
+
+    UNKNOWN = "unknown"
+    NEGATIVE = "negative"
+
+
+class NetworkSpec(Record):
+    """A network by name. ``fold`` trades resolution for channels at both ends (networks.py)."""
+
+    name: str
+    fold: Annotated[int, Field(ge=1, le=8)] = 1
+    options: dict[str, Any] = {}
+
+
+class Stage(Record):
+    """A stretch of training with its own peak learning rate, warm-up and decay to 0."""
+
+    steps: PositiveInt
+    learning_rate: PositiveFloat
+    warmup_steps: Annotated[int, Field(ge=0)] = 0
+
+
+class CropShares(Record):
+    """Where crops are taken (METHOD 8): share of crops on a tumor and on the organ; the rest is background."""
+
+    tumor: Fraction
+    organ: Fraction
+
+    @model_validator(mode="after")
+    def _at_most_all(self) -> CropShares:
+        if self.tumor + self.organ > 1 + 1e-9:
+            raise ValueError("tumor and organ sum to at most 1")
+        return self
+
+
+class CropPolicy(Record):
+    """Crops by what is known of the drawn tumor type in the drawn case.
+
+    Attributes:
+        mask: Cases with a lesion mask of that type and a tumor in it; ``tumor`` is a tumor voxel.
+        report: Cases whose report places a tumor; ``tumor`` is the reported region.
+        unsized: The same where no reported tumor of that type has a size.
+        negative: Cases without a tumor of that type (``tumor`` is not used).
+        positives: Share of draws for which a case with a tumor of the drawn type is taken; null leaves it to chance.
+    """
+
+    mask: CropShares = CropShares(tumor=0.8, organ=0.1)
+    report: CropShares = CropShares(tumor=0.8, organ=0.0)
+    unsized: CropShares = CropShares(tumor=0.5, organ=0.3)
+    negative: CropShares = CropShares(tumor=0.0, organ=0.8)
+    positives: Fraction | None = None
+
+
+class SegmentationOptions(Record):
+    """Options of the segmentation loss (METHOD 2). ``background``: all known voxels, or only those of the organ."""
+
+    balance: Literal["crop", "own"] = "crop"
+    background: Literal["known", "organ"] = "known"
+    tversky_weight: Weight = 1.0
+
+
+class VolumeOptions(Record):
+    """Options of the Volume Loss (METHOD 3)."""
+
+    tolerance: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    output: Literal["auxiliary", "final"] = "auxiliary"
+
+
+class BallOptions(Record):
+    """Options of the Ball Loss (METHOD 4). ``background``: negatives are all known voxels, or only grown regions."""
+
+    margin: Annotated[float, Field(ge=0, le=1)] = 0.25
+    balance: Literal["crop", "own"] = "crop"
+    background: Literal["known", "region"] = "known"
+    tversky_weight: Weight = 1.0
+
+
+class AttenuationOptions(Record):
+    """Options of the Attenuation Loss (METHOD 5). ``sign`` has no learned part; its margin is in organ deviations."""
+
+    variant: Literal["mlp", "linear", "sign"] = "mlp"
+    margin: Annotated[float, Field(ge=0)] = 1.0
+
+
+class LossOptions(Record):
+    """Options of every term."""
+
+    segmentation: SegmentationOptions = SegmentationOptions()
+    volume: VolumeOptions = VolumeOptions()
+    ball: BallOptions = BallOptions()
+    attenuation: AttenuationOptions = AttenuationOptions()
+
+
+class Augmentation(Record):
+    """Intensity augmentation on the training device; each with its own chance (METHOD 8)."""
+
+    chance: Fraction = 0.3
+    brightness: tuple[float, float] = (0.7, 1.3)
+    contrast: tuple[float, float] = (0.7, 1.3)
+    shift: Annotated[float, Field(ge=0)] = 0.1
+    noise: Annotated[float, Field(ge=0)] = 0.1
+
+
+class Recipe(Record):
+    """A complete description of a training run.
+
+    Attributes:
+        objective: Which terms there are (objectives.py).
+        cases: For each stage, the pools a batch is drawn from and their shares.
+        weights: Weight of every term of the objective: one number, or one a stage.
+        max_mask_cases: Use the lesion masks of at most so many training cases (the first by a hash of their id).
+        window_hu: CT values are clipped to it, then z-scored per volume.
+        not_stated: What a silent report means.
+        positive_kinds: Kinds of finding that are tumors; an organ with none of them is negative.
+        region_margin_mm: Reported regions are grown by this radius before volumes are summed and balls placed.
+        unknown_margin_mm: Voxels so close to an unknown one are unknown too.
+        organ_input: Whether the network also sees the release's organ masks, one channel a tumor type; they are then an
+            input at test time too.
+        initial_probability: What the untrained lesion channels say everywhere.
+        organ_gate: Where predicted lesions are kept: in the organ the ``model`` predicts, in the organ masks of the
+            ``release``, or everywhere (``none``).
+    """
+
+    name: Annotated[str, Field(min_length=1, max_length=100)]
+    objective: Literal["mask_only", "report_only", "combined"]
+    cases: Annotated[tuple[dict[Pool, PositiveFloat], ...], Field(min_length=1)]
+    weights: dict[str, Weight | tuple[Weight, ...]]
+    max_mask_cases: PositiveInt | None = None
+    tumor_types: Annotated[tuple[TumorType, ...], Field(min_length=1)]
+    positive_kinds: Annotated[tuple[Kind, ...], Field(min_length=1)]
+    not_stated: NotStated
+    grid_mm: Annotated[float, Field(gt=0, le=20)]
+    window_hu: tuple[float, float]
+    crop: tuple[PositiveInt, PositiveInt, PositiveInt]
+    crops: CropPolicy
+    region_margin_mm: Annotated[float, Field(ge=0, le=100)]
+    unknown_margin_mm: Annotated[float, Field(ge=0, le=100)]
+    network: NetworkSpec
+    organ_input: bool
+    initial_probability: Annotated[float, Field(gt=0, lt=1)]
+    losses: LossOptions
+    augmentation: Augmentation | None
+    stages: Annotated[tuple[Stage, ...], Field(min_length=1)]
+    batch: PositiveInt
+    betas: tuple[Fraction, Fraction]
+    weight_decay: Annotated[float, Field(ge=0)]
+    max_grad_norm: PositiveFloat
+    poly_power: PositiveFloat
+    ema: Annotated[float, Field(ge=0, lt=1)]
+    save_every: PositiveInt
+    organ_gate: Literal["model", "release", "none"]
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
+
+    @property
+    def steps(self) -> int:
+        """Steps of all stages."""
+        return sum(stage.steps for stage in self.stages)
+
+    @property
+    def uses_masks(self) -> bool:
+        """Whether any stage draws cases for their masks."""
+        return any("masks" in pools for pools in self.cases)
+
+    @property
+    def uses_reports(self) -> bool:
+        """Whether any stage draws cases for their reports."""
+        return any("reports" in pools for pools in self.cases)
+
+    @property
+    def digest(self) -> str:
+        """Digest of every field."""
+        return digest_of(self)
+
+    @property
+    def grid_digest(self) -> str:
+        """Digest of what a prepared store depends on."""
+        return digest_of({"grid_mm": self.grid_mm, "window_hu": self.window_hu, "version": STORE_VERSION})
+
+    def weight(self, term: str, stage: int) -> float:
+        """Weight of a term in a stage."""
+        value = self.weights[term]
+        return value[stage] if isinstance(value, tuple) else value
+
+    def stage_at(self, step: int) -> tuple[int, int]:
+        """Index of the stage that step (from 0) belongs to, and the step inside it."""
+        for index, stage in enumerate(self.stages):
+            if step < stage.steps:
+                return index, step
+            step -= stage.steps
+        raise IndexError("past the last step")
+
+    def to_yaml(self) -> str:
+        """The complete recipe; reading it back gives the same recipe."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, width=120)
+
+    @model_validator(mode="after")
+    def _terms_and_stages_agree(self) -> Recipe:
+        terms = TERMS[self.objective]
+        if unknown := sorted(set(self.weights) - set(terms)):
+            raise ValueError(f"{self.objective} has no term {', '.join(unknown)}; its terms are {', '.join(terms)}")
+        if missing := [term for term in terms if term not in self.weights]:
+            raise ValueError(f"weights lacks {', '.join(missing)}")
+        for term, value in self.weights.items():
+            if isinstance(value, tuple) and len(value) != len(self.stages):
+                raise ValueError(f"weights.{term} has {len(value)} values for {len(self.stages)} stages")
+        if len(self.cases) != len(self.stages):
+            raise ValueError(f"cases has {len(self.cases)} entries for {len(self.stages)} stages")
+        allowed = {"mask_only": {"masks"}, "report_only": {"reports"}, "combined": {"masks", "reports"}}[self.objective]
+        for pools in self.cases:
+            if not pools or not set(pools) <= allowed:
+                raise ValueError(f"each entry of cases of {self.objective} draws from {' and '.join(sorted(allowed))}")
+        return self
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Recipe:
+        if self.window_hu[0] >= self.window_hu[1]:
+            raise ValueError("the first value of window_hu is its lower end")
+        if len(set(self.tumor_types)) != len(self.tumor_types):
+            raise ValueError("a tumor type stands twice")
+        if any(stage.warmup_steps >= stage.steps for stage in self.stages):
+            raise ValueError("a stage has more steps than its warm-up")
+        return self
+
+
+STORE_VERSION = 1  # raised by any change of what prepare writes
+
+
+def shipped_recipes() -> list[str]:
+    """Names of the recipes that come with the package."""
+    folder = files("rsuper_bench.baselines") / "recipes"
+    return sorted(item.name.removesuffix(".yaml") for item in folder.iterdir() if item.name.endswith(".yaml"))
+
+
+def load_recipe(name: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a shipped recipe by name, or a YAML file, and change some of its values.
+
+    Args:
+        name: A shipped name, or a path that ends in ``.yaml`` or ``.yml``.
+        overrides: ``KEY=VALUE``; a dotted key reaches inside (``stages.0.steps=10``), the value is YAML.
+
+    Raises:
+        ConfigError: Unknown name or key ("did you mean"), a malformed file, or values that do not fit together.
+    """
+    path = Path(name)
+    if path.suffix not in (".yaml", ".yml"):
+        if str(name) not in shipped_recipes():
+            close = get_close_matches(str(name), shipped_recipes(), n=1)
+            fix = f"Did you mean '{close[0]}'?" if close else "Name one of these, or a YAML file."
+            expected = f"one of {', '.join(shipped_recipes())}"
+            raise ConfigError.of([Problem("--recipe", f"unknown recipe '{name}'", expected, fix)])
+        path = Path(str(files("rsuper_bench.baselines") / "recipes" / f"{name}.yaml"))
+    try:
+        value = yaml.safe_load(read_text(path, ConfigError))
+    except (yaml.YAMLError, RecursionError) as cause:
+        line = getattr(getattr(cause, "problem_mark", None), "line", 0) + 1
+        raise ConfigError.of(
+            [Problem(f"{path}:{line}", "cannot be parsed", "YAML", "Mend the syntax at this line.")]
+        ) from None
+    for override in overrides:
+        value = _override(value, override)
+    try:
+        return Recipe.model_validate(value)
+    except ValidationError as cause:
+        raise ConfigError.of([_with_hint(problem) for problem in model_problems(cause, Recipe, str(path))]) from None
+
+
+def _override(value: Any, override: str) -> Any:
+    key, separator, text = override.partition("=")
+    if not separator or not key:
+        raise ConfigError.of(
+            [Problem("--set", f"'{override}'", "KEY=VALUE", "For example --set stages.0.steps=10 --set batch=2.")]
+        )
+    try:
+        new = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise ConfigError.of([Problem(f"--set {key}", "a value that is not YAML", "YAML", "Quote it.")]) from None
+    return _placed(value, key.split("."), new, key)
+
+
+def _placed(value: Any, path: list[str], new: Any, key: str) -> Any:
+    """Copy of a parsed YAML value with the place ``path`` replaced."""
+    if not path:
+        return new
+    first, rest = path[0], path[1:]
+    if isinstance(value, list) and first.isdigit() and int(first) < len(value):
+        return [_placed(item, rest, new, key) if index == int(first) else item for index, item in enumerate(value)]
+    if isinstance(value, dict):
+        return value | {first: _placed(value.get(first, {} if rest else None), rest, new, key)}
+    raise ConfigError.of([Problem(f"--set {key}", f"no place '{first}'", "a key of the recipe", "Check the name.")])
+
+
+def _with_hint(problem: Problem) -> Problem:
+    """``model_problems`` knows the keys of the outer model; a key of an inner one is looked up here."""
+    if problem.found != "unknown key":
+        return problem
+    *outer, key = problem.where.rpartition(": ")[2].split(".")
+    model: Any = Recipe
+    for part in outer:
+        annotation = model.model_fields[part].annotation if not part.isdigit() else model
+        model = next((item for item in _models_in(annotation)), model)
+    close = get_close_matches(key, list(model.model_fields), n=1)
+    fix = f"Did you mean '{close[0]}'?" if close else f"Remove it; known keys: {', '.join(model.model_fields)}."
+    return Problem(problem.where, problem.found, problem.expected, fix)
+
+
+def _models_in(annotation: Any) -> list[Any]:
+    if isinstance(annotation, type) and issubclass(annotation, Record):
+        return [annotation]
+    return [model for item in getattr(annotation, "__args__", ()) for model in _models_in(item)]
