@@ -288,3 +288,16 @@ def test_a_record_survives_parquet(findings, sex, age, lesion_masks, organ_label
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink)
     assert record_from_row(pq.read_table(pa.BufferReader(sink.getvalue())).to_pylist()[0]) == record
+
+
+def test_a_release_knows_what_it_is(tmp_path):
+    release = built(tmp_path / "release", name="tiny-1", smoke=False)
+    assert (release.name, release.synthetic, release.smoke, release.info.source) == ("tiny-1", True, False, "tiny")
+    (release.folder / "release.json").unlink()  # a release of other software
+    assert (Release(release.folder).name, Release(release.folder).smoke) == ("release", False)
+
+
+def test_a_release_that_hides_its_leak_is_still_smoke(tmp_path):
+    release = built(tmp_path / "release", TinySource(anatomies=1), smoke=True)
+    (release.folder / "release.json").unlink()
+    assert Release(release.folder).smoke
