@@ -1,0 +1,162 @@
+"""``dataset extract`` and ``dataset agreement`` as a user calls them."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from rsuper_bench import cli
+
+DATA = os.environ.get("RSUPER_BENCH_DATA")
+
+
+@pytest.fixture
+def call(monkeypatch, capsys):
+    """Run the command line; gives exit code, stdout and stderr."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["rsuper-bench", "dataset", *map(str, arguments)])
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run
+
+
+def write_csv(path: Path, header: list[str], *rows: list[str]) -> Path:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([header, *rows])
+    return path
+
+
+def test_reports_to_findings_to_agreement(tmp_path, call):
+    reports = write_csv(
+        tmp_path / "reports.csv",
+        ["id", "site", "report"],
+        ["001", "x", "The liver is normal.\n2.1 cm cyst in the left kidney, previously 1.8 cm."],
+        ["NA", "y", "No renal mass. 3 cm liver metastasis."],
+    )
+    labels = write_csv(
+        tmp_path / "labels.csv",
+        ["id", "liver_lesion", "kidney_lesion", "kidney_largest_mm", "liver_largest_mm", "note"],
+        ["001", "0", "1", "21", "", ""],
+        ["NA", "1", "0", "", "30", ""],
+    )
+    findings, result = tmp_path / "F.jsonl", tmp_path / "A.json"
+    code, out, _ = call("extract", reports, "--extractor", "rules", "--out", findings)
+    assert code == 0
+    assert str(findings) in out
+    records = [json.loads(line) for line in findings.read_text().splitlines()]
+    assert [record["case_id"] for record in records] == ["001", "NA"]  # text, in file order
+    assert records[0]["findings"][0]["diameters_mm"] == [21.0]
+    assert records[0]["extractor"]["name"] == "rules"
+    assert "previously" not in findings.read_text()
+    code, out, _ = call("agreement", findings, labels, "--out", result)
+    assert code == 0
+    assert "kidney" in out
+    content = json.loads(result.read_text())
+    assert content["micro"]["tp"] == 2
+    assert content["micro"]["tn"] == 2
+    assert content["micro"]["f1"]["value"] == 1
+    assert content["by_type"]["kidney"]["size"] == {"n": 1, "exact": 1, "within_1mm": 1}
+    assert content["disagreements"] == []
+
+
+def test_findings_are_labels_too(tmp_path, call):
+    reports = write_csv(tmp_path / "r.csv", ["case_id", "report"], ["a", "2 cm cyst in the left kidney."])
+    findings, result = tmp_path / "F.jsonl", tmp_path / "A.json"
+    call("extract", reports, "--out", findings)
+    code, out, _ = call("agreement", findings, findings, "--out", result)
+    assert code == 0
+    assert "diameters_mm" in out
+    assert json.loads(result.read_text())["fields"]["side"] == {"n": 1, "agree": 1}
+
+
+def test_same_reports_same_bytes(tmp_path, call):
+    reports = write_csv(
+        tmp_path / "r.csv", ["case_id", "report"], ["a", "Hepatic and renal cysts."], ["b", "Normal liver."]
+    )
+    call("extract", reports, "--out", tmp_path / "1.jsonl")
+    call("extract", reports, "--out", tmp_path / "2.jsonl")
+    assert (tmp_path / "1.jsonl").read_bytes() == (tmp_path / "2.jsonl").read_bytes()
+
+
+def test_pathology_column(tmp_path, call):
+    reports = write_csv(
+        tmp_path / "r.csv",
+        ["case_id", "report", "pathology_report"],
+        ["a", "2 cm mass in the left kidney.", "Kidney, biopsy: renal cell carcinoma."],
+        ["b", "2 cm mass in the left kidney.", ""],
+    )
+    call("extract", reports, "--out", tmp_path / "F.jsonl")
+    records = [json.loads(line) for line in (tmp_path / "F.jsonl").read_text().splitlines()]
+    assert [record["findings"][0]["malignancy_source"] for record in records] == ["pathology", None]
+
+
+def test_all_problems_at_once_and_nothing_written(tmp_path, call):
+    reports = write_csv(
+        tmp_path / "r.csv", ["id", "report"], ["a", "secret text"], ["a", "secret text"], ["../b", "x"], ["c", "  "]
+    )
+    code, out, err = call("extract", reports, "--out", tmp_path / "F.jsonl")
+    assert code == 1
+    assert err.count("error:") == 3
+    assert "already in row 2" in err
+    assert "unsafe id" in err
+    assert "empty report" in err
+    assert "secret" not in out + err
+    assert not (tmp_path / "F.jsonl").exists()
+
+
+def test_missing_columns(tmp_path, call):
+    reports = write_csv(tmp_path / "r.csv", ["name", "text"], ["a", "x"])
+    code, _, err = call("extract", reports, "--out", tmp_path / "F.jsonl")
+    assert code == 1
+    assert "no id column" in err
+    assert "no column 'report'" in err
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--extractor", "llm"], "not part of this version"),
+        (["--extractor", "llm", "--endpoint", "http://localhost:1"], "not part of this version"),
+        (["--endpoint", "http://localhost:1"], "asks no server"),
+        (["--extractor", "rule"], "Did you mean 'rules'"),
+    ],
+)
+def test_wrong_calls(tmp_path, call, options, message):
+    reports = write_csv(tmp_path / "r.csv", ["case_id", "report"], ["a", "Normal liver."])
+    code, _, err = call("extract", reports, "--out", tmp_path / "F.jsonl", *options)
+    assert code == 2
+    assert message in err
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00", b"case_id,report\n", b'case_id,report\na,"open\n'])
+def test_unreadable_tables(tmp_path, call, content):
+    (tmp_path / "r.csv").write_bytes(content)
+    code, _, err = call("extract", tmp_path / "r.csv", "--out", tmp_path / "F.jsonl")
+    assert code == 1
+    assert err.startswith("error:")
+
+
+@pytest.mark.real_data
+@pytest.mark.skipif(not DATA, reason="RSUPER_BENCH_DATA names no folder of real data")
+def test_forty_real_reports(tmp_path, call):
+    reports = Path(str(DATA)) / "reports"
+    code, _, _ = call("extract", reports / "reports.csv", "--out", tmp_path / "F.jsonl")
+    assert code == 0
+    code, _, _ = call("agreement", tmp_path / "F.jsonl", reports / "reports_labels.csv", "--out", tmp_path / "A.json")
+    assert code == 0
+    micro = json.loads((tmp_path / "A.json").read_text())["micro"]
+    assert micro["f1"]["value"] >= 0.95
+    assert micro["size"]["exact"] >= 0.95 * micro["size"]["n"]
