@@ -67,11 +67,11 @@ STYLES = [
     ("Left renal cysts, largest 4.3 cm.", {"kidney cyst/left 43 x2+"}),
     (
         "Multiple pulmonary nodules, the largest in the right lower lobe measuring 1.2 cm.",
-        {"lung indeterminate@lower_lobe 12 x2+"},
+        {"lung indeterminate 12 x2+"},
     ),
     (
         "Innumerable liver lesions compatible with metastases, index lesion in segment 8 measures 3.3 x 2.9 cm.",
-        {"liver metastasis@segment_8 33x29 xmany"},
+        {"liver metastasis 33x29 xmany"},
     ),
     ("A few tiny hypodense foci in the spleen.", {"spleen indeterminate x2+"}),
     (
@@ -144,6 +144,124 @@ STYLES = [
         "The oesophagus shows asymmetric wall thickening distally. Haemangioma in the liver, 2 cm.",
         {"esophagus wall_thickening", "liver mass 20"},
     ),
+    # a second round
+    ("Kidneys: Right: 2 cm cyst. Left: normal.", {"kidney cyst/right 20"}),
+    ("Adrenals: left 1.2 cm nodule, right normal.", {"adrenal indeterminate/left 12"}),
+    (
+        "KIDNEYS AND ADRENALS: 1.5 cm left adrenal nodule. Kidneys are normal.",
+        {"adrenal indeterminate/left 15", "-kidney"},
+    ),
+    ("There is a 5 cm mass replacing the left adrenal gland and invading the left kidney.", {"adrenal mass/left 50"}),
+    ("The left kidney has been removed. 1 cm cyst in the right kidney.", {"kidney cyst/right 10"}),
+    (
+        "Liver: Cirrhotic. There is a 2.2 cm arterially enhancing lesion with washout in segment 8, LI-RADS 5.",
+        {"liver indeterminate@segment_8 22"},
+    ),
+    ("No definite liver lesion is seen; however, evaluation is limited without contrast.", {"-liver"}),
+    ("Evaluation of the solid organs is limited by lack of IV contrast.", set()),
+    (
+        "The kidneys enhance symmetrically. Too small to characterize hypodensities in both kidneys.",
+        {"kidney indeterminate/bilateral x2+"},
+    ),
+    ("Tiny low-density lesion in the left kidney, statistically a cyst.", {"kidney cyst/left"}),
+    (
+        "1.1 cm pancreatic cystic lesion communicating with the main duct, likely side-branch IPMN.",
+        {"pancreas cyst 11"},
+    ),
+    (
+        "Pancreas: dilated duct (6 mm) with abrupt cutoff in the head, suspicious for an obstructing mass.",
+        {"?pancreas mass@head"},
+    ),
+    ("Pancreatic head is bulky, mass not excluded.", {"?pancreas mass@head"}),
+    ("The uterus is enlarged and contains a 4.5 cm calcified fibroid.", {"uterus mass 45"}),
+    ("Uterine fibroids.", {"uterus mass x2+"}),
+    (
+        "Prostate: normal. Seminal vesicles: normal. Bladder: 8 mm papillary lesion at the dome.",
+        {"-prostate", "bladder indeterminate@dome 8"},
+    ),
+    (
+        "Circumferential wall thickening of the rectum with perirectal nodes, concerning for malignancy.",
+        {"colon wall_thickening@rectum"},
+    ),
+    (
+        "Multiple bilateral renal cysts, the largest in the left upper pole measuring 5.1 x 4.8 cm.",
+        {"kidney cyst/bilateral 51x48 x2+"},
+    ),
+    (
+        "3.0 x 2.8 cm mass, arising from the tail of the pancreas, unchanged from 2.9 x 2.8 cm.",
+        {"pancreas mass@tail 30x28"},
+    ),
+    ("A 7 mm hypodense lesion is unchanged in the spleen.", {"spleen indeterminate 7"}),
+    ("Within the spleen is a 7 mm hypodense lesion.", {"spleen indeterminate 7"}),
+    ("Seen within the right lobe of the liver is a 3.4 cm mass.", {"liver mass@right_lobe 34"}),
+    (
+        "Segment VII liver lesion, 14 mm; segment III lesion, 9 mm.",
+        {"liver indeterminate@segment_7 14", "liver indeterminate@segment_3 9"},
+    ),
+    (
+        "Hypodense lesions in segments 4 and 6 measuring 12 mm and 9 mm, respectively.",
+        {"liver indeterminate 12", "liver indeterminate 9"},
+    ),
+    ("The liver contains a cyst (1.2 cm) and a hemangioma (2.3 cm).", {"liver cyst 12", "liver mass 23"}),
+    ("2.3 cm hemangioma and several small cysts in the liver.", {"liver mass 23", "liver cyst x2+"}),
+    ("Simple-appearing left renal cyst (Bosniak I), 4.2 cm.", {"kidney cyst/left 42"}),
+    ("Bosniak IIF cyst in the right kidney measuring 3.3 cm.", {"kidney cyst/right 33"}),
+    ("No renal calculi or masses.", {"-kidney"}),
+    ("No masses, calculi or hydronephrosis in either kidney.", {"-kidney"}),
+    (
+        "The left kidney is normal without mass, stone or hydronephrosis and the right kidney contains a 3 mm stone.",
+        {"-kidney"},
+    ),
+    ("Normal liver without mass. Normal spleen.", {"-liver", "-spleen"}),
+    ("There are no liver masses; there is a 2 cm splenic cyst.", {"-liver", "spleen cyst 20"}),
+    ("Spleen size normal; 1.5 cm low-attenuation lesion along its anterior margin.", {"spleen indeterminate 15"}),
+    ("Gallbladder: Status post cholecystectomy.", {"!gallbladder"}),
+    ("The patient has had a prior hysterectomy. Bladder is unremarkable.", {"!uterus", "-bladder"}),
+    ("Prior right hemicolectomy. No colonic mass.", {"-colon"}),
+    (
+        "Liver metastases have grown, for example a lesion in segment 5 now measures 3.1 cm, previously 2.2 cm.",
+        {"liver metastasis 31 x2+"},
+    ),
+    ("Mesenteric mass measuring 4 cm abutting the duodenum.", set()),
+    ("4 cm retroperitoneal mass adjacent to the left kidney.", set()),
+    ("Right lower quadrant mass, 5 cm, inseparable from the cecum.", set()),
+    ("Cystic lesion in the right adnexa measuring 4 cm; uterus is normal.", {"-uterus"}),
+    ("Enhancing lesion in the L2 vertebral body. Liver unremarkable.", {"-liver"}),
+    (
+        "Liver, gallbladder, spleen, pancreas: normal. Kidneys: bilateral simple cysts, largest on the left 3 cm.",
+        {"-liver", "-gallbladder", "-spleen", "-pancreas", "kidney cyst/bilateral 30 x2+"},
+    ),
+    ("IMPRESSION: No acute findings. Incidental 9 mm right adrenal nodule.", {"adrenal indeterminate/right 9"}),
+    (
+        "IMPRESSION: 1. Pancreatic head mass highly concerning for adenocarcinoma. 2. Hepatic metastasis not excluded.",
+        {"pancreas mass@head", "?liver metastasis"},
+    ),
+    ("Focal fatty infiltration adjacent to the falciform ligament. No suspicious hepatic lesion.", {"-liver"}),
+    ("Liver lesion in the right lobe is most consistent with focal fat.", {"-liver"}),
+    (
+        "A 2.0 cm rounded focus in the left adrenal gland measures -5 HU consistent with adenoma.",
+        {"adrenal mass/left 20"},
+    ),
+    ("There is a mass.", set()),
+    (
+        "The stomach is collapsed. Esophagus is unremarkable. The colon shows no mass.",
+        {"-stomach", "-esophagus", "-colon"},
+    ),
+    (
+        "Large liver mass measuring up to 12 cm. A separate 1.4 cm lesion is seen in the left lobe.",
+        {"liver mass 120", "liver indeterminate@left_lobe 14"},
+    ),
+    ("Lung bases: 4 mm nodule in the left lower lobe. No effusion.", {"lung indeterminate/left@lower_lobe 4"}),
+    ("5 mm pulmonary nodule right middle lobe, unchanged.", {"lung indeterminate/right@middle_lobe 5"}),
+    ("Metastatic colon cancer with multiple liver lesions.", {"colon mass", "liver indeterminate x2+"}),
+    (
+        "HISTORY: Renal cell carcinoma, left nephrectomy.\nFINDINGS: The right kidney, liver and spleen are normal.",
+        {"-kidney", "-liver", "-spleen"},
+    ),
+    ("Diffuse thickening of the urinary bladder wall, likely due to chronic outlet obstruction.", set()),
+    ("Bladder diverticulum measuring 3 cm. No bladder mass.", {"-bladder"}),
+    ("Interval resolution of the previously seen liver abscess. No liver mass.", {"-liver"}),
+    ("Hepatic hemangioma, unchanged dating back to 2010, measures 2.2 cm.", {"liver mass 22"}),
 ]
 
 

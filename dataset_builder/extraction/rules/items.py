@@ -21,6 +21,28 @@ from rsuper_bench.dataset_builder.extraction.rules.measurements import Measureme
 NOUN_PHRASE = frozenset(
     {Label.WORD, Label.ATTENUATION, Label.NATURE, Label.COUNT, Label.SIDE, Label.MEASUREMENT, Label.LIKELY, Label.HEDGE}
 )
+# Words that pick one lesion of several.
+_PICKS = frozenset(
+    {
+        "largest",
+        "larger",
+        "biggest",
+        "dominant",
+        "predominant",
+        "index",
+        "representative",
+        "target",
+        "reference",
+        "smaller",
+        "smallest",
+        "example",
+        "instance",
+        "other",
+        "others",
+        "remaining",
+        "such",
+    }
+)
 CLAUSE_ENDS = frozenset({Label.BREAK, Label.EXCEPT})
 
 
@@ -86,6 +108,17 @@ class Row:
     def clause_end(self, index: int) -> int:
         """Position after the last item of the clause an item is in."""
         return bisect_right(self.clauses, self.clauses[index])
+
+
+def one_of_many_after(row: Row, lesion: int) -> int | None:
+    """Position of the words that turn from a group to one of it ("..., the largest in segment 8"), or None.
+
+    What stands after them is true of that one only, so the group's side and segment are not read there.
+    """
+    for index in row.indices(Label.COREF):
+        if index > lesion and not _PICKS.isdisjoint(row.items[index].text.split()):
+            return index
+    return None
 
 
 def _joined_lesions(items: list[Item]) -> int:

@@ -79,6 +79,7 @@ class Entry:
         vague: Lesion word that counts when denied, never when affirmed ("abnormality").
         hedged: Lesion word that only suggests one ("fullness").
         group: Lesion word for many lesions at once ("polycystic kidney").
+        explains: Thing that a lesion may turn out to be ("focal fat").
         diffuse: Lesion word whose number is open ("metastatic disease").
     """
 
@@ -96,6 +97,7 @@ class Entry:
     hedged: bool = False
     group: bool = False
     diffuse: bool = False
+    explains: bool = False
 
 
 PLAIN = Entry(Label.WORD)
@@ -221,7 +223,10 @@ def _group_entries(group: Mapping[str, Any]) -> Iterator[tuple[str, Entry]]:
         if "relation" in group
         else None,
         side=Side(group["side"]) if "side" in group else None,
-        **{name: bool(group.get(name)) for name in ("adjective", "implied", "vague", "hedged", "group", "diffuse")},
+        **{
+            name: bool(group.get(name))
+            for name in ("adjective", "implied", "vague", "hedged", "group", "diffuse", "explains")
+        },
     )
     many = {name: getattr(entry, name) for name in Entry.__slots__} | {"is_plural": True}
     for phrase in _phrases(group["words"]):

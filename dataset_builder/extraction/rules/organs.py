@@ -12,6 +12,7 @@ from rsuper_bench.dataset_builder.extraction.rules.sites import organ_list_at
 from rsuper_bench.dataset_builder.extraction.rules.sizes import is_governed
 
 _QUALIFIED = (Label.THING, Label.LESION, Label.PLACE)
+_PLAIN = frozenset({"unremarkable", "within normal limits", "normal", "normal in appearance", "normal appearing"})
 _COPULAS = frozenset({"is", "are", "was", "were", "appears", "appear", "appeared", "remains", "remain"})
 
 
@@ -21,11 +22,13 @@ class OrganStatements:
 
     Attributes:
         normal: Called normal or unremarkable.
+        plain: Called plainly unremarkable, both sides and without exception.
         described: Looked at, without a word on lesions ("The liver is fatty").
         gone: Not to be evaluated, and why.
     """
 
     normal: list[TumorType] = field(default_factory=list)
+    plain: list[TumorType] = field(default_factory=list)
     described: list[TumorType] = field(default_factory=list)
     gone: dict[TumorType, NotEvaluable] = field(default_factory=dict)
 
@@ -61,6 +64,8 @@ def organ_statements(row: Row, topic: tuple[TumorType, ...], history_only: bool)
     for index in normal:
         for organ in _organs_of_normal(row, index, whole):
             said.normal.extend(items[organ].entry.organs)
+            if items[index].text in _PLAIN and not row.has(Label.EXCEPT, Label.LESION, Label.SIDE, Label.LIMITED):
+                said.plain.extend(items[organ].entry.organs)
         first = row.clause_start(index)
         if topic and not any(
             items[other].label in (Label.ORGAN, Label.PLACE, Label.THING) for other in range(first, index)

@@ -8,7 +8,7 @@ from typing import Any
 from rsuper_bench.benchmark.records import Count, CountRelation, Kind, Malignancy, NotEvaluable
 from rsuper_bench.benchmark.tumor_types import TumorType
 from rsuper_bench.dataset_builder.extraction.rules.drafts import Draft, apply_kind, apply_malignancy, describe
-from rsuper_bench.dataset_builder.extraction.rules.items import NOUN_PHRASE, Row, row_of
+from rsuper_bench.dataset_builder.extraction.rules.items import NOUN_PHRASE, Row, one_of_many_after, row_of
 from rsuper_bench.dataset_builder.extraction.rules.lexicon import Label
 from rsuper_bench.dataset_builder.extraction.rules.measurements import Measurement
 from rsuper_bench.dataset_builder.extraction.rules.negation import Polarity, polarity_of
@@ -66,6 +66,7 @@ class ReportReader:
     Attributes:
         drafts: Findings so far, in report order.
         denied: Types whose lesions are denied, or whose organ is called normal.
+        plain: Types whose organ is plainly called unremarkable.
         described: Types whose organ is described without a word on lesions.
         gone: Organs that cannot be evaluated.
         flags: What a person should look at.
@@ -73,6 +74,7 @@ class ReportReader:
 
     drafts: list[Draft] = field(default_factory=list)
     denied: set[TumorType] = field(default_factory=set)
+    plain: set[TumorType] = field(default_factory=set)
     described: set[TumorType] = field(default_factory=set)
     gone: dict[TumorType, NotEvaluable] = field(default_factory=dict)
     flags: set[str] = field(default_factory=set)
@@ -96,13 +98,14 @@ class ReportReader:
         if sentence.paragraph != self._paragraph:
             self._paragraph, self._context, self._last = sentence.paragraph, topic, []
         self.denied.update(said.normal)
+        self.plain.update(said.plain)
         self.described.update((*said.described, *organs))
         sizes = assign_sizes(row)
         self.flags.update(sizes.flags)
         self._lesions(row, sentence, sizes, topic)
         self._loose_sizes(row, sizes)
         self._loose_nature(row)
-        self._inflamed_after_all(row)
+        self._explained_after_all(row)
         self._remember_organs(row)
 
     def _lesions(self, row: Row, sentence: Sentence, sizes: Sizes, topic: tuple[Site, ...]) -> None:
@@ -112,7 +115,7 @@ class ReportReader:
             entry = row.items[lesion].entry
             polarity = polarity_of(row, lesion)
             if polarity in (Polarity.NEUTRAL, Polarity.HISTORY) or _is_no_tumor(row, lesion):
-                if _is_inflamed(row, lesion):
+                if _is_inflamed(row, lesion) or _is_explained(row, lesion):
                     self.described.update(site.tumor_type for site in sites_of(row, lesion, False) if site.tumor_type)
                 continue
             earlier = heads[order - 1] if order else None
@@ -126,6 +129,14 @@ class ReportReader:
             many = denied or entry.is_plural or entry.group or entry.diffuse
             sites = sites_of(row, lesion, many) or self._shared_sites(row, heads, order, many)
             sites = [_with_side(site, (*topic, *self._context)) for site in sites]
+            turn = one_of_many_after(row, lesion) if many else None
+            if turn is not None:  # "multiple cysts, the largest in the left kidney": the group has no side
+                sites = [
+                    replace(site, side=None, side_span=None)
+                    if site.span and site.span[0] > row.items[turn].start
+                    else site
+                    for site in sites
+                ]
             if not denied and self._last and self._refers_to_last(row, lesion, sites):
                 drafts_of[lesion] = self._refer_back(row, lesion, sizes)
                 continue
@@ -144,7 +155,11 @@ class ReportReader:
                 for site in sites
                 if site.tumor_type is not None
             ]
-            made = [part for draft in made for part in _split_by_size(draft, sizes.of_lesion.get(lesion, []))]
+            made = [
+                part
+                for draft in made
+                for part in _split_by_size(draft, sizes.of_lesion.get(lesion, []), "segments" in row.text.lower())
+            ]
             if made:
                 drafts_of[lesion] = made
                 self._keep(made)
@@ -254,7 +269,7 @@ class ReportReader:
             sized = sizes.of_lesion.get(lesion, [])
             if sized and not draft.diameters_mm:
                 _set_size(draft, sized[0])
-            if draft.location is None:
+            if draft.location is None and draft.count.value == 1:
                 _locate(draft, row, lesion, [lesion], 0)
 
     def _refer_back(self, row: Row, lesion: int, sizes: Sizes) -> list[Draft]:
@@ -298,19 +313,18 @@ class ReportReader:
                 if draft.malignancy is Malignancy.UNKNOWN:
                     apply_malignancy(draft, row.items[natures[0]].entry, row.items[natures[0]].span)
 
-    def _inflamed_after_all(self, row: Row) -> None:
-        """Drop a thick wall that the next sentence puts down to inflammation: "These findings represent colitis"."""
-        thick = [draft for draft in self._last if draft.kind is Kind.WALL_THICKENING]
+    def _explained_after_all(self, row: Row) -> None:
+        """Drop what the next sentence puts down to no tumor: "These findings are consistent with colitis"."""
         about = row.has(Label.DEFINITE, Label.COREF) or row.items[0].text in ("finding", "findings")
-        if (
-            thick
-            and about
-            and row.has(Label.INFLAMED)
-            and row.has(Label.LIKELY)
-            and not row.has(Label.LESION, Label.NEGATION)
-        ):
-            self.described.update(draft.tumor_type for draft in thick)
-            self.drafts = [draft for draft in self.drafts if not any(draft is other for other in thick)]
+        if not about or not row.has(Label.LIKELY) or row.has(Label.LESION, Label.NEGATION, Label.HEDGE):
+            return
+        thing = any(row.items[index].entry.explains for index in row.indices(Label.THING))
+        gone = [
+            draft for draft in self._last if thing or (draft.kind is Kind.WALL_THICKENING and row.has(Label.INFLAMED))
+        ]
+        if gone:
+            self.described.update(draft.tumor_type for draft in gone)
+            self.drafts = [draft for draft in self.drafts if not any(draft is other for other in gone)]
             self._last = []
 
     def _size_last(self, row: Row, sized: list[Measurement], anchor: int) -> list[Draft]:
@@ -325,7 +339,7 @@ class ReportReader:
             return [further]
         if sized and not draft.diameters_mm:
             _set_size(draft, _axes_joined(sized))
-        if draft.location is None:
+        if draft.location is None and draft.count.value == 1:
             _locate(draft, row, anchor, [anchor], 0)
         if draft.side is None:
             sides = row.indices(Label.SIDE)
@@ -360,12 +374,37 @@ def topic_sites(header: Header | None) -> tuple[Site, ...]:
     if header is None:
         return ()
     row = row_of(header.text, header.start)
+    if header.parent is not None:
+        sides = row.indices(Label.SIDE)
+        side, span = (row.items[sides[0]].entry.side, row.items[sides[0]].span) if sides else (None, None)
+        return tuple(replace(site, side=side, side_span=span) for site in topic_sites(header.parent))
     organs = [site for index in row.indices(Label.ORGAN) for site in site_at(row, index)]
     return tuple(organs) or (ELSEWHERE,)
 
 
 def _is_no_tumor(row: Row, lesion: int) -> bool:
-    return _is_inflamed(row, lesion) or _is_origin(row, lesion) or _is_made_of_thing(row, lesion)
+    return (
+        _is_inflamed(row, lesion)
+        or _is_origin(row, lesion)
+        or _is_made_of_thing(row, lesion)
+        or _is_explained(row, lesion)
+    )
+
+
+def _is_explained(row: Row, lesion: int) -> bool:
+    """Whether a sentence says that the lesion is a thing: "most consistent with focal fat"."""
+    for position in range(lesion + 1, row.clause_end(lesion)):
+        label = row.items[position].label
+        if label is Label.LESION:
+            return False
+        if label is Label.LIKELY:
+            following = row.items[position + 1 : position + 5]
+            for item in following:
+                if item.label is Label.THING:
+                    return item.entry.explains
+                if item.label not in (Label.WORD, Label.INDEFINITE, Label.NATURE, Label.ATTENUATION, Label.LIKELY):
+                    return False
+    return False
 
 
 def _is_made_of_thing(row: Row, lesion: int) -> bool:
@@ -520,6 +559,9 @@ def _locate(draft: Draft, row: Row, lesion: int, heads: list[int], order: int) -
         last = heads[order + 1] - 1
     if order and heads[order - 1] >= first:
         first = heads[order - 1]
+    turn = one_of_many_after(row, lesion) if draft.count.value != 1 else None
+    if turn is not None and turn <= last:
+        last = turn - 1
     anchors = [items[lesion].span]
     organ = draft.spans.get("tumor_type")
     if organ is not None and items[first].start <= organ[0] <= items[last].end:
@@ -543,7 +585,7 @@ def _axes_joined(sized: list[Measurement]) -> Measurement:
     return max(sized, key=lambda size: max(size.diameters_mm))
 
 
-def _split_by_size(draft: Draft, sized: list[Measurement]) -> list[Draft]:
+def _split_by_size(draft: Draft, sized: list[Measurement], several_places: bool) -> list[Draft]:
     """Give a finding its size; a counted group with a size for each becomes one finding each."""
     if not sized:
         return [draft]
@@ -557,6 +599,9 @@ def _split_by_size(draft: Draft, sized: list[Measurement]) -> list[Draft]:
         for size in everything:
             part = _part_of(draft, shrink=False)
             part.count = Count()
+            if not draft.location or several_places:
+                part.location = None  # "in segments 4 and 6": which is where is not read
+                part.spans.pop("location", None)
             _set_size(part, Measurement(size.start, size.end, size.diameters_mm))
             parts.append(part)
         return parts

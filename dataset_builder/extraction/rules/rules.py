@@ -76,6 +76,8 @@ def _presence_flags(presence: dict[TumorType, Presence], reader: ReportReader) -
     for tumor_type, stated in presence.items():
         if stated is Presence.ABSENT and tumor_type not in reader.denied:
             flags.add(f"described_without_lesion:{tumor_type}")
+        if stated is Presence.PRESENT and tumor_type in reader.plain:
+            flags.add(f"contradiction:{tumor_type}")
         if stated is Presence.PRESENT and reader.gone.get(tumor_type) is NotEvaluable.RESECTED:
             flags.add(f"lesion_in_resected_organ:{tumor_type}")
     return flags

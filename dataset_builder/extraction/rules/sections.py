@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from rsuper_bench.dataset_builder.extraction.rules.lexicon import Label, lexicon, section_names, tokens_of
@@ -22,11 +22,15 @@ class SectionKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """Words before a colon that say what the text after them is about."""
+    """Words before a colon that say what the text after them is about.
+
+    ``parent`` is the organ header above a header that names only a side ("Kidneys: Right: ... Left: ...").
+    """
 
     start: int
     end: int
     text: str
+    parent: Header | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +84,14 @@ def read_sections(report: str) -> Iterator[Sentence]:
         paragraph += 1
         if kind is not None:
             section = kind
-        topic = next_topic
+        topic = _under(next_topic, topic)
         position = header.end
+
+
+def _under(header: Header | None, above: Header | None) -> Header | None:
+    if header is None or above is None or header.text.lower() not in ("right", "left"):
+        return header
+    return replace(header, parent=above.parent or above)
 
 
 def _headers(report: str) -> list[tuple[Header | None, SectionKind | None, Header | None]]:

@@ -8,7 +8,7 @@ from functools import cache
 
 from rsuper_bench.benchmark.records import Kind
 from rsuper_bench.benchmark.tumor_types import Side, TumorType
-from rsuper_bench.dataset_builder.extraction.rules.items import NOUN_PHRASE, Item, Row
+from rsuper_bench.dataset_builder.extraction.rules.items import NOUN_PHRASE, Item, Row, one_of_many_after
 from rsuper_bench.dataset_builder.extraction.rules.lexicon import Label
 from rsuper_bench.dataset_builder.extraction.rules.sizes import is_governed
 
@@ -274,7 +274,7 @@ def _subject(row: Row, lesion: int, many: bool) -> list[Site]:
         item = items[position]
         if item.label is Label.PLACE and not item.entry.adjective and not is_governed(row, position):
             return [ELSEWHERE]
-        if item.label is Label.ORGAN and not _is_far(row, position) and not _belongs_to_next(row, position):
+        if item.label is Label.ORGAN and not _is_far(row, position) and (many or not _belongs_to_next(row, position)):
             listed = organ_list_at(row, position) if many else [position]
             real = [index for index in listed if not items[index].entry.implied] or listed
             return [site for index in real for site in site_at(row, index, lesion if len(real) == 1 else None)]
@@ -324,12 +324,20 @@ def side_near(row: Row, lesion: int, tumor_type: TumorType) -> tuple[Side | None
     if not tumor_type.anatomy.sided:
         return None, None
     first, last = row.clause_start(lesion), row.clause_end(lesion)
-    reach = range(max(first, lesion - SIDE_REACH), min(last, lesion + SIDE_REACH))
-    sides = [index for index in reach if row.items[index].label is Label.SIDE and not _side_is_of_other(row, index)]
-    if not sides:
+    turn = one_of_many_after(row, lesion) if row.items[lesion].entry.is_plural else None
+    reach = range(max(first, lesion - SIDE_REACH), min(last, lesion + SIDE_REACH, turn or last))
+    found: list[tuple[int, Side | None, Span]] = []
+    for index in reach:
+        item = row.items[index]
+        if item.label is Label.SIDE and not _side_is_of_other(row, index):
+            found.append((abs(index - lesion), item.entry.side, item.span))
+        elif item.label is Label.ORGAN and tumor_type in item.entry.organs:  # "right middle lobe", "lingula"
+            found.append((abs(index - lesion), item.entry.side or _side_inside(item), item.span))
+    stated = [one for one in found if one[1] is not None]
+    if not stated:
         return None, None
-    nearest = min(sides, key=lambda index: (abs(index - lesion), index))
-    return row.items[nearest].entry.side, row.items[nearest].span
+    _, side, span = min(stated, key=lambda one: (one[0], one[2]))
+    return side, span
 
 
 def _side_is_of_other(row: Row, index: int) -> bool:
