@@ -11,8 +11,11 @@ from rsuper_bench.baselines.recipe import Augmentation
 def augment_intensity(image: Tensor, chosen: Augmentation, *, seed: int) -> Tensor:
     """Brightness, contrast, shift and noise, each in a random share of the batch.
 
+    Only the first channel, the CT, is touched: masks are no intensities, and a CT relative to its organ does not change
+    with brightness.
+
     Args:
-        image: ``(B, 1, X, Y, Z)`` normalised CT; it is not changed.
+        image: ``(B, I, X, Y, Z)`` what the network sees; it is not changed.
         chosen: Chances and ranges.
         seed: Everything drawn follows from it.
 
@@ -28,10 +31,11 @@ def augment_intensity(image: Tensor, chosen: Augmentation, *, seed: int) -> Tens
     def applied() -> Tensor:
         return uniform(0, 1) < chosen.chance
 
+    image, others = image[:, :1], image[:, 1:]
     low = image.amin((1, 2, 3, 4), keepdim=True)
     image = torch.where(applied(), (image - low) * uniform(*chosen.brightness) + low, image)
     mean = image.mean((1, 2, 3, 4), keepdim=True)
     image = torch.where(applied(), (image - mean) * uniform(*chosen.contrast) + mean, image)
     image = torch.where(applied(), image + uniform(-chosen.shift, chosen.shift), image)
     noise = torch.randn(image.shape, generator=generator, device=image.device) * uniform(0, chosen.noise)
-    return torch.where(applied(), image + noise, image)
+    return torch.cat([torch.where(applied(), image + noise, image), others], 1)

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rsuper_bench.baselines.crop_targets import Targets, draw_targets, stack
-from rsuper_bench.baselines.prepare import Box, CaseIndex, Store, normalised
+from rsuper_bench.baselines.inputs import network_input
+from rsuper_bench.baselines.prepare import Box, CaseIndex, Store
 from rsuper_bench.baselines.recipe import Pool, Recipe
 from rsuper_bench.baselines.targets import ChannelLabel, Known, channel_labels
 from rsuper_bench.benchmark.errors import DataError, Problem
@@ -30,7 +31,7 @@ class Batch:
     """What one step sees.
 
     Attributes:
-        image: ``(B, 1, X, Y, Z)`` normalised CT; with ``organ_input`` the organs follow as channels.
+        image: ``(B, I, X, Y, Z)`` what the network sees (inputs.py).
         hu: ``(B, 1, X, Y, Z)`` clipped HU before augmentation.
         targets: With a leading batch axis.
         spacing_mm: Voxel lengths.
@@ -132,10 +133,11 @@ class TrainingData:
         prepared = self.store.open(case.index)
         origin = _origin(case, channel, recipe, rng)
         hu = _cut(prepared.ct, origin, recipe.crop, recipe.window_hu[0])
+        organs = _cut(prepared.organs, origin, recipe.crop, 0)
         lesions = None if prepared.lesions is None else _cut(prepared.lesions, origin, recipe.crop, 0)
         targets = draw_targets(
             case.labels,
-            _cut(prepared.organs, origin, recipe.crop, 0),
+            organs,
             lesions if pool == "masks" else None,
             lesion_numbers=self.lesion_numbers,
             whole_voxels=case.index.organ_voxels,
@@ -143,9 +145,7 @@ class TrainingData:
             phase=case.index.record.ct.phase,
             recipe=recipe,
         )
-        image = torch.from_numpy(normalised(hu, case.index))[None]
-        if recipe.organ_input:
-            image = torch.cat([image, targets.organ.float()])
+        image = network_input(hu, organs, case.index, self.store.label_map, recipe)
         return image, torch.from_numpy(hu.astype(np.float32))[None], targets, (case.index.record.case_id, pool)
 
     def _draw(self, pool: Pool, rng: np.random.Generator) -> tuple[TrainingCase, int]:

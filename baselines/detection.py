@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from rsuper_bench.baselines.prepare import PreparedCase, organ_masks
+from rsuper_bench.baselines.inputs import organ_masks
+from rsuper_bench.baselines.prepare import PreparedCase
 from rsuper_bench.baselines.recipe import Recipe
 from rsuper_bench.benchmark.mask_prediction import denoised_volume_mm3, mask_score
 from rsuper_bench.benchmark.nifti import Volume

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
+from rsuper_bench.baselines.inputs import input_channels
 from rsuper_bench.baselines.losses import attenuation_classifier
 from rsuper_bench.baselines.recipe import NetworkSpec, Recipe
 from rsuper_bench.benchmark.errors import ConfigError, Problem
@@ -92,7 +93,7 @@ class Segmenter(nn.Module):
         """Logits of every lesion and organ channel.
 
         Args:
-            image: ``(B, 1 or 1 + C, X, Y, Z)``, normalised CT and organ masks; sides divisible as the network needs it.
+            image: ``(B, I, X, Y, Z)`` from `network_input`; sides divisible as the network needs it.
         """
         bfloat16 = image.is_cuda and torch.cuda.is_bf16_supported()
         with torch.autocast(image.device.type, torch.bfloat16, enabled=bfloat16):
@@ -125,7 +126,7 @@ def build_model(recipe: Recipe) -> Model:
         ConfigError: Unknown name ("did you mean"), options the network refuses, or a crop it cannot take.
     """
     kinds = len(recipe.tumor_types)
-    network = Segmenter(recipe.network, 1 + kinds * recipe.organ_input, kinds, recipe.initial_probability)
+    network = Segmenter(recipe.network, input_channels(recipe), kinds, recipe.initial_probability)
     side = recipe.network.fold
     if any(length % side for length in recipe.crop):
         raise _refused(f"crop {recipe.crop} is not divisible by fold {side}", "Change crop or network.fold.")

@@ -17,8 +17,9 @@ from torch import Tensor
 
 from rsuper_bench.baselines.checkpoint import WEIGHTS_FILE, load_into, read_checkpoint
 from rsuper_bench.baselines.detection import Map, detections, gate
+from rsuper_bench.baselines.inputs import network_input
 from rsuper_bench.baselines.networks import Segmenter, build_model
-from rsuper_bench.baselines.prepare import PreparedCase, normalised, organ_masks, prepare_case
+from rsuper_bench.baselines.prepare import PreparedCase, prepare_case
 from rsuper_bench.baselines.recipe import Recipe, load_recipe
 from rsuper_bench.baselines.resampling import onto
 from rsuper_bench.baselines.train import DATA_FILE, RECIPE_FILE
@@ -61,10 +62,7 @@ class Predictor:
     @torch.inference_mode()
     def __call__(self, case: PreparedCase, label_map: LabelMap) -> tuple[Map, Map]:
         """Tumor and organ probabilities, each ``(C, X, Y, Z)``, one channel a tumor type of the recipe."""
-        image = torch.from_numpy(normalised(np.asarray(case.ct), case.index))[None]
-        if self.recipe.organ_input:
-            shown = organ_masks(np.asarray(case.organs), case.index, label_map, self.recipe)
-            image = torch.cat([image, torch.from_numpy(shown).float()])
+        image = network_input(np.asarray(case.ct), np.asarray(case.organs), case.index, label_map, self.recipe)
         both: NDArray[np.float32] = self._slide(image[None].to(self.device), self._window)[0].float().cpu().numpy()
         channels = len(self.recipe.tumor_types)
         return both[:channels], both[channels:]

@@ -21,10 +21,12 @@ from rsuper_bench.benchmark.files import digest_of, pretty_json, read_model, wri
 from rsuper_bench.benchmark.nifti import Volume
 from rsuper_bench.benchmark.records import CaseRecord, Record, Split
 from rsuper_bench.benchmark.release import CaseVolumes, LabelMap, Release
-from rsuper_bench.benchmark.tumor_types import TumorType, region_labels
+from rsuper_bench.benchmark.tumor_types import TumorType
 
 Box = tuple[tuple[int, int, int], tuple[int, int, int]]
 STORE_FILE = "store.json"
+MAD_TO_DEVIATION = 1.4826  # of a normal distribution
+SMALLEST_DEVIATION_HU = 5.0
 
 
 class LesionIndex(Record):
@@ -36,7 +38,10 @@ class LesionIndex(Record):
 
 
 class CaseIndex(Record):
-    """What sampling needs to know of a case without reading its voxels. Boxes are first and past-the-last index."""
+    """What training needs to know of a case without reading its voxels.
+
+    Boxes are the first and the past-the-last index; ``organ_hu`` is median and robust deviation of each organ label.
+    """
 
     record: CaseRecord
     shape: tuple[int, int, int]
@@ -45,6 +50,7 @@ class CaseIndex(Record):
     std_hu: float
     organ_voxels: dict[int, int]
     organ_boxes: dict[int, Box]
+    organ_hu: dict[int, tuple[float, float]]
     lesions: tuple[LesionIndex, ...] = ()
 
 
@@ -106,6 +112,7 @@ def prepare_case(record: CaseRecord, volumes: CaseVolumes, label_map: LabelMap, 
         std_hu=float(max(hu.std(dtype=np.float64), 1.0)),
         organ_voxels={number: int(counts[number]) for number in present},
         organ_boxes={number: _box(boxes[number - 1]) for number in present},
+        organ_hu={number: _spread(hu[organs == number]) for number in present},
         lesions=found,
     )
     return PreparedCase(index, hu, organs, lesions)
@@ -140,23 +147,16 @@ def _prepare_lesions(
     return result, tuple(found)
 
 
+def _spread(hu: NDArray[np.int16]) -> tuple[float, float]:
+    """Median, and the deviation that the median absolute deviation stands for: a tumor hardly moves either."""
+    median = float(np.median(hu))
+    deviation = MAD_TO_DEVIATION * float(np.median(np.abs(hu - median)))
+    return median, max(deviation, SMALLEST_DEVIATION_HU)
+
+
 def _box(slices: tuple[slice, ...]) -> Box:
     x, y, z = slices
     return (x.start, y.start, z.start), (x.stop, y.stop, z.stop)
-
-
-def normalised(hu: NDArray[Any], index: CaseIndex) -> NDArray[np.float32]:
-    """Clipped HU z-scored with the mean and standard deviation of the whole case."""
-    return ((hu.astype(np.float32) - index.mean_hu) / index.std_hu).astype(np.float32)
-
-
-def organ_masks(organs: NDArray[Any], index: CaseIndex, label_map: LabelMap, recipe: Recipe) -> NDArray[np.bool_]:
-    """``(C, X, Y, Z)``: the organ of every tumor type of a recipe, empty where the case does not show it."""
-    numbers = {name: number for number, name in label_map.organs.items()}
-    shown = [name for name in index.record.organ_labels if name in numbers]
-    return np.stack(
-        [np.isin(organs, [numbers[name] for name in region_labels(kind, shown)]) for kind in recipe.tumor_types]
-    )
 
 
 class Store:

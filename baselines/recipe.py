@@ -143,8 +143,8 @@ class Recipe(Record):
         positive_kinds: Kinds of finding that are tumors; an organ with none of them is negative.
         region_margin_mm: Reported regions are grown by this radius before volumes are summed and balls placed.
         unknown_margin_mm: Voxels so close to an unknown one are unknown too.
-        organ_input: Whether the network also sees the release's organ masks, one channel a tumor type; they are then an
-            input at test time too.
+        organ_input: Whether the network also sees the release's organ masks and the CT relative to them (inputs.py);
+            they are then an input at test time too.
         initial_probability: What the untrained lesion channels say everywhere.
         organ_gate: Where predicted lesions are kept: in the organ the ``model`` predicts, in the organ masks of the
             ``release``, or everywhere (``none``).
