@@ -10,8 +10,27 @@ import typer
 
 def register(app: typer.Typer) -> None:
     """Add the verbs to the command line."""
+    app.command()(demo)
     app.command()(doctor)
     app.command()(schema)
+
+
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder to write; a stopped demo goes on from there.")] = Path("demo-out"),
+    real: Annotated[
+        Path | None, typer.Option(help="Folder of real data (see docs/real-data.md): run the chain on it instead.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the phantoms.")] = 0,
+) -> None:
+    """Run the whole chain: release, three baselines, evaluation, board."""
+    if real is None:
+        from rsuper_bench.demo import run_demo
+
+        run_demo(out, seed=seed)
+    else:
+        from rsuper_bench.demo_real import run_real_demo
+
+        run_real_demo(real, out, seed=seed)
 
 
 def doctor() -> None:
