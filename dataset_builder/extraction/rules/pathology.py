@@ -10,9 +10,9 @@ from rsuper_bench.dataset_builder.extraction.rules.drafts import Draft
 from rsuper_bench.dataset_builder.extraction.rules.items import Row, row_of
 from rsuper_bench.dataset_builder.extraction.rules.lexicon import Label
 from rsuper_bench.dataset_builder.extraction.rules.negation import Polarity, polarity_of
-from rsuper_bench.dataset_builder.extraction.rules.reader import topic_sites
 from rsuper_bench.dataset_builder.extraction.rules.sections import SectionKind, read_sections
 from rsuper_bench.dataset_builder.extraction.rules.sites import sites_of
+from rsuper_bench.dataset_builder.extraction.rules.topics import topic_sites
 
 
 def add_pathology(drafts: Sequence[Draft], pathology_report: str) -> None:

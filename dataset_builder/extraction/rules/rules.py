@@ -41,7 +41,9 @@ class RulesExtractor:
             reader.flags.add("blank_measurement")
         for sentence in read_sections(text):
             reader.read(sentence)
-        drafts = merge_drafts(reader.drafts)
+        drafts = merge_drafts(reader.memory.drafts)
+        if reader.memory.overflow:
+            reader.flags.add("too_many_findings")
         if pathology_report:
             add_pathology(drafts, pathology_report[:MAX_CHARACTERS])
         presence = {tumor_type: _presence(tumor_type, drafts, reader) for tumor_type in TumorType}

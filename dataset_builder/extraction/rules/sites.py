@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from functools import cache
 
 from rsuper_bench.benchmark.records import Kind
 from rsuper_bench.benchmark.tumor_types import Side, TumorType
-from rsuper_bench.dataset_builder.extraction.rules.items import NOUN_PHRASE, Item, Row, one_of_many_after
+from rsuper_bench.dataset_builder.extraction.rules.items import NOUN_PHRASE, Row
 from rsuper_bench.dataset_builder.extraction.rules.lexicon import Label
+from rsuper_bench.dataset_builder.extraction.rules.sides import side_near, side_of
 from rsuper_bench.dataset_builder.extraction.rules.sizes import is_governed
 
 Span = tuple[int, int]
-NEAR = 60  # characters between an organ or lesion and a word for a part of the organ
-SIDE_REACH = 8  # items between a lesion and the word for its side
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,35 +83,11 @@ def site_at(row: Row, organ: int, lesion: int | None = None) -> list[Site]:
     item = row.items[organ]
     sites = []
     for tumor_type in item.entry.organs:
-        side, span = _side_of(row, organ, tumor_type)
+        side, span = side_of(row, organ, tumor_type)
         if side is None and lesion is not None:
             side, span = side_near(row, lesion, tumor_type)
         sites.append(Site(tumor_type, item.span, side, span))
     return sites
-
-
-def location_of(row: Row, tumor_type: TumorType, anchors: list[Span], clause: Span) -> tuple[str, Span] | None:
-    """The sub-segment nearest to a lesion or its organ, and the words that name it.
-
-    Args:
-        row: The sentence.
-        tumor_type: The organ.
-        anchors: Spans of the lesion word and of the organ word, in report characters.
-        clause: Span to look in, in report characters.
-    """
-    pattern = _segment_pattern(tumor_type)
-    if pattern is None:
-        return None
-    begin, stop = clause[0] - row.offset, clause[1] - row.offset
-    best: tuple[int, str, Span] | None = None
-    for match in pattern.finditer(row.text, begin, stop):
-        span = (row.offset + match.start(), row.offset + match.end())
-        gap = min(max(span[0] - anchor[1], anchor[0] - span[1], 0) for anchor in anchors)
-        name = _segment_names(tumor_type)[_squeezed(match["name"])]
-        rank = gap + (0 if name.startswith("segment") else 30 if "lobe" in name else 0)
-        if gap <= NEAR and (best is None or rank < best[0]):
-            best = (rank, name, span)
-    return None if best is None else (best[1], best[2])
 
 
 def _before_noun(row: Row, lesion: int) -> list[Site]:
@@ -289,89 +262,3 @@ def _is_far(row: Row, organ: int) -> bool:
         if item.label not in (Label.DEFINITE, Label.SIDE, Label.WORD, Label.ORGAN) and item.text != "of":
             return False
     return False
-
-
-def _side_of(row: Row, organ: int, tumor_type: TumorType) -> tuple[Side | None, Span | None]:
-    if not tumor_type.anatomy.sided:
-        return None, None
-    items = row.items
-    if items[organ].entry.side is not None:  # the lingula is in the left lung
-        return items[organ].entry.side, items[organ].span
-    for position in range(organ - 1, max(-1, organ - 6), -1):
-        item = items[position]
-        if item.label is Label.SIDE:
-            return item.entry.side, item.span
-        if item.label not in (Label.WORD, Label.DEFINITE, Label.ORGAN) and item.text not in ("of", "'"):
-            break
-    inside = _side_inside(items[organ])
-    if inside is not None:
-        return inside, items[organ].span
-    for item in items[organ + 1 : organ + 3]:
-        if item.label is Label.SIDE:
-            return item.entry.side, item.span
-        if item.text not in ("on", "the", "(", "gland", "glands"):
-            break
-    return None, None
-
-
-def _side_inside(item: Item) -> Side | None:
-    words = item.text.split()
-    return Side.LEFT if "left" in words else Side.RIGHT if "right" in words else None
-
-
-def side_near(row: Row, lesion: int, tumor_type: TumorType) -> tuple[Side | None, Span | None]:
-    """The side nearest to a lesion word that belongs to nothing else, and the words that say so."""
-    if not tumor_type.anatomy.sided:
-        return None, None
-    first, last = row.clause_start(lesion), row.clause_end(lesion)
-    turn = one_of_many_after(row, lesion) if row.items[lesion].entry.is_plural else None
-    reach = range(max(first, lesion - SIDE_REACH), min(last, lesion + SIDE_REACH, turn or last))
-    found: list[tuple[int, Side | None, Span]] = []
-    for index in reach:
-        item = row.items[index]
-        if item.label is Label.SIDE and not _side_is_of_other(row, index):
-            found.append((abs(index - lesion), item.entry.side, item.span))
-        elif item.label is Label.ORGAN and tumor_type in item.entry.organs:  # "right middle lobe", "lingula"
-            found.append((abs(index - lesion), item.entry.side or _side_inside(item), item.span))
-    stated = [one for one in found if one[1] is not None]
-    if not stated:
-        return None, None
-    _, side, span = min(stated, key=lambda one: (one[0], one[2]))
-    return side, span
-
-
-def _side_is_of_other(row: Row, index: int) -> bool:
-    """Whether a side belongs to something that is no lesion ("bilateral pleural fluid")."""
-    for item in row.items[index + 1 : index + 4]:
-        if item.label in (Label.THING, Label.PLACE):
-            return True
-        if item.label not in (Label.WORD, Label.ATTENUATION, Label.NATURE):
-            return False
-    return False
-
-
-def _squeezed(name: str) -> str:
-    return " ".join(name.lower().replace("-", " ").split())
-
-
-@cache
-def _segment_names(tumor_type: TumorType) -> dict[str, str]:
-    names: dict[str, str] = {}
-    for segment in tumor_type.anatomy.segments:
-        for word in (segment.name.replace("_", " "), *segment.synonyms):
-            names.setdefault(word, segment.name)
-            for numeral in ("a", "b"):  # Couinaud 4a and 4b are parts of segment 4
-                if segment.name.startswith("segment_"):
-                    names.setdefault(f"{word}{numeral}", segment.name)
-            if segment.name.startswith("segment_"):
-                names.setdefault(f"segments {word.removeprefix('segment ')}", segment.name)
-    return names
-
-
-@cache
-def _segment_pattern(tumor_type: TumorType) -> re.Pattern[str] | None:
-    words = sorted(_segment_names(tumor_type), key=lambda word: (-len(word), word))
-    if not words:
-        return None
-    body = "|".join(re.escape(word).replace(r"\ ", r"[\s-]+") for word in words)
-    return re.compile(rf"\b(?P<name>{body})\b", re.IGNORECASE)

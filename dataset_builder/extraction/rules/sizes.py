@@ -12,7 +12,7 @@ from rsuper_bench.dataset_builder.extraction.rules.measurements import Measureme
 MEASURING = frozenset(
     {"measuring", "measures", "measure", "measured", "size", "approximately", "about", "diameter", "to", "of", "up"}
 )
-_PREDICATE = frozenset({"measuring", "measures", "measure", "measured"})
+PREDICATES = frozenset({"measuring", "measures", "measure", "measured"})
 _DATED = re.compile(
     r"\s*(?:on|in|from|dated)\s+(?:the\s+)?(?:\d{1,2}[/.-]\d|(?:19|20)\d\d\b|(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\b)",
     re.IGNORECASE,
@@ -137,7 +137,7 @@ def _owner_ahead(row: Row, position: int) -> int | None:
     """Position of the lesion or thing whose noun phrase a size begins; sizes of things are no lesion sizes."""
     # "a 2 cm low-density left renal cyst"
     items = row.items
-    if position and items[position - 1].text in _PREDICATE:
+    if position and items[position - 1].text in PREDICATES:
         return None
     index = position + 1
     last = min(row.clause_end(position), position + 10)
@@ -190,7 +190,7 @@ def _owner_ahead(row: Row, position: int) -> int | None:
 
 
 def _is_predicate(row: Row, position: int) -> bool:
-    return any(item.text in _PREDICATE for item in row.items[max(0, position - 3) : position])
+    return any(item.text in PREDICATES for item in row.items[max(0, position - 3) : position])
 
 
 def _owner_behind(row: Row, position: int) -> int | None:
@@ -204,7 +204,7 @@ def _owner_behind(row: Row, position: int) -> int | None:
             between = items[index + 1 : position]
             if (
                 len(between) <= 4
-                and any(other.text in _PREDICATE or other.label is Label.VERB for other in between)
+                and any(other.text in PREDICATES or other.label is Label.VERB for other in between)
                 and not row.has(Label.COREF)
             ):
                 return index

@@ -1,0 +1,102 @@
+"""Words that refer back: to the lesion just named, to the finding before, to one of a group."""
+
+from __future__ import annotations
+
+from rsuper_bench.dataset_builder.extraction.rules.items import NOUN_PHRASE, Row
+from rsuper_bench.dataset_builder.extraction.rules.lexicon import Label
+
+_COPULAS = frozenset({"is", "are", "was", "were"})
+
+
+def link_before(row: Row, lesion: int, earlier: int | None) -> int | None:
+    """Position of the words that make a lesion word a description ("likely", "consistent with", "is a"), or None."""
+    items = row.items
+    first = earlier if earlier is not None else -1
+    for position in range(lesion - 1, first, -1):
+        item = items[position]
+        if item.label in (Label.LIKELY, Label.HEDGE):
+            joins = position > 0 and items[position - 1].label in (Label.AND, Label.WITH)  # "... and a probable cyst"
+            return position if not joins and (earlier is not None or position <= 8) else None
+        if item.label is Label.VERB:
+            # "the lesion in the kidney is a simple cyst", not "the lesion is seen and a cyst"
+            pronoun = position > 0 and items[position - 1].label in (Label.COREF, Label.DEFINITE)
+            return position if item.text in _COPULAS and (earlier is not None or pronoun) else None
+        if item.label in (
+            Label.BREAK,
+            Label.EXCEPT,
+            Label.MEASUREMENT,
+            Label.COUNT,
+            Label.WITH,
+            Label.PREP,
+            Label.COMPARE,
+        ):
+            return None
+        if item.label is Label.AND or item.text in (",", "/", "versus", "vs"):
+            # "likely cysts or hemangiomas": the second alternative describes what the first does
+            if earlier is not None and position == earlier + 1 and item.text in ("or", "versus", "vs", "/", "and or"):
+                return link_before(row, earlier, _previous_lesion(row, earlier))
+            if item.label is Label.AND:
+                return None
+    return None
+
+
+def _previous_lesion(row: Row, lesion: int) -> int | None:
+    return max((index for index in row.indices(Label.LESION) if index < lesion), default=None)
+
+
+def begins_by_reference(row: Row, link: int) -> bool:
+    """Whether a sentence opens by pointing back: "This likely represents a cyst"."""
+    if row.items[link].label is Label.VERB:  # "... suggesting that they are hemorrhagic cysts"
+        return True
+    return all(
+        item.label
+        in (
+            Label.COREF,
+            Label.DEFINITE,
+            Label.WORD,
+            Label.VERB,
+            Label.LIKELY,
+            Label.HEDGE,
+            Label.LINK,
+            Label.INDEFINITE,
+            Label.ATTENUATION,
+            Label.COUNT,
+            Label.PUNCTUATION,
+            Label.NOT_NEGATION,
+            Label.NATURE,
+        )
+        for item in row.items[:link]
+    )
+
+
+def is_definite(row: Row, lesion: int) -> bool:
+    """Whether a lesion word has a definite article ("the cyst")."""
+    for position in range(lesion - 1, max(-1, lesion - 8), -1):
+        item = row.items[position]
+        if item.label is Label.DEFINITE or (item.label is Label.COREF and item.text.startswith("the")):
+            return True
+        if item.label not in NOUN_PHRASE and item.label is not Label.ORGAN:
+            return False
+    return False
+
+
+def refers_back(row: Row, lesion: int) -> bool:
+    """Whether a lesion word without a place of its own means one already named."""
+    for position in range(lesion - 1, max(-1, lesion - 6), -1):
+        item = row.items[position]
+        if item.label in (Label.DEFINITE, Label.COREF):
+            return item.text not in ("known", "such")
+        if item.label not in NOUN_PHRASE:
+            return False
+    return False
+
+
+def is_singled_out(row: Row, lesion: int) -> bool:
+    """Whether a lesion word picks one of several ("the largest lesion", "index lesion")."""
+    for position in range(lesion - 1, max(-1, lesion - 4), -1):
+        item = row.items[position]
+        if item.label is Label.COREF:
+            return True
+        if item.label not in NOUN_PHRASE:
+            return False
+    return False

@@ -1,0 +1,94 @@
+"""Where a lesion is when its own words do not say: the header, the sentence before, a list, a group."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from rsuper_bench.dataset_builder.extraction.rules.items import NOUN_PHRASE, Row, one_of_many_after, row_of
+from rsuper_bench.dataset_builder.extraction.rules.lexicon import Label
+from rsuper_bench.dataset_builder.extraction.rules.references import link_before
+from rsuper_bench.dataset_builder.extraction.rules.sections import Header
+from rsuper_bench.dataset_builder.extraction.rules.sides import side_near
+from rsuper_bench.dataset_builder.extraction.rules.sites import ELSEWHERE, Site, site_at, sites_of
+
+
+def topic_sites(header: Header | None) -> tuple[Site, ...]:
+    """The organs a header names; anatomy of no supported type is told apart from no header."""
+    if header is None:
+        return ()
+    row = row_of(header.text, header.start)
+    if header.parent is not None:
+        sides = row.indices(Label.SIDE)
+        side, span = (row.items[sides[0]].entry.side, row.items[sides[0]].span) if sides else (None, None)
+        return tuple(replace(site, side=side, side_span=span) for site in topic_sites(header.parent))
+    organs = [site for index in row.indices(Label.ORGAN) for site in site_at(row, index)]
+    return tuple(organs) or (ELSEWHERE,)
+
+
+def named_sites(row: Row, heads: list[int], order: int, many: bool, around: tuple[Site, ...]) -> list[Site]:
+    """The sites a sentence names for one of its lesion words, with the side of what is around where it gives none.
+
+    Args:
+        row: The sentence.
+        heads: Positions of its lesion words.
+        order: Which of them.
+        many: The word is denied or stands for several.
+        around: Sites of the header and of the sentence before.
+    """
+    lesion = heads[order]
+    sites = sites_of(row, lesion, many) or _shared_sites(row, heads, order, many)
+    turn = one_of_many_after(row, lesion) if many else None
+    named = []
+    for site in sites:
+        if turn is not None and site.span is not None and site.span[0] > row.items[turn].start:
+            # "multiple cysts, the largest in the left kidney": the group has no side
+            named.append(replace(site, side=None, side_span=None))
+        else:
+            named.append(_with_side(site, around))
+    return named
+
+
+def sites_around(row: Row, lesion: int, topic: tuple[Site, ...], context: tuple[Site, ...]) -> list[Site]:
+    """Sites of a lesion whose sentence names none: those of the header, narrowed by the sentence before."""
+    narrower = {site.tumor_type for site in context} < {site.tumor_type for site in topic}
+    around = context if context and (narrower or not topic) else topic
+    return [_with_own_side(row, lesion, site) for site in around]
+
+
+def next_context(row: Row, context: tuple[Site, ...]) -> tuple[Site, ...]:
+    """What the next sentence is about if it names no organ: the one organ of this sentence."""
+    organs = [index for index in row.indices(Label.ORGAN) if not row.items[index].entry.implied]
+    types = {organ for index in organs for organ in row.items[index].entry.organs}
+    if types:
+        return tuple(site_at(row, organs[0])) if len(types) == 1 else ()
+    elsewhere = any(not row.items[index].entry.adjective for index in row.indices(Label.PLACE, Label.THING))
+    return () if elsewhere and row.has(Label.VERB) and not row.has(Label.LESION) else context
+
+
+def _shared_sites(row: Row, heads: list[int], order: int, many: bool) -> list[Site]:
+    """Sites of a lesion word in a list whose later member names the organ: "no mass or cyst in the liver"."""
+    if order + 1 < len(heads) and link_before(row, heads[order + 1], heads[order]) is not None:
+        return sites_of(row, heads[order + 1], many)  # "ring-enhancing lesions consistent with liver metastases"
+    for later in range(order + 1, len(heads)):
+        between = row.items[heads[later - 1] + 1 : heads[later]]
+        if not all(item.label in NOUN_PHRASE or item.label is Label.AND or item.text == "," for item in between):
+            return []
+        if sites := sites_of(row, heads[later], many):
+            return sites
+    return []
+
+
+def _with_side(site: Site, around: tuple[Site, ...]) -> Site:
+    """Take the side from the header or sentence before, where a lesion's own words give none."""
+    if site.tumor_type is None or site.side is not None:
+        return site
+    same = next((other for other in around if other.tumor_type is site.tumor_type and other.side is not None), None)
+    return site if same is None else Site(site.tumor_type, site.span, same.side, same.side_span)
+
+
+def _with_own_side(row: Row, lesion: int, site: Site) -> Site:
+    """Take the side a lesion's own words give, which counts more than that of the header."""
+    if site.tumor_type is None:
+        return site
+    side, span = side_near(row, lesion, site.tumor_type)
+    return site if side is None else replace(site, side=side, side_span=span)
