@@ -166,6 +166,7 @@ def count_of(row: Row, lesion: int) -> tuple[Count, Span]:
             if not one:
                 return other.entry.count, other.span
         allowed = other.label in NOUN_PHRASE or other.label in (Label.ORGAN, Label.NORMAL, Label.INDEFINITE)
+        allowed = allowed or other.text in ("(", ")")  # "multiple (more than ten) lesions"
         if not allowed and not (
             other.text in (",", "and") and position and row.items[position - 1].label in NOUN_PHRASE
         ):

@@ -9,7 +9,7 @@ from rsuper_bench.benchmark.tumor_types import Side, TumorType
 from rsuper_bench.dataset_builder.extraction.rules.items import NOUN_PHRASE, Row
 from rsuper_bench.dataset_builder.extraction.rules.lexicon import Label
 from rsuper_bench.dataset_builder.extraction.rules.sides import side_near, side_of
-from rsuper_bench.dataset_builder.extraction.rules.sizes import is_governed
+from rsuper_bench.dataset_builder.extraction.rules.sizes import PREDICATES, is_governed
 
 Span = tuple[int, int]
 
@@ -30,6 +30,9 @@ class Site:
     side: Side | None = None
     side_span: Span | None = None
 
+
+_ADJECTIVES = (Label.ATTENUATION, Label.NATURE, Label.COUNT, Label.SIDE)
+_NO_MODIFIERS = PREDICATES | {"seen", "noted", "identified", "present", "found"}
 
 ELSEWHERE = Site(None)
 
@@ -130,11 +133,9 @@ def _walk_left_to_organ(row: Row, lesion: int) -> int | None:
         item = row.items[position]
         if item.label in (Label.ORGAN, Label.PLACE) or (item.label is Label.THING and position == lesion - 1):
             return position
-        if item.label not in NOUN_PHRASE and not (
-            item.text == "," and position and row.items[position - 1].label in NOUN_PHRASE - {Label.WORD}
-        ):
-            return None
-        if item.label is Label.WORD and item.text in ("seen", "noted", "identified", "present", "found"):
+        # "hepatic low-density, well-defined lesion", not "... kidney measuring 2 cm, cyst ..."
+        adjectives = item.text == "," and position > 0 and row.items[position - 1].label in _ADJECTIVES
+        if (item.label not in NOUN_PHRASE and not adjectives) or item.text in _NO_MODIFIERS:
             return None
         position -= 1
     return None
@@ -172,7 +173,9 @@ def _after_preposition(row: Row, lesion: int) -> list[Site]:
                 else:
                     return _listed_after(row, position, lesion)
         elif item.label is Label.AND or item.text in (",", ";", "(", ")", ":"):
-            if not (item.label is Label.AND and position + 1 < last and items[position + 1].label is Label.PREP):
+            if item.text == "," and _is_apposed(row, position):
+                governed, far = True, False
+            elif not (item.label is Label.AND and position + 1 < last and items[position + 1].label is Label.PREP):
                 governed = False
         elif item.label in (Label.VERB, Label.LINK, Label.WITH, Label.NEGATION, Label.THING):
             governed = False
@@ -206,6 +209,23 @@ def _belongs_to_next(row: Row, organ: int) -> bool:
         if item.label in (Label.THING, Label.LESION):
             return True
         if item.label not in (Label.WORD, Label.ATTENUATION, Label.NATURE):
+            return False
+    return False
+
+
+def _belongs_to_lesion(row: Row, organ: int) -> bool:
+    named = [item.label for item in row.items[organ + 1 : organ + 4] if item.label in (Label.LESION, Label.THING)]
+    return named[:1] == [Label.LESION]
+
+
+def _is_apposed(row: Row, comma: int) -> bool:
+    """Whether a place stands by itself after a comma ("2 cm cyst, left kidney")."""
+    for position in range(comma + 1, row.clause_end(comma)):
+        item = row.items[position]
+        if item.label is Label.ORGAN:
+            after = row.items[position + 1 : position + 2]
+            return not after or after[0].text in (".", ",", "(", ";")
+        if item.label is not Label.SIDE:
             return False
     return False
 
@@ -247,7 +267,11 @@ def _subject(row: Row, lesion: int, many: bool) -> list[Site]:
         item = items[position]
         if item.label is Label.PLACE and not item.entry.adjective and not is_governed(row, position):
             return [ELSEWHERE]
-        if item.label is Label.ORGAN and not _is_far(row, position) and (many or not _belongs_to_next(row, position)):
+        if (
+            item.label is Label.ORGAN
+            and not _is_far(row, position)
+            and (not _belongs_to_next(row, position) or (many and not _belongs_to_lesion(row, position)))
+        ):
             listed = organ_list_at(row, position) if many else [position]
             real = [index for index in listed if not items[index].entry.implied] or listed
             return [site for index in real for site in site_at(row, index, lesion if len(real) == 1 else None)]
