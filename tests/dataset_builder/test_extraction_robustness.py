@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from typing import get_args
 
 import pytest
 from hypothesis import given, settings
@@ -224,8 +223,3 @@ def test_every_synonym_and_segment_of_the_vocabulary_is_known(tumor_type):
 )
 def test_plurals(word, plural):
     assert plural_of(word) == plural
-
-
-def test_no_field_of_presence_is_forgotten():
-    assert get_args(Presence) == ()  # an enum: its members are the four states
-    assert {state.value for state in Presence} == {"present", "absent", "uncertain", "not_stated"}
