@@ -1,7 +1,7 @@
 """Time the rules extractor: ``python tests/performance/extraction.py [REPORTS.csv]``.
 
 One process, one thread, processor time, best of five rounds, so that other work on the machine moves the figure little.
-Without a file it reads 200 reports the grammar writes (about 1 700 characters each); with one, the reports of the file.
+Without a file it reads 200 reports the grammar writes (about 1 200 characters each); with one, the reports of the file.
 """
 
 from __future__ import annotations
