@@ -15,11 +15,12 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
 from rsuper_bench.benchmark.errors import DataError, Problem
-from rsuper_bench.benchmark.files import write_bytes
+from rsuper_bench.benchmark.files import canonical_json, write_bytes
 
 STATE_FILE = "state.safetensors"
 PREVIOUS_STATE_FILE = "state.previous.safetensors"
 WEIGHTS_FILE = "weights.safetensors"
+METADATA_KEY = "rsuper_bench"
 MAX_HEADER_BYTES = 64 * 1024**2
 
 
@@ -34,7 +35,8 @@ class Saved:
 def write_checkpoint(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
     """Write tensors and text atomically; a full disk leaves the old file as it was."""
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    write_bytes(path, save_tensors(plain, dict(metadata)))
+    # One key only: safetensors writes several in random order, and the same run should be the same bytes.
+    write_bytes(path, save_tensors(plain, {METADATA_KEY: canonical_json(dict(metadata))}))
 
 
 def read_checkpoint(path: Path) -> Saved:
@@ -59,8 +61,9 @@ def read_checkpoint(path: Path) -> Saved:
     try:
         tensors = load_tensors(data)
         size = struct.unpack("<Q", data[:8])[0]
-        metadata = json.loads(data[8 : 8 + min(size, MAX_HEADER_BYTES)]).get("__metadata__", {})
-    except (SafetensorError, ValueError, KeyError, struct.error) as cause:
+        header = json.loads(data[8 : 8 + min(size, MAX_HEADER_BYTES)])
+        metadata = json.loads(header.get("__metadata__", {}).get(METADATA_KEY, "{}"))
+    except (SafetensorError, ValueError, KeyError, AttributeError, struct.error) as cause:
         raise refuse(f"not readable ({type(cause).__name__})") from None
     return Saved(tensors, {str(key): str(value) for key, value in metadata.items()})
 

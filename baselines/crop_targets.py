@@ -209,8 +209,9 @@ def _reported(
             region_of=[whole.index(tumor.region) for tumor in placeable],
             complete=label.complete,
         )
-        open_to_doubt = ~known & ~torch.stack([masks[place] for place in whole]).any(0)
-        penalised = known | (torch.stack([grown[place] for place in whole]).any(0) & ~open_to_doubt)
+        judged = torch.stack([grown[place] for place in whole]).any(0)
+        elsewhere = sorted(set(label.unknown) - {number for place in whole for number in place})
+        penalised = known | (judged & ~grow(_inside(organs, elsewhere), recipe.unknown_margin_mm, spacing))
     attenuation = AttenuationTarget.NONE
     if phase is Phase.PORTAL_VENOUS and label.complete and not cut:
         attenuation = attenuation_target(tumor.attenuation for tumor in label.tumors)

@@ -132,9 +132,9 @@ class TrainingData:
         case, channel = self._draw(pool, rng)
         prepared = self.store.open(case.index)
         origin = _origin(case, channel, recipe, rng)
-        hu = _cut(prepared.ct, origin, recipe.crop, recipe.window_hu[0])
-        organs = _cut(prepared.organs, origin, recipe.crop, 0)
-        lesions = None if prepared.lesions is None else _cut(prepared.lesions, origin, recipe.crop, 0)
+        hu = cut(prepared.ct, origin, recipe.crop, recipe.window_hu[0])
+        organs = cut(prepared.organs, origin, recipe.crop, 0)
+        lesions = None if prepared.lesions is None else cut(prepared.lesions, origin, recipe.crop, 0)
         targets = draw_targets(
             case.labels,
             organs,
@@ -239,14 +239,14 @@ def _origin(case: TrainingCase, channel: int, recipe: Recipe, rng: np.random.Gen
         return _anywhere(case.index.shape, recipe.crop, rng)
     low = np.min([box[0] for box in boxes], axis=0)
     high = np.max([box[1] for box in boxes], axis=0)
-    return _around(low, high, case.index.shape, recipe.crop, rng)
+    return place_crop(low, high, case.index.shape, recipe.crop, rng)
 
 
 def _anywhere(shape: Voxel, crop: Voxel, rng: np.random.Generator) -> Voxel:
-    return _around(np.zeros(3, dtype=int), np.asarray(shape), shape, crop, rng)
+    return place_crop(np.zeros(3, dtype=int), np.asarray(shape), shape, crop, rng)
 
 
-def _around(low: NDArray[Any], high: NDArray[Any], shape: Voxel, crop: Voxel, rng: np.random.Generator) -> Voxel:
+def place_crop(low: NDArray[Any], high: NDArray[Any], shape: Voxel, crop: Voxel, rng: np.random.Generator) -> Voxel:
     """A crop that holds the whole box where it fits, or lies inside the box where it does not.
 
     Along an axis on which the case is shorter than the crop, the case is centred in it.
@@ -263,7 +263,7 @@ def _around(low: NDArray[Any], high: NDArray[Any], shape: Voxel, crop: Voxel, rn
     return origin[0], origin[1], origin[2]
 
 
-def _cut(array: NDArray[Any], origin: Voxel, crop: Voxel, outside: float) -> NDArray[Any]:
+def cut(array: NDArray[Any], origin: Voxel, crop: Voxel, outside: float) -> NDArray[Any]:
     """Read a crop; what lies outside the case is filled."""
     inside = tuple(slice(max(o, 0), min(o + c, n)) for o, c, n in zip(origin, crop, array.shape, strict=True))
     part = np.asarray(array[inside])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -45,7 +45,7 @@ def combined(model: Model, batch: Batch, options: LossOptions) -> dict[str, Tens
     return report_only(model, batch, options)
 
 
-OBJECTIVES: Mapping[str, Objective] = {"mask_only": mask_only, "report_only": report_only, "combined": combined}
+OBJECTIVES: dict[str, Objective] = {"mask_only": mask_only, "report_only": report_only, "combined": combined}
 
 
 def _segmentation(outputs: Outputs, batch: Batch, options: LossOptions) -> Tensor:

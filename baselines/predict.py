@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 import json
+import struct
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -32,6 +35,7 @@ from rsuper_bench.benchmark.release import LabelMap, Release
 PARTIAL = ".partial"
 COLUMNS = ("case_id", "tumor_type", "score", "volume_mm3")
 OVERLAP = 0.5
+SLOPE_OFFSET = 112  # of scl_slope and scl_inter in a NIfTI-1 header
 GATES = {
     "model": "Lesions outside the organ that the model itself predicts are removed.",
     "release": "Lesions outside the organ masks of the release are removed: these masks are an input at test time.",
@@ -144,18 +148,16 @@ def _predict_case(predictor: Predictor, release: Release, record: CaseRecord, ou
 
 def probability_bytes(volume: Volume) -> bytes:
     """A probability map as gzipped NIfTI: 0 to 255 in a byte, with the slope 1/255; no time stamp."""
-    import gzip
-    import io
-
-    image = nib.Nifti1Image(volume.data, volume.affine)
-    image.set_data_dtype(np.uint8)
-    image.header.set_slope_inter(1 / 255, 0)
+    image = nib.Nifti1Image(np.rint(volume.data * 255).astype(np.uint8), volume.affine)
     image.set_qform(volume.affine, code=1)
     image.set_sform(volume.affine, code=1)
     image.header.set_xyzt_units("mm", "sec")
+    raw = bytearray(image.to_bytes())
+    # nibabel would scale the bytes once more if it were told the slope.
+    struct.pack_into(f"{image.header.endianness}ff", raw, SLOPE_OFFSET, 1 / 255, 0.0)
     buffer = io.BytesIO()
     with gzip.GzipFile(fileobj=buffer, mode="wb", compresslevel=6, mtime=0, filename="") as file:
-        file.write(image.to_bytes())
+        file.write(raw)
     return buffer.getvalue()
 
 

@@ -121,30 +121,40 @@ def prepare_case(record: CaseRecord, volumes: CaseVolumes, label_map: LabelMap, 
 def _prepare_lesions(
     drawn: Volume, shape: tuple[int, ...], record: CaseRecord, label_map: LabelMap, recipe: Recipe
 ) -> tuple[NDArray[np.uint8], tuple[LesionIndex, ...]]:
+    """Lesion labels on the grid. A lesion it cannot show is marked at its centre as excluded."""
     import cc3d
 
     result = np.zeros(shape, dtype=np.uint8)
     found = []
+    numbers = {kind: number for number, kind in label_map.lesions.items()}
     for kind in sorted(record.lesion_masks):
-        number = next(n for n, name in label_map.lesions.items() if name is kind)
-        components = np.asarray(cc3d.connected_components(label_map.lesion_mask(drawn.data, kind), connectivity=26))
-        volumes_mm3 = np.bincount(components.ravel()) * drawn.voxel_mm3
-        for label, box in enumerate(ndimage.find_objects(components), start=1):
-            mask = np.zeros(drawn.data.shape, dtype=np.float32)
-            mask[box] = components[box] == label
-            on_grid = to_grid(Volume(mask, drawn.affine), recipe.grid_mm, order=1).data
-            too_small = bool(volumes_mm3[label] < SMALLEST_VOXELS * recipe.grid_mm**3)
-            # The voxel that holds most of a small lesion marks it even where none is half full.
-            inside = on_grid >= min(0.5, float(on_grid.max()))
-            result[inside] = number + (EXCLUDED_LESION if too_small else 0)
-            found.append(
-                LesionIndex(
-                    tumor_type=kind,
-                    box=_box(ndimage.find_objects(inside.astype(np.uint8))[0]),
-                    excluded="under_two_voxels" if too_small else None,
-                )
-            )
+        mask = label_map.lesion_mask(drawn.data, kind)
+        components = np.asarray(cc3d.connected_components(mask, connectivity=26))
+        large = np.bincount(components.ravel()) * drawn.voxel_mm3 >= SMALLEST_VOXELS * recipe.grid_mm**3
+        large[0] = False
+        shown = to_grid(Volume(large[components].astype(np.float32), drawn.affine), recipe.grid_mm, order=1).data >= 0.5
+        result[shown] = numbers[kind]
+        for label, slices in enumerate(ndimage.find_objects(components), start=1):
+            box = _box_on_grid(slices, drawn, recipe.grid_mm, shape)
+            reason = None
+            if not large[label]:
+                reason = "under_two_voxels"
+            elif not shown[tuple(slice(a, b) for a, b in zip(*box, strict=True))].any():
+                reason = "too_thin_for_the_grid"
+            if reason is not None:
+                result[tuple((a + b - 1) // 2 for a, b in zip(*box, strict=True))] = numbers[kind] + EXCLUDED_LESION
+            found.append(LesionIndex(tumor_type=kind, box=box, excluded=reason))
     return result, tuple(found)
+
+
+def _box_on_grid(slices: tuple[slice, ...], volume: Volume, grid_mm: float, shape: tuple[int, ...]) -> Box:
+    """The voxels of the new grid that a box of the old one touches."""
+    low, high = [], []
+    for part, step, size in zip(slices, volume.spacing_mm, shape, strict=True):
+        first = min(int(part.start * step / grid_mm + 1e-6), size - 1)
+        low.append(first)
+        high.append(max(min(int(np.ceil(part.stop * step / grid_mm - 1e-6)), size), first + 1))
+    return (low[0], low[1], low[2]), (high[0], high[1], high[2])
 
 
 def _spread(hu: NDArray[np.int16]) -> tuple[float, float]:

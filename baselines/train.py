@@ -175,7 +175,9 @@ def train(
     batches = _batches(data, run.step, last)
     try:
         while run.step < last:
-            batch = _augmented(next(batches).to(run.device), recipe, run.step)
+            seed = (recipe.seed * 1_000_003 + run.step) % 2**63
+            torch.manual_seed(seed)  # dropout too follows from the step alone
+            batch = _augmented(next(batches).to(run.device), recipe, seed)
             terms = objective(run.model, batch, recipe.losses)
             stage, _ = recipe.stage_at(run.step)
             loss = torch.stack([recipe.weight(name, stage) * term for name, term in terms.items()]).sum()
@@ -233,10 +235,9 @@ def _batches(data: TrainingData, first: int, last: int) -> Generator[Batch, None
             yield ahead.popleft().result()
 
 
-def _augmented(batch: Batch, recipe: Recipe, step: int) -> Batch:
+def _augmented(batch: Batch, recipe: Recipe, seed: int) -> Batch:
     if recipe.augmentation is None:
         return batch
-    seed = (recipe.seed * 1_000_003 + step) % 2**63
     return batch.with_image(augment_intensity(batch.image, recipe.augmentation, seed=seed))
 
 
