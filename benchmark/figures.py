@@ -53,7 +53,8 @@ def roc_figure(report: EvaluationReport) -> Figure:
     kinds = list(report.counts)
     columns = min(len(kinds), 4)
     rows = -(-len(kinds) // columns)
-    figure = Figure(figsize=(2.75 * columns + 0.35, 2.75 * rows + 0.6), layout="constrained")
+    # Room for the caveat above and the legend below: panels keep their square shape, so they do not give way to them.
+    figure = Figure(figsize=(2.75 * columns + 0.35, 2.75 * rows + 1.0), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False)
     for index, axis in enumerate(axes.flat):
         if index < len(kinds):
