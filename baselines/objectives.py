@@ -1,4 +1,4 @@
-"""The three objectives: from what the model says and a batch to named terms. The loop weighs and adds them."""
+"""The three objectives: from what the model says and a batch to named terms, computed when the loop weighs them."""
 
 from __future__ import annotations
 
@@ -19,33 +19,38 @@ from rsuper_bench.baselines.losses import (
 from rsuper_bench.baselines.networks import Model, Outputs
 from rsuper_bench.baselines.recipe import LossOptions
 
-Objective = Callable[[Model, Batch, LossOptions], dict[str, Tensor]]
+Terms = dict[str, Callable[[], Tensor]]
+Objective = Callable[[Model, Batch, LossOptions], Terms]
 
 
-def mask_only(model: Model, batch: Batch, options: LossOptions) -> dict[str, Tensor]:
+def mask_only(model: Model, batch: Batch, options: LossOptions) -> Terms:
     """Masks, and the background they rule out (METHOD 2)."""
-    outputs = model(batch.image)
-    return {"segmentation": _segmentation(outputs, batch, options), "organs": _organs(outputs, batch)}
+    return _supervised(model(batch.image), batch, options)
 
 
-def report_only(model: Model, batch: Batch, options: LossOptions) -> dict[str, Tensor]:
+def report_only(model: Model, batch: Batch, options: LossOptions) -> Terms:
     """What reports say of volume, number, size and brightness, and the background they rule out (METHOD 2-5)."""
     outputs = model(batch.image)
-    return {
-        "segmentation": _segmentation(outputs, batch, options),
-        "organs": _organs(outputs, batch),
-        "volume": _volume(outputs, batch, options),
-        "ball": _ball(outputs, batch, options),
-        "attenuation": _attenuation(outputs, batch, options, model.attenuation),
+    return _supervised(outputs, batch, options) | {
+        "volume": lambda: _volume(outputs, batch, options),
+        "ball": lambda: _ball(outputs, batch, options),
+        "attenuation": lambda: _attenuation(outputs, batch, options, model.attenuation),
     }
 
 
-def combined(model: Model, batch: Batch, options: LossOptions) -> dict[str, Tensor]:
+def combined(model: Model, batch: Batch, options: LossOptions) -> Terms:
     """The terms of `report_only`; the batch also holds cases with masks, and segmentation is what they teach."""
     return report_only(model, batch, options)
 
 
 OBJECTIVES: dict[str, Objective] = {"mask_only": mask_only, "report_only": report_only, "combined": combined}
+
+
+def _supervised(outputs: Outputs, batch: Batch, options: LossOptions) -> Terms:
+    return {
+        "segmentation": lambda: _segmentation(outputs, batch, options),
+        "organs": lambda: _organs(outputs, batch),
+    }
 
 
 def _segmentation(outputs: Outputs, batch: Batch, options: LossOptions) -> Tensor:

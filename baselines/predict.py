@@ -35,6 +35,7 @@ from rsuper_bench.benchmark.release import LabelMap, Release
 PARTIAL = ".partial"
 COLUMNS = ("case_id", "tumor_type", "score", "volume_mm3")
 OVERLAP = 0.5
+WINDOWS = 4  # at a time: on a CPU four take less time than one alone, in 3-D convolutions with channels last
 SLOPE_OFFSET = 112  # of scl_slope and scl_inter in a NIfTI-1 header
 GATES = {
     "model": "Lesions outside the organ that the model itself predicts are removed.",
@@ -61,7 +62,7 @@ class Predictor:
         self.network: Segmenter = build_model(self.recipe).segmenter
         load_into(self.network, read_checkpoint(run / WEIGHTS_FILE).tensors, str(run / WEIGHTS_FILE))
         self.network.to(self.device).eval()
-        self._slide = SlidingWindowInferer(self.recipe.crop, sw_batch_size=1, overlap=OVERLAP, mode="gaussian")
+        self._slide = SlidingWindowInferer(self.recipe.crop, sw_batch_size=WINDOWS, overlap=OVERLAP, mode="gaussian")
 
     @torch.inference_mode()
     def __call__(self, case: PreparedCase, label_map: LabelMap) -> tuple[Map, Map]:

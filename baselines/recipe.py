@@ -232,6 +232,8 @@ class Recipe(Record):
         for term, value in self.weights.items():
             if isinstance(value, tuple) and len(value) != len(self.stages):
                 raise ValueError(f"weights.{term} has {len(value)} values for {len(self.stages)} stages")
+        if any(not any(self.weight(term, stage) for term in terms) for stage in range(len(self.stages))):
+            raise ValueError("each stage needs a term with a weight above 0")
         if len(self.cases) != len(self.stages):
             raise ValueError(f"cases has {len(self.cases)} entries for {len(self.stages)} stages")
         allowed = {"mask_only": {"masks"}, "report_only": {"reports"}, "combined": {"masks", "reports"}}[self.objective]

@@ -178,9 +178,11 @@ def train(
             seed = (recipe.seed * 1_000_003 + run.step) % 2**63
             torch.manual_seed(seed)  # dropout too follows from the step alone
             batch = _augmented(next(batches).to(run.device), recipe, seed)
-            terms = objective(run.model, batch, recipe.losses)
             stage, _ = recipe.stage_at(run.step)
-            loss = torch.stack([recipe.weight(name, stage) * term for name, term in terms.items()]).sum()
+            weights = {name: recipe.weight(name, stage) for name in recipe.weights}
+            offered = objective(run.model, batch, recipe.losses)
+            terms = {name: offered[name]() for name, weight in weights.items() if weight > 0}
+            loss = torch.stack([weights[name] * term for name, term in terms.items()]).sum()
             _check_finite(loss, terms, batch, run.step)
             run.optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]

@@ -25,7 +25,8 @@ def terms_of(store, objective, step=5, **changes):
     recipe = recipe_of(**SETTINGS[objective], **({"crop": (24, 16, 16), "batch": 4} | changes))
     torch.manual_seed(0)
     model = build_model(recipe).eval()
-    return OBJECTIVES[objective](model, TrainingData(store, recipe).batch(step), recipe.losses), model
+    offered = OBJECTIVES[objective](model, TrainingData(store, recipe).batch(step), recipe.losses)
+    return {name: compute() for name, compute in offered.items()}, model
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
@@ -66,7 +67,7 @@ def test_background_of_the_organ_alone_ignores_the_rest(toy_store):
     batch = TrainingData(toy_store, recipe).batch(0)
     model = build_model(recipe).eval()
     outputs = model(batch.image)
-    term = OBJECTIVES["mask_only"](model, batch, recipe.losses)["segmentation"]
+    term = OBJECTIVES["mask_only"](model, batch, recipe.losses)["segmentation"]()
     term.backward()
     # the bias of a folded network moves with what is supervised: compare with the loss of changed outer voxels
     inside = batch.targets.organ | batch.targets.mask

@@ -54,6 +54,7 @@ def test_set_reaches_inside():
         ("stages.0.stepz=1", "Did you mean 'steps'?"),
         ("weights.bal=1", "has no term bal"),
         ("weights.ball=[1, 2, 3]", "3 values for 2 stages"),
+        ("weights={segmentation: 0, organs: 0, volume: 0, ball: [0, 1], attenuation: 0}", "each stage needs a term"),
         ("cases=[{masks: 1}]", "1 entries for 2 stages"),
         ("cases=[{masks: 1}, {rumors: 1}]", "not valid"),
         ("objective=mask_only", "has no term"),
