@@ -63,7 +63,7 @@ def train(
         task = progress.add_task(chosen.name, total=chosen.steps, terms="")
 
         def show(line: training.StepLog) -> None:
-            terms = "  ".join(f"{name} {value:.3f}" for name, value in line.terms.items())
+            terms = " ".join(f"{name[:3]} {value:.2f}" for name, value in line.terms.items())  # losses.jsonl has all
             progress.update(task, completed=line.step, terms=terms)
 
         run = training.train(store, chosen, out, resume=resume, device=where, on_step=show)
@@ -139,7 +139,7 @@ def _progress() -> Progress:
 
     return progress.Progress(
         progress.TextColumn("{task.description}"),
-        progress.BarColumn(bar_width=20),
+        progress.BarColumn(bar_width=10),
         progress.MofNCompleteColumn(),
         progress.TimeRemainingColumn(),
         progress.TextColumn("{task.fields[terms]}"),

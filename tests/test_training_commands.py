@@ -1,0 +1,92 @@
+"""``prepare``, ``train``, ``predict`` and ``validate`` as a user types them, on a few phantoms."""
+
+import json
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from rsuper_bench.baselines.recipe import load_recipe
+from rsuper_bench.benchmark.errors import ConfigError, DataError
+from rsuper_bench.cli import app
+
+PHANTOM = {
+    "n_train": 6,
+    "n_validation": 1,
+    "n_test": 2,
+    "shape": [72, 52, 56],
+    "body_scale": 0.8,
+    "center_mm": [0.0, 0.0, 42.0],
+    "tumor_types": ["liver", "kidney", "pancreas"],
+    "prevalence": 0.7,
+    "mask_share": 0.5,
+}
+
+
+def run(*arguments):
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+@pytest.fixture(scope="module")
+def release(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("phantoms")
+    (folder / "phantom.yaml").write_text(yaml.safe_dump(PHANTOM))
+    run("dataset", "build", "--source", "phantom", "--config", folder / "phantom.yaml", "--out", folder / "release")
+    return folder / "release"
+
+
+@pytest.mark.slow
+def test_from_a_release_to_a_valid_submission(release, tmp_path):
+    run("prepare", release, "--recipe", "smoke", "--out", tmp_path / "store")
+    out = run("train", tmp_path / "store", "--recipe", "smoke", "--out", tmp_path / "run", "--set", "seed=3")
+    assert out == f"smoke, 8 steps: {tmp_path / 'run'}\n"  # progress is on stderr
+    assert load_recipe(tmp_path / "run" / "recipe.yaml").seed == 3
+    run("predict", tmp_path / "run", release, "--split", "test", "--out", tmp_path / "submission", "--masks")
+    out = run("validate", tmp_path / "submission", "--data", release, "--split", "test", "--task", "demo-phantom-v1")
+    assert "valid" in out
+    # a release can be named instead of a store, and a finished run is left as it is
+    run("train", release, "--recipe", "smoke", "--out", tmp_path / "direct", "--set", "seed=3")
+    weights = (tmp_path / "run" / "weights.safetensors").read_bytes()
+    direct = (tmp_path / "direct" / "weights.safetensors").read_bytes()
+    run("train", release, "--recipe", "smoke", "--out", tmp_path / "direct", "--set", "seed=3", "--resume")
+    assert (tmp_path / "direct" / "weights.safetensors").read_bytes() == direct
+    assert len(direct) == len(weights)
+    lines = (tmp_path / "direct" / "losses.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in lines] == list(range(1, 9))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("objective", ["mask_only", "report_only", "combined"])
+def test_the_demo_recipes_train_on_phantoms(release, tmp_path, objective):
+    short = ("--set", "stages=[{steps: 1, learning_rate: 0.01}, {steps: 1, learning_rate: 0.01}]")
+    run("train", release, "--recipe", f"demo_{objective}", "--out", tmp_path / "run", *short)
+    run("predict", tmp_path / "run", release, "--split", "test", "--out", tmp_path / "submission")
+    assert len((tmp_path / "submission" / "predictions.csv").read_text().splitlines()) == 1 + 2 * 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        (("train", "nowhere", "--recipe", "smoke", "--out", "run"), ConfigError, "no such folder"),
+        (("train", ".", "--recipe", "smoke", "--out", "run"), DataError, "a release made by"),
+        (("train", ".", "--recipe", "smok", "--out", "run"), ConfigError, "Did you mean 'smoke'"),
+        (("train", ".", "--recipe", "smoke", "--set", "bach=1", "--out", "run"), ConfigError, "Did you mean 'batch'"),
+        (("prepare", "nowhere", "--recipe", "smoke", "--out", "store"), ConfigError, "no such folder"),
+        (("predict", "nowhere", "nowhere", "--split", "test", "--out", "sub"), ConfigError, "no such folder"),
+    ],
+)
+def test_wrong_calls_are_refused_and_nothing_is_written(tmp_path, monkeypatch, arguments, error, message):
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(app, list(arguments))
+    assert isinstance(result.exception, error)
+    assert message in str(result.exception)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unusable_device_is_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(app, ["train", ".", "--recipe", "smoke", "--out", "run", "--device", "tpu"])
+    assert isinstance(result.exception, ConfigError)
+    assert "'tpu' cannot be used here" in str(result.exception)
