@@ -14,6 +14,7 @@ from rsuper_bench.real_data import write_folder_input
 
 N_PLANTED = 60
 FRACTIONS = ("0.5", "0.2", "0.3")  # of one anatomy: small splits, but each needs cases of both classes
+STEPS = ("stages.0.steps=40", "stages.1.steps=60")  # the planted chain shows that it runs; it cannot show more
 # The CT is TotalSegmentator's example, without contrast; see docs/real-data.md for its licence.
 PLANTED_CONFIG = """\
 phase: non_contrast
@@ -98,4 +99,4 @@ def _planted_chain(chain: Chain, release: Path, out: Path) -> dict[str, Evaluati
 
     types = ", ".join(release_task(open_release(release)).tumor_types)
     recipes = {baseline: f"demo_{baseline}" for baseline in BASELINES}
-    return train_and_evaluate(chain, release, out, recipes, task=None, change=(f"tumor_types=[{types}]",))
+    return train_and_evaluate(chain, release, out, recipes, task=None, change=(f"tumor_types=[{types}]", *STEPS))
