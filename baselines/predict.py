@@ -37,6 +37,10 @@ COLUMNS = ("case_id", "tumor_type", "score", "volume_mm3")
 OVERLAP = 0.5
 WINDOWS = 4  # at a time: on a CPU four take less time than one alone, in 3-D convolutions with channels last
 SLOPE_OFFSET = 112  # of scl_slope and scl_inter in a NIfTI-1 header
+INPUTS = {
+    False: "The network sees the CT alone.",
+    True: "The network sees the CT, the organ masks of the release and the CT relative to each organ.",
+}
 GATES = {
     "model": "Lesions outside the organ that the model itself predicts are removed.",
     "release": "Lesions outside the organ masks of the release are removed: these masks are an input at test time.",
@@ -189,7 +193,7 @@ def _information(run: Path, recipe: Recipe, release: Release) -> str:
             "team": "rsuper-bench baselines",
             "method": recipe.name,
             "description": f"{recipe.network.name} at {recipe.grid_mm:g} mm, objective {recipe.objective}. "
-            f"{GATES[recipe.organ_gate]}",
+            f"{INPUTS[recipe.organ_input]} {GATES[recipe.organ_gate]}",
             "training_data": [f"{name}, training split: {pools}"],
             "licence": "Apache-2.0",
             "contact": "https://github.com/rsuper-bench/rsuper-bench",
