@@ -71,6 +71,57 @@ def atomic_path(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def check_out_file(path: Path) -> None:
+    """Refuse a place where no file can be written, before the work for it starts.
+
+    Raises:
+        ConfigError: If it is a folder, or lies in a file.
+    """
+    if path.is_dir():
+        raise ConfigError.of([Problem(f"--out {path}", "is a folder", "a file to write", "Name a file in it.")])
+    _check_parents(path)
+
+
+def check_out_folder(path: Path, marker: str, names: Sequence[str]) -> None:
+    """Refuse a folder in which writing ``names`` would replace files of something else.
+
+    Args:
+        path: The folder; it need not exist.
+        marker: File that an earlier result of the same kind has.
+        names: Files and folders that will be written, and replaced where they exist.
+
+    Raises:
+        ConfigError: If it is a file, or holds one of the names without the marker.
+    """
+    if path.exists() and not path.is_dir():
+        raise ConfigError.of([Problem(f"--out {path}", "is a file", "a folder to write", "Name a folder.")])
+    _check_parents(path)
+    taken = [] if (path / marker).is_file() else [name for name in names if (path / name).exists()]
+    if taken:
+        found = f"holds {', '.join(taken)} of something else"
+        raise ConfigError.of([Problem(f"--out {path}", found, "a new or empty folder", "Name another folder.")])
+
+
+def _check_parents(path: Path) -> None:
+    for parent in path.absolute().parents:
+        if parent.exists():
+            if not parent.is_dir():
+                raise ConfigError.of(
+                    [Problem(f"--out {path}", f"{parent} is a file", "a path through folders", "Name another place.")]
+                )
+            return
+
+
+def shown_cell(text: str, limit: int = 60) -> str:
+    """A cell of a table in a message: escaped and cut if it is one word, and only its length if it may be prose.
+
+    A missing quote or header can push the text of a report into any cell, and no message may hold that.
+    """
+    if any(character.isspace() for character in text.strip()):
+        return f"a text of {len(text)} characters"
+    return ascii(text if len(text) <= limit else f"{text[: limit - 3]}...")
+
+
 def write_text(path: Path, text: str) -> None:
     """Write UTF-8 text atomically, with Unix line ends on every system."""
     write_bytes(path, text.encode())
@@ -142,8 +193,17 @@ def model_problems(cause: ValidationError, model: type[BaseModel], where: str) -
         elif item["type"] == "missing":
             problems.append(Problem(f"{where}: {key}", "missing", "a value", "Add it."))
         else:
-            problems.append(Problem(f"{where}: {key}", "not valid", item["msg"], fix))
+            problems.append(Problem(f"{where}: {key}", "not valid", _expectation(item["type"], item["msg"]), fix))
     return problems
+
+
+def _expectation(kind: str, message: str) -> str:
+    """What pydantic says it expected, without its turns of phrase."""
+    if kind in ("model_type", "dict_type"):
+        return "keys and values"
+    for start in ("Input should be ", "Value error, "):
+        message = message.removeprefix(start)
+    return message.replace("String should have", "text with")
 
 
 def read_table(
@@ -185,7 +245,8 @@ def read_table(
     finally:
         csv.field_size_limit(previous_limit)
     if not rows:
-        raise error.of([Problem(name, "empty file", f"columns {', '.join(required)}", "Write a header line.")])
+        columns = f"columns {', '.join(required)}" if required else "a header line and rows"
+        raise error.of([Problem(name, "empty file", columns, "Write a header line.")])
     header = [column.strip() for column in rows[0]]
     problems = [
         Problem(name, f"no column '{column}'", f"columns {', '.join(required)}", f"Add the column '{column}'.")
@@ -193,13 +254,15 @@ def read_table(
         if column not in header
     ]
     problems += [
-        Problem(name, f"column '{column}' stands twice", "each column once", "Remove one of them.")
+        Problem(name, f"column {shown_cell(column)} stands twice", "each column once", "Remove one of them.")
         for column in sorted({column for column in header if header.count(column) > 1})
     ]
     if optional is not None:
         known = {*required, *optional}
         problems += [
-            Problem(name, f"unknown column '{column}'", f"only {', '.join(sorted(known))}", "Remove or rename it.")
+            Problem(
+                name, f"unknown column {shown_cell(column)}", f"only {', '.join(sorted(known))}", "Remove or rename it."
+            )
             for column in header
             if column not in known
         ]
@@ -225,7 +288,7 @@ def id_problems(ids: Sequence[str], where: str, column: str) -> list[Problem]:
     seen: dict[str, int] = {}
     for number, value in enumerate(ids, start=2):
         if not pattern.fullmatch(value):
-            shown = ascii(value[:40])
+            shown = shown_cell(value, 40)
             problems.append(
                 Problem(
                     f"{where}: row {number}: {column}", f"unsafe id {shown}", f"text like {ID_PATTERN}", "Rename it."

@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
 from rsuper_bench.benchmark.errors import Problem
+from rsuper_bench.benchmark.files import shown_cell
 from rsuper_bench.benchmark.records import ID_PATTERN, MAX_REPORTED_AGE, Phase, Split
 from rsuper_bench.benchmark.tumor_types import Sex, TumorType
 from rsuper_bench.dataset_builder.rejection import Reason
@@ -112,7 +113,7 @@ class RowReader:
             return None
         if not re.fullmatch(ID_PATTERN, cell):
             # A patient id is never shown: it may be a name.
-            found = "unsafe id" if column == "patient_id" else f"unsafe id {_shown(cell)}"
+            found = "unsafe id" if column == "patient_id" else f"unsafe id {shown_cell(cell)}"
             self._note(column, Reason.UNSAFE_ID, found, f"text like {ID_PATTERN}", "Rename it.")
         return cell
 
@@ -131,12 +132,12 @@ class RowReader:
         path = PurePosixPath(cell)
         hostile = path.is_absolute() or ".." in path.parts or "\\" in cell or not cell.isprintable()
         if hostile or re.match(r"^[A-Za-z]:", cell):
-            self._note(column, Reason.UNSAFE_PATH, f"unsafe path {_shown(cell)}", _INSIDE, "Put the file there.")
+            self._note(column, Reason.UNSAFE_PATH, f"unsafe path {shown_cell(cell)}", _INSIDE, "Put the file there.")
         elif not (self.folder / path).exists():
             fix = "Add the file, or correct the path."
-            self._note(column, Reason.MISSING_FILE, f"no such file {_shown(cell)}", "a file", fix)
+            self._note(column, Reason.MISSING_FILE, f"no such file {shown_cell(cell)}", "a file", fix)
         elif not (self.folder / path).resolve().is_relative_to(self.folder.resolve()):
-            found = f"a link out of the folder {_shown(cell)}"
+            found = f"a link out of the folder {shown_cell(cell)}"
             self._note(column, Reason.UNSAFE_PATH, found, _INSIDE, "Copy the file instead of linking it.")
         else:
             return cell
@@ -147,7 +148,7 @@ class RowReader:
         if cell and cell not in choices:
             close = get_close_matches(cell, list(choices), n=1)
             fix = f"Did you mean '{close[0]}'?" if close else "Choose one of them, or leave the cell empty."
-            self._note(column, Reason.BAD_VALUE, _shown(cell), f"one of {', '.join(choices)}", fix)
+            self._note(column, Reason.BAD_VALUE, shown_cell(cell), f"one of {', '.join(choices)}", fix)
         return choices.get(cell)
 
     def _number(self, column: str, low: float, high: float) -> float | None:
@@ -160,7 +161,7 @@ class RowReader:
             value = float("nan")
         if not isfinite(value) or not low <= value <= high:
             self._note(
-                column, Reason.BAD_VALUE, _shown(cell), f"a number from {low:g} to {high:g}", "Correct the cell."
+                column, Reason.BAD_VALUE, shown_cell(cell), f"a number from {low:g} to {high:g}", "Correct the cell."
             )
         return value
 
@@ -171,13 +172,8 @@ class RowReader:
             if name not in known:
                 close = get_close_matches(name, list(known), n=1)
                 fix = f"Did you mean '{close[0]}'?" if close else "Choose from them; separate several with ';'."
-                self._note("lesion_types", Reason.BAD_VALUE, _shown(name), f"some of {', '.join(known)}", fix)
+                self._note("lesion_types", Reason.BAD_VALUE, shown_cell(name), f"some of {', '.join(known)}", fix)
         if names and not self._cell("lesions"):
             fix = "Add the mask, or empty the cell."
             self._note("lesion_types", Reason.BAD_VALUE, "types without a mask", "a mask in `lesions`", fix)
         return tuple(dict.fromkeys(known[name] for name in names if name in known))
-
-
-def _shown(cell: str) -> str:
-    """A cell in a message: escaped and cut."""
-    return ascii(cell if len(cell) <= 60 else f"{cell[:57]}...")

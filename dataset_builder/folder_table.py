@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from rsuper_bench.benchmark.errors import DataError, Problem
-from rsuper_bench.benchmark.files import read_table
+from rsuper_bench.benchmark.files import read_table, shown_cell
 from rsuper_bench.dataset_builder.folder_row import TABLE, FolderRow, RowProblem, RowReader
 from rsuper_bench.dataset_builder.rejection import Reason
 
@@ -80,9 +80,9 @@ def _check_columns(table: FolderTable, columns: Sequence[str]) -> None:
         close = get_close_matches(column.lower(), missing, n=1, cutoff=0.8)
         if close:
             fix = f"Did you mean '{close[0]}'? Rename it."
-            table.columns.append(Problem(TABLE, f"unknown column {column[:40]!a}", "a known column", fix))
-        else:
-            table.ignored.append(column)
+            table.columns.append(Problem(TABLE, f"unknown column {shown_cell(column)}", "a known column", fix))
+        elif not set(REQUIRED) & set(missing):  # or the first row may be no header but a patient
+            table.ignored.append(shown_cell(column))
     for column in REQUIRED:
         if column in missing:
             expected = f"columns {', '.join(REQUIRED)}"
@@ -98,7 +98,7 @@ def _refuse_duplicates(table: FolderTable, ids: Sequence[str]) -> None:
             twice.add(case_id)
             problem = Problem(
                 f"{TABLE}: row {number}: case_id",
-                f"{case_id[:40]!a} is already in row {first[case_id]}",
+                f"{shown_cell(case_id)} is already in row {first[case_id]}",
                 "each id once",
                 "Remove or rename one of them.",
             )

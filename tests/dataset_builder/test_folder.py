@@ -91,7 +91,7 @@ def test_what_is_left_out_is_said(folder):
     write_cases(folder, [row("a", ward="7B")])
     notes = FolderSource.open(folder).notes()
     assert notes == [
-        "columns of cases.csv that mean nothing here: ward",
+        "columns of cases.csv that mean nothing here: 'ward'",
         "organs of label_map.json that have no label in a release: rib_left_1",
     ]
 
@@ -288,3 +288,23 @@ def test_a_worker_gets_no_table_and_sees_when_it_changes(folder):
     write_cases(folder, [row("a", report="other"), row("b")])
     with pytest.raises(DataError, match="changed during the build"):
         source.make(keys[0])
+
+
+def test_a_table_without_header_shows_nothing_of_its_patients(folder):
+    (folder / "cases.csv").write_text('a,PatientMiller,"Mass in the liver of Ms Miller.",a/ct.nii.gz\n' * 2)
+    source = FolderSource.open(folder)
+    with pytest.raises(DataError) as caught:
+        source.keys()
+    assert len(caught.value.problems) == 4
+    assert "Miller" not in str(caught.value) + str(source.notes())
+
+
+def test_a_missing_quote_shows_nothing_of_the_report(folder):
+    (folder / "cases.csv").write_text(
+        "case_id,patient_id,report,ct,lesions,sex\na,p,No mass. Ms Miller, known for cysts, was seen, again Ms Miller\n"
+    )
+    with pytest.raises(DataError) as caught:
+        FolderSource.open(folder).keys()
+    assert {problem.where for problem in caught.value.problems} >= {"cases.csv: row 2: ct", "cases.csv: row 2: sex"}
+    for secret in ("Miller", "cysts", "seen"):
+        assert secret not in str(caught.value)
