@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from rsuper_bench.benchmark.figures import write_figures
-from rsuper_bench.benchmark.files import canonical_json, pretty_json, write_text
+from rsuper_bench.benchmark.files import canonical_json, check_out_folder, pretty_json, write_text
 from rsuper_bench.benchmark.report import REPORT_FILE, EvaluationReport
 from rsuper_bench.benchmark.report_markdown import report_markdown
+
+# In the order in which they take their place.
+WRITTEN = ("figures", "report.md", "run.json", REPORT_FILE)
 
 
 def write_evaluation(report: EvaluationReport, folder: Path, *, run: dict[str, Any] | None = None) -> None:
@@ -23,7 +26,11 @@ def write_evaluation(report: EvaluationReport, folder: Path, *, run: dict[str, A
         report: What to write.
         folder: Where to; files of an earlier evaluation are replaced.
         run: Time and command, kept outside every digest.
+
+    Raises:
+        ConfigError: If files of something else would be replaced.
     """
+    check_out_folder(folder, REPORT_FILE, WRITTEN)
     folder.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".partial", dir=folder.parent))
     try:
@@ -34,7 +41,7 @@ def write_evaluation(report: EvaluationReport, folder: Path, *, run: dict[str, A
         write_text(partial / REPORT_FILE, report_json(report))
         (folder / REPORT_FILE).unlink(missing_ok=True)
         shutil.rmtree(folder / "figures", ignore_errors=True)
-        for name in ("figures", "report.md", "run.json", REPORT_FILE):
+        for name in WRITTEN:
             if (partial / name).exists():
                 (partial / name).replace(folder / name)
     finally:

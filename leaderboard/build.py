@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rsuper_bench.benchmark.errors import ConfigError, Problem
-from rsuper_bench.benchmark.files import write_bytes
+from rsuper_bench.benchmark.files import check_out_folder, write_bytes
 from rsuper_bench.leaderboard.board import make_board
 from rsuper_bench.leaderboard.entry import Entry
 from rsuper_bench.leaderboard.page import entry_page, index_page
@@ -52,10 +52,11 @@ def build_site(entries: Path, out: Path) -> Path:
         The path of ``index.html``.
 
     Raises:
-        ConfigError: If the folder of entries does not exist or holds the site.
+        ConfigError: If the folder of entries does not exist or holds the site, or ``out`` holds something else.
         DataError: Listing everything wrong with the entries; nothing is written then.
     """
     files = _site_of(entries, out)
+    check_out_folder(out, "board.json", [path for path in files if "/" not in path])
     for path, data in files.items():
         target = out / path
         if not target.is_file() or target.read_bytes() != data:

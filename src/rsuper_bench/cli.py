@@ -44,8 +44,12 @@ def main() -> None:
         print("stopped; run the same command again to go on", file=sys.stderr)
         sys.exit(130)
     except Exception as error:
-        from rsuper_bench.benchmark.errors import RsuperBenchError  # here, so that --help stays fast
+        from rsuper_bench.benchmark.errors import DataError, Problem, RsuperBenchError  # here: --help stays fast
 
+        if isinstance(error, OSError):  # a full disk, no right to write, a file that vanished: nothing of ours to show
+            place, reason = error.filename or "a file", error.strerror or type(error).__name__
+            fix = "Check path, rights and free space."
+            error = DataError.of([Problem(str(place), f"cannot be read or written ({reason})", "that it can", fix)])
         if not isinstance(error, RsuperBenchError):
             raise
         message = str(error)

@@ -55,6 +55,16 @@ def test_from_report_to_site_on_the_command_line(tmp_path):
     assert call("build", "--entries", entries, "--out", site, "--check").exit_code == 0
 
 
+def test_a_page_of_somebody_else_is_not_replaced(tmp_path, put):
+    put()
+    site = tmp_path / "home"
+    write_text(site / "index.html", "my home page")
+    built = call("build", "--entries", tmp_path / "entries", "--out", site)
+    assert isinstance(built.exception, ConfigError)
+    assert "holds index.html of something else" in str(built.exception)
+    assert files_of(site) == {"index.html": b"my home page"}
+
+
 def test_no_case_and_no_patient_leaves_the_report(put):
     text = put().read_text()
     assert "case-0" not in text

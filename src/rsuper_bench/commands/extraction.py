@@ -31,6 +31,7 @@ def extract(
     from rich.progress import track
 
     from rsuper_bench.benchmark.errors import ConfigError, Problem
+    from rsuper_bench.benchmark.files import check_out_file
     from rsuper_bench.dataset_builder.extraction.extractor import make_extractor
     from rsuper_bench.dataset_builder.extraction.findings_file import write_findings
     from rsuper_bench.dataset_builder.extraction.reports_file import read_reports
@@ -40,6 +41,7 @@ def extract(
         raise ConfigError.of(
             [Problem("--endpoint", f"'{extractor}' asks no server", "no --endpoint", "Leave the option out.")]
         )
+    check_out_file(out)
     rows = read_reports(reports)
     shown = track(rows, "reading reports", console=Console(stderr=True), transient=True)
     records = [reader.extract(row.case_id, row.report, row.pathology_report) for row in shown]
@@ -56,11 +58,12 @@ def agreement(
     """Score findings against hand-made labels."""
     from rich.console import Console
 
-    from rsuper_bench.benchmark.files import pretty_json, write_text
+    from rsuper_bench.benchmark.files import check_out_file, pretty_json, write_text
     from rsuper_bench.dataset_builder.extraction.agreement import F1_METHOD, agree
     from rsuper_bench.dataset_builder.extraction.findings_file import read_findings
     from rsuper_bench.dataset_builder.extraction.reference_labels import read_labels
 
+    check_out_file(out)
     result = agree(read_findings(findings), read_labels(labels))
     write_text(out, pretty_json(result.as_json()))
     console = Console()
