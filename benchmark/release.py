@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from rsuper_bench.benchmark.errors import ConfigError, DataError, Problem
+from rsuper_bench.benchmark.errors import ConfigError, DataError, Problem, RsuperBenchError
 from rsuper_bench.benchmark.files import model_problems, read_model, read_text, sha256_file
 from rsuper_bench.benchmark.nifti import Volume, read_nifti
 from rsuper_bench.benchmark.records import CaseRecord, Presence, Split
@@ -170,19 +170,30 @@ class Release:
     @cached_property
     def label_map(self) -> LabelMap:
         """Numbers of the masks."""
-        return LabelMap.from_json(json.loads(read_text(self.folder / "label_map.json")))
+        path = self.folder / "label_map.json"
+        try:
+            return LabelMap.from_json(json.loads(read_text(path)))
+        except (ValueError, KeyError, TypeError, AttributeError) as cause:
+            raise _damaged(path, cause) from None
 
     @cached_property
     def _records(self) -> dict[str, CaseRecord]:
+        import pyarrow as pa
         import pyarrow.parquet as pq
 
         records: dict[str, CaseRecord] = {}
         for path in self._parquet("attributes"):
-            for row in pq.read_table(path).to_pylist():
+            try:
+                rows = pq.read_table(path).to_pylist()
+            except (pa.ArrowException, OSError) as cause:
+                raise _damaged(path, cause) from None
+            for row in rows:
                 try:
                     record = record_from_row(row)
                 except ValidationError as cause:
                     raise DataError.of(model_problems(cause, CaseRecord, str(path))) from None
+                except (KeyError, TypeError) as cause:
+                    raise _damaged(path, cause) from None
                 if record.case_id in records:
                     raise DataError.of(
                         [Problem(str(path), f"case {record.case_id} stands twice", "each case once", "Rebuild it.")]
@@ -205,22 +216,27 @@ class Release:
     @cached_property
     def _locations(self) -> dict[str, tuple[Path, int, int]]:
         """Case id -> parquet file, row group, row inside it; reads the id column only."""
+        import pyarrow as pa
         import pyarrow.parquet as pq
 
         found: dict[str, tuple[Path, int, int]] = {}
         for path in self._parquet("cases"):
-            with pq.ParquetFile(path) as file:
-                for group in range(file.num_row_groups):
-                    ids = file.read_row_group(group, columns=["case_id"]).column("case_id").to_pylist()
-                    found |= {case_id: (path, group, row) for row, case_id in enumerate(ids)}
+            try:
+                with pq.ParquetFile(path) as file:
+                    for group in range(file.num_row_groups):
+                        ids = file.read_row_group(group, columns=["case_id"]).column("case_id").to_pylist()
+                        found |= {case_id: (path, group, row) for row, case_id in enumerate(ids)}
+            except (pa.ArrowException, OSError, KeyError) as cause:
+                raise _damaged(path, cause) from None
         return found
 
     def columns(self, case_id: str, names: Sequence[str]) -> dict[str, Any]:
         """Some columns of one case of ``cases``, read without touching the others.
 
         Raises:
-            DataError: If the release does not hold the case's images.
+            DataError: If the release does not hold the case's images, or is damaged.
         """
+        import pyarrow as pa
         import pyarrow.parquet as pq
 
         if case_id not in self._locations:
@@ -235,8 +251,11 @@ class Release:
                 ]
             )
         path, group, row = self._locations[case_id]
-        with pq.ParquetFile(path) as file:
-            table = file.read_row_group(group, columns=list(names))
+        try:
+            with pq.ParquetFile(path) as file:
+                table = file.read_row_group(group, columns=list(names))
+        except (pa.ArrowException, OSError) as cause:
+            raise _damaged(path, cause) from None
         return dict(table.slice(row, 1).to_pylist()[0])
 
     def volumes(self, case_id: str) -> CaseVolumes:
@@ -252,6 +271,19 @@ class Release:
         return CaseVolumes(ct=ct, organs=read["organs"], lesions=read["lesions"])
 
 
+def _damaged(path: Path, cause: Exception) -> RsuperBenchError:
+    found = f"cannot be read ({type(cause).__name__})"
+    return DataError.of([Problem(str(path), found, "as it was built", "Build or download the release again.")])
+
+
+def is_hub_name(data: str) -> bool:
+    """Whether to ask the Hub for a name: it has the form ``org/name[@revision]``, and is no misspelt path.
+
+    A path whose first folder exists here is local; its name may be nobody else's business.
+    """
+    return HUB_NAME.match(data) is not None and not Path(data.partition("/")[0]).exists()
+
+
 def open_release(data: str | Path) -> Release:
     """Open a release folder, or ``org/name@revision`` from the Hub (downloaded once, then cached).
 
@@ -262,7 +294,7 @@ def open_release(data: str | Path) -> Release:
     folder = Path(data)
     if folder.is_dir():
         return Release(folder)
-    if not folder.exists() and HUB_NAME.match(str(data)):
+    if is_hub_name(str(data)):
         from huggingface_hub import snapshot_download
         from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from rsuper_bench.benchmark.errors import ConfigError, Problem, SubmissionError
-from rsuper_bench.benchmark.release import HUB_NAME
+from rsuper_bench.benchmark.release import is_hub_name
 
 MAX_FILES = 500_000
 MAX_BYTES = 64 * 1024**3
@@ -43,6 +43,9 @@ def open_submission_folder(source: str | Path) -> SubmissionFolder:
     if path.is_dir():
         return SubmissionFolder(_inside_one_folder(path), path.name or str(path))
     if path.is_file():
+        if path.suffix.lower() in (".csv", ".parquet", ".yaml", ".gz"):
+            fix = "Name the folder the file is in."
+            raise SubmissionError.of([Problem(path.name, "one file", "a folder or a zip of it", fix)])
         keep = tempfile.TemporaryDirectory(prefix="rsuper-bench-submission-")
         try:
             unpack_zip(path, Path(keep.name))
@@ -50,7 +53,7 @@ def open_submission_folder(source: str | Path) -> SubmissionFolder:
             keep.cleanup()
             raise
         return SubmissionFolder(_inside_one_folder(Path(keep.name)), path.name, keep)
-    if not path.exists() and HUB_NAME.match(str(source)):
+    if is_hub_name(str(source)):
         return SubmissionFolder(_inside_one_folder(_from_hub(str(source))), str(source))
     raise ConfigError.of(
         [Problem(str(source), "no such submission", "a folder, a zip or org/name[@revision]", "Check the path.")]

@@ -72,15 +72,16 @@ def build(
 
 
 @app.command()
-def lint(data: Annotated[Path, typer.Argument(help="Release folder.")]) -> None:
+def lint(data: Annotated[str, typer.Argument(help="Release folder or org/name@revision.")]) -> None:
     """Check a release: files, digests, and whether table, mask and report agree. Exit 1 when a gate fails."""
     from rich.console import Console
 
+    from rsuper_bench.benchmark.release import open_release
     from rsuper_bench.dataset_builder.lint import lint as check
 
     failed = 0
     with Console(stderr=True).status("checking"):
-        for finding in check(data):
+        for finding in check(open_release(data).folder):
             failed += 1
             typer.echo(finding)
     typer.echo(f"{data}: " + (f"{failed} findings" if failed else "nothing found"))
@@ -89,7 +90,9 @@ def lint(data: Annotated[Path, typer.Argument(help="Release folder.")]) -> None:
 
 
 @app.command()
-def leakage(data: Annotated[list[Path], typer.Argument(help="One release, or several to compare.")]) -> None:
+def leakage(
+    data: Annotated[list[str], typer.Argument(help="One release or several, each a folder or org/name@revision.")],
+) -> None:
     """Look for patients, anatomies and images in more than one split. Exit 1 when there are any."""
     from rsuper_bench.benchmark.release import open_release
     from rsuper_bench.dataset_builder.leakage import find_leaks
