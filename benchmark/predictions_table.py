@@ -26,11 +26,15 @@ Row = tuple[str, TumorType, float, float | None]
 
 @dataclass(frozen=True)
 class PredictionsTable:
-    """What a table holds: good rows, one a case and type, those refused for their numbers, and all problems."""
+    """What a table holds: good rows, one a case and type, those refused for their numbers, and all problems.
+
+    Not ``readable`` is a table of which no row could be looked at.
+    """
 
     rows: tuple[Row, ...]
     refused: frozenset[tuple[str, TumorType]]
     problems: tuple[Problem, ...]
+    readable: bool = True
 
 
 def read_predictions(path: Path) -> PredictionsTable:
@@ -38,7 +42,8 @@ def read_predictions(path: Path) -> PredictionsTable:
     try:
         columns = _parquet_columns(path) if path.suffix == ".parquet" else _csv_columns(path)
     except SubmissionError as cause:
-        return PredictionsTable((), frozenset(), tuple(_named(problem, path) for problem in cause.problems))
+        problems = tuple(_named(problem, path) for problem in cause.problems)
+        return PredictionsTable((), frozenset(), problems, readable=False)
     return _check_rows(columns, path.name)
 
 

@@ -49,6 +49,7 @@ class Submission:
         masks: Mask files by case and type.
         has_table: Whether there is a table of predictions.
         refused: Rows of the table whose numbers are no good: a problem of the table, and not missing besides.
+        readable: Whether the rows of the table could be looked at; if not, nothing is known to be missing.
     """
 
     info: SubmissionInfo
@@ -56,6 +57,7 @@ class Submission:
     masks: dict[CaseType, Path]
     has_table: bool
     refused: frozenset[tuple[str, TumorType]] = frozenset()
+    readable: bool = True
     keep: tempfile.TemporaryDirectory[str] | None = field(default=None, repr=False, compare=False)
 
     @cached_property
@@ -94,14 +96,15 @@ def read_submission(source: str | Path) -> tuple[Submission | None, list[Problem
     predictions: dict[CaseType, Prediction] = {}
     refused: frozenset[tuple[str, TumorType]] = frozenset()
     tables = [folder.path / name for name in TABLES if (folder.path / name).is_file()]
-    if len(tables) > 1:
+    readable = len(tables) < 2
+    if not readable:
         problems.append(
             Problem(folder.shown, f"both {' and '.join(TABLES)}", "one table of predictions", "Remove one of them.")
         )
     elif tables:
         table = read_predictions(tables[0])
         problems += table.problems
-        refused = table.refused
+        refused, readable = table.refused, table.readable
         predictions = {
             CaseType(case_id, kind): Prediction(score, volume) for case_id, kind, score, volume in table.rows
         }
@@ -116,7 +119,7 @@ def read_submission(source: str | Path) -> tuple[Submission | None, list[Problem
             )
         )
         return None, problems
-    submission = Submission(info, predictions, masks, bool(tables), refused, folder.keep)
+    submission = Submission(info, predictions, masks, bool(tables), refused, readable, folder.keep)
     return submission, problems
 
 

@@ -80,7 +80,7 @@ def check_submission(
         and key not in submission.refused
         and key not in unreadable
     ]
-    if missing == "error":
+    if missing == "error" and submission.readable:
         problems += _missing(absent, reference)
     if reference.task.call_rule is CallRule.VOLUME:
         problems += _without_volume(predictions, reference)

@@ -10,7 +10,7 @@ import pytest
 from conftest import write_submission
 from typer.testing import CliRunner
 
-from rsuper_bench.benchmark.errors import RsuperBenchError
+from rsuper_bench.benchmark.errors import ConfigError, RsuperBenchError
 from rsuper_bench.benchmark.report import load_report
 from rsuper_bench.benchmark.report_markdown import escape
 from rsuper_bench.cli import app
@@ -170,3 +170,46 @@ def test_wrong_calls_have_a_message_and_a_code(
     with pytest.raises(RsuperBenchError, match="error: ") as caught:
         run(*[names.get(argument, argument) for argument in arguments])
     assert caught.value.exit_code == code
+
+
+def test_calibrate_and_evaluate_list_all_that_validate_lists(small_release, submit, test_rows, tmp_path):
+    (case_id, kind, _), *rest = test_rows
+    folder = submit([(case_id, kind, "nan"), *rest[1:], ("ghost", kind, 0.5)])
+    data = ("--data", small_release.folder, "--split", "test")
+    validated = CliRunner().invoke(app, [str(part) for part in ("validate", folder, *data)])
+    for verb in ("evaluate", "calibrate"):
+        out = tmp_path / verb
+        result = CliRunner().invoke(app, [str(part) for part in (verb, folder, *data, "--out", out)])
+        assert len(result.exception.problems) == 3
+        assert str(result.exception) == str(validated.exception)
+        assert not out.exists()
+
+
+def test_evaluate_replaces_nothing_of_somebody_else(small_release, submit, test_rows, tmp_path):
+    out = tmp_path / "paper"
+    figures = out / "figures"
+    figures.mkdir(parents=True)
+    (figures / "mine.svg").write_text("drawn for a week")
+    call = (
+        "evaluate",
+        submit(test_rows),
+        "--data",
+        small_release.folder,
+        "--split",
+        "test",
+        "--out",
+        tmp_path / "paper",
+    )
+    result = CliRunner().invoke(app, [str(part) for part in call])
+    assert isinstance(result.exception, ConfigError)
+    assert "holds figures of something else" in str(result.exception)
+    assert (figures / "mine.svg").read_text() == "drawn for a week"
+
+
+def test_a_table_that_cannot_be_read_is_not_missing_besides(small_release, submit, test_rows):
+    folder = submit(test_rows)
+    table = folder / "predictions.csv"
+    table.write_text(table.read_text().replace(",", ";"))
+    call = ("validate", folder, "--data", small_release.folder, "--split", "test")
+    result = CliRunner().invoke(app, [str(part) for part in call])
+    assert [problem.where for problem in result.exception.problems] == ["predictions.csv"]

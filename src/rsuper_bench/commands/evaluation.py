@@ -12,7 +12,9 @@ import typer
 if TYPE_CHECKING:
     from rsuper_bench.benchmark.release import Release
     from rsuper_bench.benchmark.report import EvaluationReport
+    from rsuper_bench.benchmark.submission import Submission
     from rsuper_bench.benchmark.task import Task
+    from rsuper_bench.benchmark.validation import MissingPolicy
 
 
 class SplitName(StrEnum):
@@ -89,14 +91,15 @@ def calibrate(
 ) -> None:
     """Freeze one threshold a tumor type on a split that will not be tested on."""
     from rsuper_bench.benchmark import thresholds
+    from rsuper_bench.benchmark.files import check_out_file
     from rsuper_bench.benchmark.release import open_release
-    from rsuper_bench.benchmark.submission import load_submission
 
     thresholds.parse_rule(rule)
+    check_out_file(out)
     release = open_release(data)
-    fitted = thresholds.calibrate(
-        load_submission(submission), _task(task, release), release, split=split.value, rule=rule, jobs=jobs
-    )
+    chosen = _task(task, release)
+    read = _read(submission, release, chosen, split, jobs=jobs)
+    fitted = thresholds.calibrate(read, chosen, release, split=split.value, rule=rule, jobs=jobs)
     thresholds.save_thresholds(fitted, out)
     for kind, item in fitted.thresholds.items():
         if item.value is None:
@@ -137,17 +140,19 @@ def evaluate(
     from datetime import UTC, datetime
 
     from rsuper_bench.benchmark.evaluation import evaluate as score
-    from rsuper_bench.benchmark.evaluation_folder import write_evaluation
+    from rsuper_bench.benchmark.evaluation_folder import WRITTEN, write_evaluation
+    from rsuper_bench.benchmark.files import check_out_folder
     from rsuper_bench.benchmark.release import open_release
-    from rsuper_bench.benchmark.submission import load_submission
+    from rsuper_bench.benchmark.report import REPORT_FILE
     from rsuper_bench.benchmark.thresholds import load_thresholds
 
     started, clock = datetime.now(UTC), time.monotonic()
+    check_out_folder(out, REPORT_FILE, WRITTEN)
     release = open_release(data)
     chosen = _task(task, release)
     frozen = load_thresholds(thresholds) if thresholds else None
     report = score(
-        load_submission(submission),
+        _read(submission, release, chosen, split, missing=missing, jobs=jobs),
         chosen,
         release,
         split=split.value,
@@ -167,6 +172,26 @@ def evaluate(
     write_evaluation(report, out, run=run)
     typer.echo(_summary(report))
     typer.echo(f"wrote {out / 'report.json'} and {out / 'report.md'}")
+
+
+def _read(
+    source: str, release: Release, task: Task, split: SplitName, *, missing: Missing = Missing.ERROR, jobs: int
+) -> Submission:
+    """The submission; if anything is wrong with its files, all that is wrong with it for the task is listed too."""
+    from rsuper_bench.benchmark.errors import SubmissionError
+    from rsuper_bench.benchmark.records import Split
+    from rsuper_bench.benchmark.reference import build_reference
+    from rsuper_bench.benchmark.submission import read_submission
+    from rsuper_bench.benchmark.validation import check_submission
+
+    read, problems = read_submission(source)
+    if read is None or problems:
+        if read is not None:
+            reference = build_reference(release, Split(split.value), task)
+            policy: MissingPolicy = "fail" if missing is Missing.FAIL else "error"
+            problems += check_submission(read, reference, release, missing=policy, jobs=jobs).problems
+        raise SubmissionError.of(problems)
+    return read
 
 
 def _task(name: str | None, release: Release) -> Task:
