@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from rsuper_bench.cli import app
-from rsuper_bench.schema import RECORDS
+from rsuper_bench.schema import RECORDS, json_schema
 
 
 def run(*arguments):
@@ -35,6 +35,13 @@ def test_schema_of_every_record_is_json_schema(name):
     assert schema["additionalProperties"] is False
 
 
+@pytest.mark.parametrize(
+    "name", ["CaseRecord", "case_record", "Finding", "EvaluationReport", "Recipe", "planted-config"]
+)
+def test_schemas_are_known_by_the_names_of_their_classes(name):
+    assert json_schema(name)["title"].lower() == name.replace("_", "").replace("-", "").lower()
+
+
 def test_unknown_schema_is_a_wrong_call():
     result = run("schema", "fnding")
     assert result.returncode == 2
@@ -47,6 +54,17 @@ def test_unknown_verb_is_a_wrong_call():
     result = run("evalate")
     assert result.returncode == 2
     assert "Traceback" not in result.stderr
+
+
+def test_a_place_that_cannot_be_written_is_one_message(tmp_path):
+    (tmp_path / "reports.csv").write_text("case_id,report\na,Normal liver.\n")
+    (tmp_path / "file").write_text("kept")
+    for out in (tmp_path, tmp_path / "file" / "findings.jsonl", "/proc/findings.jsonl"):
+        result = run("dataset", "extract", tmp_path / "reports.csv", "--out", out)
+        assert result.returncode in (1, 2)
+        assert result.stderr.count("error: ") == 1
+        assert "Traceback" not in result.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "reports.csv"]
 
 
 def test_version_on_stdout():

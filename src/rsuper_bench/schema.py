@@ -20,19 +20,25 @@ RECORDS = {
     "entry": ("rsuper_bench.leaderboard.entry", "Entry"),
     "recipe": ("rsuper_bench.baselines.recipe", "Recipe"),
     "phantom": ("rsuper_bench.dataset_builder.phantom.config", "PhantomConfig"),
+    "planted": ("rsuper_bench.dataset_builder.planted.config", "PlantedConfig"),
 }
 
 
 def json_schema(name: str) -> dict[str, Any]:
     """JSON Schema (draft 2020-12) of a record.
 
+    Args:
+        name: A key of ``RECORDS`` or the name of its class; case, ``-`` and ``_`` make no difference.
+
     Raises:
         ConfigError: Unknown name.
     """
-    if name not in RECORDS:
-        close = get_close_matches(name.lower(), RECORDS, n=1)
+    plain = name.replace("_", "").replace("-", "").lower()
+    names = {record.lower(): key for key, (_, record) in RECORDS.items()} | {key: key for key in RECORDS}
+    if plain not in names:
+        close = [names[match] for match in get_close_matches(plain, names, n=1)]
         fix = f"Did you mean '{close[0]}'?" if close else "Name one of these."
         raise ConfigError.of([Problem("schema", f"unknown record '{name}'", f"one of {', '.join(RECORDS)}", fix)])
-    module, record = RECORDS[name]
+    module, record = RECORDS[names[plain]]
     schema: dict[str, Any] = getattr(import_module(module), record).model_json_schema()
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
