@@ -23,7 +23,7 @@ def test_a_truncated_table_is_one_message(copy):
 @pytest.mark.parametrize("text", ["{", "[]", '{"organs": {"one": "liver"}, "lesions": {}}'])
 def test_a_damaged_label_map_is_one_message(copy, text):
     (copy / "label_map.json").write_text(text)
-    with pytest.raises(DataError, match="label_map.json: cannot be read"):
+    with pytest.raises(DataError, match=r"label_map\.json: cannot be read"):
         _ = Release(copy).label_map
 
 
