@@ -41,6 +41,12 @@ class RankedCases:
         starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]]) if len(ordered) else np.empty(0, np.intp)
         return cls(patient[order], positive[order], starts, ordered[starts])
 
+    def ties_broken_worst(self) -> RankedCases:
+        """The same cases without ties: of equal scores the negatives come first."""
+        group = np.repeat(np.arange(len(self.starts)), np.diff(self.starts, append=len(self.patient)))
+        order = np.lexsort((self.positive, group))
+        return RankedCases(self.patient[order], self.positive[order], np.arange(len(order)), self.values[group])
+
 
 @dataclass(frozen=True)
 class Curve:
@@ -121,7 +127,11 @@ def auroc(curve: Curve) -> Floats:
 
 
 def average_precision(curve: Curve) -> Floats:
-    """Mean precision over the positives, as a step function (no interpolation): ``(R,)``."""
+    """Mean precision over the positives, as a step function (no interpolation): ``(R,)``.
+
+    Every positive of a group of equal scores has the precision of the whole group, so a positive that falls below such
+    a group can raise the mean.
+    """
     in_group = np.diff(curve.true_positives, axis=1, prepend=0)
     called = curve.true_positives + curve.false_positives[:, curve.with_positives]
     precision = curve.true_positives / np.maximum(called, 1)

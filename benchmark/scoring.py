@@ -123,7 +123,9 @@ def measure(sample: Sample, ranked: metrics.RankedCases, points: Measures, weigh
     undefined = np.full(len(weights), np.nan)
     values = dict.fromkeys(points.names, undefined)
     values["auroc"] = metrics.auroc(curve)
-    values["average_precision"] = metrics.average_precision(curve)
+    # With ties, average precision can rise when a positive falls; what is missing must never help.
+    untied = metrics.Curve.of(ranked.ties_broken_worst(), weights) if sample.imputed.any() else curve
+    values["average_precision"] = metrics.average_precision(untied)
     values[points.sensitivity_name] = metrics.sensitivity_at_specificity(curve, points.specificity)
     values[points.specificity_name] = metrics.specificity_at_sensitivity(curve, points.sensitivity)
     if points.reader_specificity is not None:

@@ -16,12 +16,12 @@ cases = st.lists(st.tuples(st.integers(0, 8), st.booleans()), min_size=2, max_si
 )
 
 
-def curve_of(scores, positive, weights=None, patient=None):
+def curve_of(scores, positive, weights=None, patient=None, *, untied=False):
     scores = np.asarray(scores, dtype=float)
     patient = np.arange(len(scores)) if patient is None else np.asarray(patient)
     ranked = RankedCases.of(scores, np.asarray(positive, dtype=bool), patient)
     weights = np.ones((1, patient.max() + 1), dtype=np.int32) if weights is None else weights
-    return Curve.of(ranked, weights)
+    return Curve.of(ranked.ties_broken_worst() if untied else ranked, weights)
 
 
 def operating_points(scores, positive):
@@ -56,6 +56,28 @@ def test_areas_agree_with_scikit_learn(items):
     curve = curve_of(scores, positive)
     assert metrics.auroc(curve)[0] == pytest.approx(roc_auc_score(positive, scores), abs=1e-12)
     assert metrics.average_precision(curve)[0] == pytest.approx(average_precision_score(positive, scores), abs=1e-12)
+
+
+@given(cases, st.sets(st.integers(0, 30)))
+def test_no_missing_prediction_raises_average_precision(items, missing):
+    scores, positive = zip(*items, strict=True)
+    worst = [-np.inf if label else np.inf for label in positive]
+    left = [worst[index] if index in missing else score for index, score in enumerate(scores)]
+    before = metrics.average_precision(curve_of(scores, positive))[0]
+    after = metrics.average_precision(curve_of(left, positive, untied=True))[0]
+    assert after <= before + 1e-12
+
+
+def test_ties_let_a_falling_positive_raise_average_precision():
+    # On paper: (1/2 + 5 * 6/7) / 6 before, (5 * 5/6 + 6/7) / 6 after the first positive has fallen to the end.
+    positive = [1, 0, 1, 1, 1, 1, 1]
+    before = metrics.average_precision(curve_of([0.9, 0.9, *[0.5] * 5], positive))[0]
+    after = metrics.average_precision(curve_of([0.1, 0.9, *[0.5] * 5], positive))[0]
+    assert (before, after) == (pytest.approx((1 / 2 + 30 / 7) / 6), pytest.approx((25 / 6 + 6 / 7) / 6))
+    assert after > before
+    # Without ties 1/2 + 2/3 + 3/4 + 4/5 + 5/6 + 6/7, whichever of the positives is last.
+    untied = metrics.average_precision(curve_of([0.1, 0.9, *[0.5] * 5], positive, untied=True))[0]
+    assert untied == pytest.approx(sum(k / (k + 1) for k in range(1, 7)) / 6)
 
 
 @given(cases, st.sampled_from([0, 0.5, 0.8, 0.9, 0.95, 1.0]))
