@@ -102,7 +102,6 @@ def examine(folder: Path) -> list[Check]:
             for name, module in (
                 ("numpy", "numpy"),
                 ("scipy", "scipy"),
-                ("scikit-learn", "sklearn"),
                 ("statsmodels", "statsmodels"),
                 ("nibabel", "nibabel"),
                 ("pyarrow", "pyarrow"),
