@@ -73,7 +73,8 @@ def write_folder_input(data_dir: Path, out: Path) -> Path:
     for scan in SCANS:
         (out / scan.name).mkdir(parents=True, exist_ok=True)
         for file in _files(scan):
-            shutil.copyfile(data_dir / "ct" / scan.name / file, out / scan.name / file)
+            # With its time stamp: a second call is then seen to bring the same files, and its build goes on.
+            shutil.copy2(data_dir / "ct" / scan.name / file, out / scan.name / file)
     rows = [_row(scan, out) for scan in SCANS]
     write_text(out / "cases.csv", csv_text(rows, list(rows[0])))
     # The only organ mask is binary; lesion masks are binary too, and `lesion_types` names their type.
