@@ -90,3 +90,24 @@ def test_an_unusable_device_is_refused(tmp_path, monkeypatch):
     result = CliRunner().invoke(app, ["train", ".", "--recipe", "smoke", "--out", "run", "--device", "tpu"])
     assert isinstance(result.exception, ConfigError)
     assert "'tpu' cannot be used here" in str(result.exception)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        ("prepare", "DATA", "--recipe", "smoke"),
+        ("train", "DATA", "--recipe", "smoke"),
+        ("predict", "RUN", "DATA", "--split", "test"),
+    ],
+)
+def test_a_place_for_something_else_is_refused_before_the_work(tmp_path, call):
+    (tmp_path / "note").write_text("mine")
+    (tmp_path / "predictions.csv").write_text("mine")
+    (tmp_path / "losses.jsonl").write_text("mine")
+    places = [tmp_path / "note", tmp_path / "note" / "inside"] + [tmp_path] * (call[0] != "prepare")
+    for out in places:
+        result = CliRunner().invoke(app, [*call, "--out", str(out)])
+        assert isinstance(result.exception, ConfigError), result.output
+        assert len(result.exception.problems) == 1
+        assert "--out" in str(result.exception)
+    assert {path.read_text() for path in tmp_path.iterdir()} == {"mine"}

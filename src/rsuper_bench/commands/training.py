@@ -35,8 +35,11 @@ def prepare(
     change: SetOption = None,
 ) -> None:
     """Bring the training cases of a release to a recipe's grid, once for all trainings."""
+    from rsuper_bench.baselines.prepare import STORE_FILE
     from rsuper_bench.baselines.recipe import load_recipe
+    from rsuper_bench.benchmark.files import check_out_folder
 
+    check_out_folder(out, STORE_FILE, ())
     store = _prepared(data, load_recipe(recipe, change or ()), out, jobs)
     typer.echo(f"{len(store.info.cases)} cases at {store.info.grid_mm:g} mm: {out}")
 
@@ -52,9 +55,12 @@ def train(
 ) -> None:
     """Train a baseline; an interrupted run goes on with --resume as if nothing had happened."""
     from rsuper_bench.baselines import train as training
+    from rsuper_bench.baselines.checkpoint import WEIGHTS_FILE
     from rsuper_bench.baselines.prepare import STORE_FILE, Store
     from rsuper_bench.baselines.recipe import load_recipe
+    from rsuper_bench.benchmark.files import check_out_folder
 
+    check_out_folder(out, training.RECIPE_FILE, (training.DATA_FILE, training.LOSS_LOG, WEIGHTS_FILE))
     chosen = load_recipe(recipe, change or ())
     where = _device(device)
     prepared = (Path(data) / STORE_FILE).exists()
@@ -81,9 +87,12 @@ def predict(
 ) -> None:
     """Write a submission: scores, volumes and, with --masks, probability maps."""
     from rsuper_bench.baselines import predict as prediction
+    from rsuper_bench.benchmark.files import check_out_folder
     from rsuper_bench.benchmark.records import Split
     from rsuper_bench.benchmark.release import open_release
 
+    if not (out / prediction.PARTIAL).is_dir():  # an interrupted call goes on
+        check_out_folder(out, "submission.yaml", ("predictions.csv", "masks"))
     release = open_release(data)
     where = _device(device)
     with _progress() as progress:
