@@ -72,6 +72,13 @@ def _planted(options: SourceOptions) -> Source:
 
     if options.ct is None or options.organs is None or options.labels is None:
         raise _missing("planted", ["ct", "organs", "labels"])
+    absent = [
+        Problem(f"{_flag(name)} {path}", "no such file", "a file", "Check the path.")
+        for name, path in (("ct", options.ct), ("organs", options.organs), ("labels", options.labels))
+        if not path.is_file()
+    ]
+    if absent:
+        raise ConfigError.of(absent)
     config = PlantedConfig() if options.config is None else read_model(options.config, PlantedConfig)
     n = PLANTED_CASES if options.n is None else options.n
     return PlantedSource(options.ct, options.organs, options.labels, n, options.seed, config)

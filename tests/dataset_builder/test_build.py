@@ -300,6 +300,7 @@ def test_killed_at_any_moment_the_next_run_gives_the_same_bytes(tmp_path):
         (["--source", "merlin"], "not part of this version"),
         (["--source", "folder"], "--input missing"),
         (["--source", "planted", "--ct", "x.nii.gz"], "--organs --labels missing"),
+        (["--source", "planted", "--ct", "a", "--organs", "b", "--labels", "c"], "--labels c: no such file"),
         (["--source", "phantom", "--ct", "x.nii.gz"], "source 'phantom' does not take it"),
         (["--source", "phantom", "--shard", "5/4"], "i/n with 1 <= i <= n"),
         (["--source", "phantom", "--name", "a b"], "--name"),
