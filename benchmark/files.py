@@ -203,7 +203,7 @@ def _expectation(kind: str, message: str) -> str:
         return "keys and values"
     for start in ("Input should be ", "Value error, "):
         message = message.removeprefix(start)
-    return message.replace("String should have", "text with")
+    return message.replace("String should have", "text with").replace("a valid tuple", "a list")
 
 
 def read_table(

@@ -1,13 +1,17 @@
 """Small files: atomic, deterministic, one clear error with every problem in it."""
 
+from typing import Annotated
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import BaseModel, StringConstraints
 
 from rsuper_bench.benchmark.errors import SHOWN_PROBLEMS, ConfigError, DataError, Problem
 from rsuper_bench.benchmark.files import (
     atomic_path,
     canonical_json,
+    check_model,
     csv_text,
     digest_of,
     id_problems,
@@ -120,3 +124,16 @@ def test_digest_does_not_depend_on_key_order(value):
 def test_nan_is_not_json():
     with pytest.raises(ValueError, match="JSON"):
         canonical_json({"a": float("nan")})
+
+
+class Recorded(BaseModel):
+    names: tuple[str, ...]
+    title: Annotated[str, StringConstraints(min_length=1)]
+
+
+def test_what_is_expected_is_said_without_the_library_s_turns_of_phrase():
+    with pytest.raises(DataError) as caught:
+        check_model({"names": "one", "title": ""}, Recorded, "file", DataError)
+    assert [problem.expected for problem in caught.value.problems] == ["a list", "text with at least 1 character"]
+    with pytest.raises(DataError, match="the whole file: not valid; expected keys and values"):
+        check_model([], Recorded, "file", DataError)
