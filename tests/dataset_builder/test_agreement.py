@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
+from itertools import permutations
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn import metrics
 
 from rsuper_bench.benchmark.errors import DataError
 from rsuper_bench.benchmark.records import Extractor, Finding, Kind, Presence, ReportFindings
 from rsuper_bench.benchmark.tumor_types import TumorType
-from rsuper_bench.dataset_builder.extraction.agreement import agree, f1_score, pair_findings
+from rsuper_bench.dataset_builder.extraction.agreement import agree
 from rsuper_bench.dataset_builder.extraction.findings_file import read_findings, write_findings
+from rsuper_bench.dataset_builder.extraction.pairing import likeness, pair_findings
 from rsuper_bench.dataset_builder.extraction.reference_labels import labels_of, read_labels
+from rsuper_bench.dataset_builder.extraction.tally import f1_of_draws, f1_score, share
 
 LIVER, KIDNEY = TumorType.LIVER, TumorType.KIDNEY
 INFO = Extractor(name="test", version="0")
@@ -118,7 +123,7 @@ def test_a_set_agrees_with_itself(tmp_path):
 def test_findings_are_paired_by_size_before_order():
     found = [lesion(LIVER, 9.0), lesion(LIVER, 21.0)]
     wanted = [lesion(LIVER, 21.0), lesion(LIVER, 9.0)]
-    assert [(a.diameters_mm, b.diameters_mm) for a, b in pair_findings(found, wanted)] == [
+    assert [(a.diameters_mm, b.diameters_mm) for a, b in pair_findings(found, wanted).pairs] == [
         ((9.0,), (9.0,)),
         ((21.0,), (21.0,)),
     ]
@@ -181,3 +186,172 @@ def test_hand_made_references_may_leave_out_the_extractor(tmp_path):
     path = tmp_path / "gold.jsonl"
     path.write_text(json.dumps({"case_id": "a", "presence": {"liver": "absent"}}) + "\n")
     assert read_labels(path).presence == {"a": {LIVER: Presence.ABSENT}}
+
+
+def test_pairs_are_the_best_together_not_the_best_first():
+    # likeness: a1 = 8 (size), a2 = 8 + 4 (size, location), b1 = -8, b2 = 4 (location).
+    # The likest pair first would be a2 and leave b1: 12 - 8 = 4. Together a1 and b2 are 12.
+    first = [lesion(LIVER, 20.0, location="dome"), lesion(LIVER, 30.0, location="dome")]
+    second = [lesion(LIVER, 20.0), lesion(LIVER, 20.0, location="dome")]
+    pairs = pair_findings(first, second).pairs
+    assert pairs == ((first[0], second[0]), (first[1], second[1]))
+
+
+def test_a_wrong_side_is_one_error_and_not_two():
+    pairing = pair_findings([lesion(KIDNEY, 20.0, side="left")], [lesion(KIDNEY, 20.0, side="right")])
+    assert len(pairing.pairs) == 1
+    assert pairing.only_found == pairing.only_wanted == ()
+
+
+def test_what_has_no_partner_is_kept():
+    found = [lesion(LIVER, 9.0), lesion(LIVER, 21.0), lesion(LIVER, 40.0)]
+    pairing = pair_findings(found, [lesion(LIVER, 20.5)])
+    assert pairing.pairs[0][0].diameters_mm == (21.0,)
+    assert [lone.diameters_mm for lone in pairing.only_found] == [(9.0,), (40.0,)]
+    assert pair_findings([], found).only_wanted == tuple(found)
+
+
+sizes = st.sampled_from([(), (8.0,), (20.0,), (20.0, 10.0)])
+some_findings = st.lists(
+    st.builds(
+        lambda mm, side, location, kind: lesion(KIDNEY, *mm, side=side, location=location, kind=kind),
+        sizes,
+        st.sampled_from([None, "left", "right"]),
+        st.sampled_from([None, "upper_pole"]),
+        st.sampled_from(list(Kind)),
+    ),
+    max_size=5,
+)
+
+
+@given(some_findings, some_findings)
+def test_no_other_pairing_is_likelier(found, wanted):
+    pairing = pair_findings(found, wanted)
+    assert len(pairing.pairs) == min(len(found), len(wanted))
+    total = sum(likeness(a, b) for a, b in pairing.pairs)
+    short, long = sorted((found, wanted), key=len)
+    best = max(
+        sum(likeness(a, b) for a, b in zip(short, order, strict=True)) for order in permutations(long, len(short))
+    )
+    assert total == best
+
+
+@given(some_findings)
+def test_findings_are_paired_with_themselves(findings):
+    assert pair_findings(findings, findings).pairs == tuple((one, one) for one in findings)
+
+
+def test_fields_by_hand():
+    wanted = said(
+        "a",
+        [
+            lesion(KIDNEY, 30.0, 20.0, side="left", kind=Kind.MASS, location="upper_pole"),
+            lesion(KIDNEY, 12.0, side="right", kind=Kind.CYST, malignancy="benign"),
+            lesion(KIDNEY, count={"value": 2, "relation": "at_least"}),
+        ],
+        kidney="present",
+    )
+    found = said(
+        "a",
+        [
+            lesion(KIDNEY, 12.8, side="right", kind=Kind.CYST),  # 0.8 mm off, not called benign
+            lesion(KIDNEY, 20.0, 30.0, side="left", kind=Kind.MASS),  # the axes swapped, no pole
+        ],
+        kidney="present",
+    )
+    content = agree({"a": found}, labels_of({"a": wanted})).as_json()
+    assert content["micro"]["findings"] | {"f1": None} == {"found": 2, "expected": 3, "paired": 2, "f1": None}
+    assert content["micro"]["findings"]["f1"]["value"] == pytest.approx(4 / 5)
+    counted = {name: (field["agree"], field["n"]) for name, field in content["fields"].items()}
+    assert counted == {
+        "kind": (2, 2),
+        "count": (2, 2),
+        "diameters_mm": (1, 2),
+        "diameters_within_1mm": (2, 2),
+        "location": (1, 2),
+        "side": (2, 2),
+        "attenuation": (2, 2),
+        "malignancy": (1, 2),
+        "certainty": (2, 2),
+        "series": (2, 2),
+        "image": (2, 2),
+    }
+    stated = {
+        name: (field["where_stated"]["agree"], field["where_stated"]["n"]) for name, field in content["fields"].items()
+    }
+    assert stated["location"] == (0, 1)
+    assert stated["malignancy"] == (0, 1)
+    assert stated["attenuation"] == (0, 0)
+    listed = {(d["field"], str(d["found"]), str(d["expected"])) for d in content["disagreements"]}
+    assert ("location", "None", "upper_pole") in listed
+    assert ("finding", "None", "{'kind': 'indeterminate'}") in listed
+    assert not any(name == "diameters_within_1mm" for name, _, _ in listed)
+
+
+def test_side_is_compared_in_paired_organs_only():
+    found = {"a": said("a", [lesion(LIVER, side="left")], liver="present")}
+    result = agree(found, labels_of({"a": said("a", [lesion(LIVER)], liver="present")}))
+    assert "side" not in result.fields
+    assert result.disagreements == []
+
+
+def test_doubted_types_have_no_part_in_fields():
+    wanted = {"a": said("a", [lesion(LIVER, 9.0, certainty="uncertain")], liver="uncertain")}
+    result = agree({"a": said("a", [lesion(LIVER, 7.0)], liver="present")}, labels_of(wanted))
+    assert result.fields == {}
+    assert (result.micro.words, result.micro.same_words) == (1, 0)
+
+
+def test_share_by_hand():
+    # 0 of 4: Wilson's upper end is z^2 / (n + z^2) = 3.8415 / 7.8415
+    assert share(0, 4) == {"value": 0.0, "low": 0.0, "high": pytest.approx(3.8415 / 7.8415, abs=1e-4)}
+    assert share(0, 0)["value"] is None
+
+
+words = st.sampled_from([Presence.PRESENT, Presence.ABSENT, Presence.NOT_STATED])
+
+
+@given(st.lists(st.tuples(words, words, words, words), min_size=1, max_size=30))
+def test_f1_agrees_with_scikit_learn(rows):
+    found = {f"c{i}": said(f"c{i}", liver=row[0], kidney=row[1]) for i, row in enumerate(rows)}
+    wanted = {f"c{i}": said(f"c{i}", liver=row[2], kidney=row[3]) for i, row in enumerate(rows)}
+    content = agree(found, labels_of(wanted)).as_json()
+    truth = np.array([[word is Presence.PRESENT for word in row[2:]] for row in rows])
+    calls = np.array([[word is Presence.PRESENT for word in row[:2]] for row in rows])
+    for column, name in enumerate(("liver", "kidney")):
+        ours = content["by_type"][name]
+        expected = metrics.f1_score(truth[:, column], calls[:, column], zero_division=np.nan)
+        _same_figure(ours["f1"]["value"], expected)
+        _same_figure(
+            ours["sensitivity"]["value"],
+            metrics.recall_score(truth[:, column], calls[:, column], zero_division=np.nan),
+        )
+        _same_figure(
+            ours["precision"]["value"],
+            metrics.precision_score(truth[:, column], calls[:, column], zero_division=np.nan),
+        )
+    micro = metrics.f1_score(truth.ravel(), calls.ravel(), zero_division=np.nan)
+    _same_figure(content["micro"]["f1"]["value"], micro)
+    _same_figure(content["micro"]["f1_by_report"]["value"], micro)
+    macro = metrics.f1_score(truth, calls, average="macro", zero_division=np.nan)
+    _same_figure(content["macro"]["f1_by_report"]["value"], macro)
+
+
+def _same_figure(ours, theirs):
+    assert (ours is None) == bool(np.isnan(theirs))
+    if ours is not None:
+        assert ours == pytest.approx(theirs, abs=1e-6)
+
+
+def test_draws_of_reports_are_repeatable_and_wider_where_reports_differ():
+    # 20 reports of 5 types each, all right or all wrong together: the types are not 100 independent looks.
+    together = [[(1, 0, 0)] * 5] * 16 + [[(0, 0, 1)] * 5] * 4
+    draws = f1_of_draws(together, seed=3)
+    assert draws == f1_of_draws(together, seed=3)
+    assert draws["micro"]["value"] == pytest.approx(160 / 180, abs=1e-6)
+    independent = f1_score(80, 0, 20)
+    assert draws["micro"]["high"] - draws["micro"]["low"] > 1.5 * (independent["high"] - independent["low"])
+
+
+def test_no_report_means_no_figure():
+    assert f1_of_draws([])["micro"] == {"value": None, "low": None, "high": None}

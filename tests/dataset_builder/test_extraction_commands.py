@@ -78,7 +78,8 @@ def test_findings_are_labels_too(tmp_path, call):
     code, out, _ = call("agreement", findings, findings, "--out", result)
     assert code == 0
     assert "diameters_mm" in out
-    assert json.loads(result.read_text())["fields"]["side"] == {"n": 1, "agree": 1}
+    side = json.loads(result.read_text())["fields"]["side"]
+    assert (side["n"], side["agree"], side["value"]) == (1, 1, 1.0)
 
 
 def test_same_reports_same_bytes(tmp_path, call):
@@ -160,3 +161,44 @@ def test_forty_real_reports(tmp_path, call):
     micro = json.loads((tmp_path / "A.json").read_text())["micro"]
     assert micro["f1"]["value"] >= 0.95
     assert micro["size"]["exact"] >= 0.95 * micro["size"]["n"]
+
+
+def disagreeing(tmp_path, call):
+    reports = write_csv(tmp_path / "r.csv", ["case_id", "report"], ["a", "There is a 2 cm cyst in the left kidney."])
+    findings, labels = tmp_path / "F.jsonl", tmp_path / "gold.jsonl"
+    call("extract", reports, "--out", findings)
+    labels.write_text(
+        json.dumps(
+            {
+                "case_id": "a",
+                "presence": {"kidney": "present"},
+                "findings": [{"tumor_type": "kidney", "kind": "mass", "side": "left", "diameters_mm": [20]}],
+            }
+        )
+    )
+    return reports, findings, labels
+
+
+def test_report_text_is_shown_only_when_asked(tmp_path, call):
+    reports, findings, labels = disagreeing(tmp_path, call)
+    result = tmp_path / "A.json"
+    code, out, err = call("agreement", findings, labels, "--out", result)
+    assert code == 0
+    assert "[cyst]" not in out + err
+    quiet = result.read_bytes()
+    code, out, _ = call("agreement", findings, labels, "--out", result, "--show-text", reports)
+    assert code == 0
+    assert "2 cm [cyst] in the left" in " ".join(out.split())
+    assert result.read_bytes() == quiet  # the file never holds text
+    assert b"in the" not in quiet
+
+
+def test_text_of_other_reports_is_refused(tmp_path, call):
+    _, findings, labels = disagreeing(tmp_path, call)
+    for row in (["b", "Another report."], ["a", "Short."]):
+        other = write_csv(tmp_path / "other.csv", ["case_id", "report"], row)
+        code, _, err = call("agreement", findings, labels, "--out", tmp_path / "A.json", "--show-text", other)
+        assert code == 1
+        assert "case a" in err
+        assert "Short" not in err
+        assert not (tmp_path / "A.json").exists()

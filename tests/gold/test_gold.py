@@ -6,8 +6,8 @@ import re
 from collections import Counter
 
 import pytest
-
 from gold_set import DEVELOPMENT, HELDOUT, GoldReport, read_gold
+
 from rsuper_bench.benchmark.records import Certainty, Presence
 from rsuper_bench.benchmark.tumor_types import TumorType
 

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rsuper_bench.commands.agreement import agreement
+
 if TYPE_CHECKING:
     from rich.table import Table
 
     from rsuper_bench.benchmark.records import ReportFindings
-    from rsuper_bench.dataset_builder.extraction.agreement import Agreement
 
 
 def register(app: typer.Typer) -> None:
@@ -50,32 +51,6 @@ def extract(
     typer.echo(f"wrote {out}")
 
 
-def agreement(
-    findings: Annotated[Path, typer.Argument(help="Findings (F.jsonl) to score.")],
-    labels: Annotated[Path, typer.Argument(help="Labels: findings of the same form (.jsonl) or a CSV.")],
-    out: Annotated[Path, typer.Option(help="JSON file to write.")],
-) -> None:
-    """Score findings against hand-made labels."""
-    from rich.console import Console
-
-    from rsuper_bench.benchmark.files import check_out_file, pretty_json, write_text
-    from rsuper_bench.dataset_builder.extraction.agreement import F1_METHOD, agree
-    from rsuper_bench.dataset_builder.extraction.findings_file import read_findings
-    from rsuper_bench.dataset_builder.extraction.reference_labels import read_labels
-
-    check_out_file(out)
-    result = agree(read_findings(findings), read_labels(labels))
-    write_text(out, pretty_json(result.as_json()))
-    console = Console()
-    console.print(_agreement_table(result))
-    if result.fields:
-        console.print(_field_table(result))
-    console.print(
-        f"F1 interval: {F1_METHOD}. {len(result.disagreements)} disagreements, listed in the file.", highlight=False
-    )
-    typer.echo(f"wrote {out}")
-
-
 def _presence_table(records: list[ReportFindings]) -> Table:
     from rich.table import Table
 
@@ -98,39 +73,4 @@ def _presence_table(records: list[ReportFindings]) -> Table:
                 str(len(found)),
                 str(sum(bool(finding.diameters_mm) for finding in found)),
             )
-    return table
-
-
-def _agreement_table(result: Agreement) -> Table:
-    from rich.table import Table
-
-    from rsuper_bench.dataset_builder.extraction.agreement import f1_score
-
-    table = Table(title="Presence, and size where a label states one")
-    table.add_column("tumor type", no_wrap=True)
-    for name in ("TP", "FP", "FN", "TN", "u"):
-        table.add_column(name, justify="right")
-    table.add_column("F1 (95 % interval)", no_wrap=True)
-    table.add_column("exact", no_wrap=True)
-    table.add_column("+-1 mm", no_wrap=True)
-    rows = [*((str(kind), tally) for kind, tally in result.by_type.items()), ("all types", result.micro)]
-    for name, tally in rows:
-        f1 = f1_score(tally.tp, tally.fp, tally.fn)
-        shown = "none to find" if f1["value"] is None else f"{f1['value']:.3f} ({f1['low']:.3f}-{f1['high']:.3f})"
-        counts = (str(count) for count in (tally.tp, tally.fp, tally.fn, tally.tn, tally.skipped))
-        sizes = (f"{tally.exact}/{tally.sized}", f"{tally.within_1mm}/{tally.sized}")
-        if name == "all types":
-            table.add_section()
-        table.add_row(name, *counts, shown, *sizes)
-    return table
-
-
-def _field_table(result: Agreement) -> Table:
-    from rich.table import Table
-
-    table = Table(title="Fields of paired findings")
-    table.add_column("field")
-    table.add_column("agree", justify="right")
-    for name, (n, agree) in result.fields.items():
-        table.add_row(name, f"{agree}/{n}")
     return table
