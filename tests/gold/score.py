@@ -1,0 +1,90 @@
+"""Score the rules extractor on the gold set, by field: ``python tests/gold/score.py [--heldout] [--out A.json]``.
+
+Without ``--heldout`` the development half. The held-out half prints figures only, never a case: who works on an
+extractor must not learn from it.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from gold_set import DEVELOPMENT, HELDOUT, read_gold
+
+from rsuper_bench.benchmark.files import pretty_json, write_text
+from rsuper_bench.dataset_builder.extraction import Extractor, make_extractor
+from rsuper_bench.dataset_builder.extraction.agreement import agree
+from rsuper_bench.dataset_builder.extraction.reference_labels import labels_of
+
+
+def score(half: str, reader: Extractor) -> dict[str, Any]:
+    """Agreement of a reader with the labels of one half: the content of A.json."""
+    reports = read_gold(half)
+    found = {report.findings.case_id: reader.extract(report.findings.case_id, report.text) for report in reports}
+    return agree(found, labels_of({report.findings.case_id: report.findings for report in reports})).as_json()
+
+
+def rows(content: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """Field, count and share with its interval, in the order of a reader's interest."""
+    micro = content["micro"]
+    shares = [
+        ("presence, sensitivity", micro["tp"], micro["tp"] + micro["fn"], micro["sensitivity"]),
+        ("presence, precision", micro["tp"], micro["tp"] + micro["fp"], micro["precision"]),
+        ("presence, specificity", micro["tn"], micro["tn"] + micro["fp"], micro["specificity"]),
+        ("presence, four words", micro["presence"]["agree"], micro["presence"]["n"], micro["presence"]),
+        ("largest size, exact", micro["size"]["exact"], micro["size"]["n"], micro["size_exact"]),
+        ("largest size, within 1 mm", micro["size"]["within_1mm"], micro["size"]["n"], micro["size_within_1mm"]),
+        *((name, field["agree"], field["n"], field) for name, field in content["fields"].items()),
+        *(
+            (f"{name}, where stated", field["where_stated"]["agree"], field["where_stated"]["n"], field["where_stated"])
+            for name, field in content["fields"].items()
+            if name not in ("certainty", "diameters_within_1mm")
+        ),
+    ]
+    findings = micro["findings"]
+    return [
+        ("presence, F1", f"TP {micro['tp']} FP {micro['fp']} FN {micro['fn']}", interval(micro["f1"])),
+        ("presence, F1 by report", "", interval(micro["f1_by_report"])),
+        ("presence, macro F1", "", interval(content["macro"]["f1_by_report"])),
+        (
+            "findings, F1",
+            f"{findings['found']} found, {findings['expected']} expected, {findings['paired']} paired",
+            interval(findings["f1"]),
+        ),
+        *((name, f"{k}/{n}", interval(figure)) for name, k, n, figure in shares),
+    ]
+
+
+def interval(figure: dict[str, Any]) -> str:
+    """A figure with its interval."""
+    if figure["value"] is None:
+        return "nothing to count"
+    return f"{figure['value']:.3f} ({figure['low']:.3f}-{figure['high']:.3f})"
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--heldout", action="store_true", help="score the held-out half")
+    parser.add_argument("--out", type=Path, help="write A.json here (development half only)")
+    options = parser.parse_args()
+    half = HELDOUT if options.heldout else DEVELOPMENT
+    if options.heldout and options.out:
+        parser.error("--out lists cases; the held-out half gives figures only")
+    reader = make_extractor("rules")
+    content = score(half, reader)
+    print(f"{half}: {len(read_gold(half))} synthetic reports, extractor {reader.info.name} {reader.info.version}\n")
+    for name, tally in content["by_type"].items():
+        counts = " ".join(f"{key.upper()} {tally[key]:3d}" for key in ("tp", "fp", "fn", "tn"))
+        size = tally["size"]
+        print(f"{name:12} {counts}  F1 {interval(tally['f1']):24} size {size['exact']}/{size['n']}")
+    print()
+    for name, count, share in rows(content):
+        print(f"{name:30} {count:40} {share}")
+    if options.out:
+        write_text(options.out, pretty_json(content))
+
+
+if __name__ == "__main__":
+    main()
