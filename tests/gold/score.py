@@ -1,7 +1,8 @@
 """Score the rules extractor on the gold set, by field: ``python tests/gold/score.py [--heldout] [--out A.json]``.
 
 Without ``--heldout`` the development half. The held-out half prints figures only, never a case: who works on an
-extractor must not learn from it.
+extractor must not learn from it. ``--write DIR`` writes ``reports.csv`` and ``labels.jsonl`` for ``dataset extract``
+and ``dataset agreement`` instead, so that any other extractor is scored by the same labels.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ from typing import Any
 
 from gold_set import DEVELOPMENT, HELDOUT, read_gold
 
-from rsuper_bench.benchmark.files import pretty_json, write_text
+from rsuper_bench.benchmark.files import csv_text, pretty_json, write_text
 from rsuper_bench.dataset_builder.extraction import Extractor, make_extractor
 from rsuper_bench.dataset_builder.extraction.agreement import agree
+from rsuper_bench.dataset_builder.extraction.findings_file import write_findings
 from rsuper_bench.dataset_builder.extraction.reference_labels import labels_of
 
 
@@ -23,6 +25,15 @@ def score(half: str, reader: Extractor) -> dict[str, Any]:
     reports = read_gold(half)
     found = {report.findings.case_id: reader.extract(report.findings.case_id, report.text) for report in reports}
     return agree(found, labels_of({report.findings.case_id: report.findings for report in reports})).as_json()
+
+
+def write_files(half: str, folder: Path) -> None:
+    """Write the reports and the labels of one half as the commands read them."""
+    reports = read_gold(half)
+    folder.mkdir(parents=True, exist_ok=True)
+    table = [{"case_id": report.findings.case_id, "report": report.text} for report in reports]
+    write_text(folder / "reports.csv", csv_text(table, ("case_id", "report")))
+    write_findings(folder / "labels.jsonl", [report.findings for report in reports])
 
 
 def rows(content: dict[str, Any]) -> list[tuple[str, str, str]]:
@@ -68,10 +79,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--heldout", action="store_true", help="score the held-out half")
     parser.add_argument("--out", type=Path, help="write A.json here (development half only)")
+    parser.add_argument("--write", type=Path, metavar="DIR", help="write reports.csv and labels.jsonl here; no scores")
     options = parser.parse_args()
     half = HELDOUT if options.heldout else DEVELOPMENT
     if options.heldout and options.out:
         parser.error("--out lists cases; the held-out half gives figures only")
+    if options.write:
+        write_files(half, options.write)
+        return
     reader = make_extractor("rules")
     content = score(half, reader)
     print(f"{half}: {len(read_gold(half))} synthetic reports, extractor {reader.info.name} {reader.info.version}\n")

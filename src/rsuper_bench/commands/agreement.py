@@ -44,7 +44,7 @@ def agreement(
     if result.fields:
         console.print(_field_table(content))
     for quote in quotes:
-        console.print(quote, markup=False, highlight=False)
+        console.print(quote, markup=False, highlight=False, soft_wrap=True)
     console.print(
         f"F1: {F1_METHOD}. Shares: {SHARE_METHOD}. {len(result.disagreements)} disagreements, listed in the file.",
         highlight=False,
@@ -55,10 +55,10 @@ def agreement(
 def _presence_table(result: Agreement, content: dict[str, Any]) -> Table:
     from rich.table import Table
 
-    table = Table(title="Presence, and the largest size where a label states one")
+    table = Table(title="Presence, and the largest size where a label states one", padding=(0, 0, 0, 1))
     table.add_column("tumor type", no_wrap=True)
     for name in ("TP", "FP", "FN", "TN", "u"):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=True)
     table.add_column("F1 (95 % interval)", no_wrap=True)
     table.add_column("exact", no_wrap=True)
     table.add_column("+-1 mm", no_wrap=True)

@@ -1,0 +1,34 @@
+"""How well the rules extractor reads the gold set: floors under measured figures, so that none is lost unseen."""
+
+from __future__ import annotations
+
+import pytest
+from gold_set import DEVELOPMENT
+from score import rows, score, write_files
+
+from rsuper_bench.dataset_builder.extraction import RulesExtractor
+from rsuper_bench.dataset_builder.extraction.findings_file import read_findings
+from rsuper_bench.dataset_builder.extraction.reports_file import read_reports
+
+FLOORS = {
+    DEVELOPMENT: {"presence": 0.88, "size": 0.80, "kind": 0.80, "count": 0.88, "location": 0.84, "side": 0.84},
+}
+
+
+@pytest.mark.parametrize("half", FLOORS)
+def test_floors(half):
+    content = score(half, RulesExtractor())
+    measured = {
+        "presence": content["micro"]["f1"]["value"],
+        "size": content["micro"]["size_exact"]["value"],
+        **{name: field["value"] for name, field in content["fields"].items()},
+    }
+    below = {name: measured[name] for name, floor in FLOORS[half].items() if measured[name] < floor}
+    assert not below
+    assert len(rows(content)) > 20
+
+
+def test_the_set_can_be_written_for_other_extractors(tmp_path):
+    write_files(DEVELOPMENT, tmp_path)
+    labels, reports = read_findings(tmp_path / "labels.jsonl"), read_reports(tmp_path / "reports.csv")
+    assert [row.case_id for row in reports] == list(labels)
