@@ -41,4 +41,5 @@ def quoted_disagreements(disagreements: Sequence[dict[str, Any]], reports: Seque
 
 def _quote(text: str, start: int, end: int) -> str:
     before, after = text[max(start - CONTEXT, 0) : start], text[end : end + CONTEXT]
-    return " ".join(f"{before}[{text[start:end]}]{after}".split())
+    words = " ".join(f"{before}[{text[start:end]}]{after}".split())
+    return "".join(character if character.isprintable() else "?" for character in words)  # no terminal commands

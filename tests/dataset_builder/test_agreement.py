@@ -203,6 +203,13 @@ def test_a_wrong_side_is_one_error_and_not_two():
     assert pairing.only_found == pairing.only_wanted == ()
 
 
+def test_likeness_by_hand():
+    one = lesion(KIDNEY, 20.0, 10.0, side="left", kind=Kind.CYST)
+    assert likeness(one, lesion(KIDNEY, 20.9, side="left", kind=Kind.MASS)) == 8 + 4 - 2
+    assert likeness(one, lesion(KIDNEY, 30.0, side="right")) == -8 - 4
+    assert likeness(one, lesion(KIDNEY)) == 0  # what one of them leaves out counts nothing
+
+
 def test_what_has_no_partner_is_kept():
     found = [lesion(LIVER, 9.0), lesion(LIVER, 21.0), lesion(LIVER, 40.0)]
     pairing = pair_findings(found, [lesion(LIVER, 20.5)])

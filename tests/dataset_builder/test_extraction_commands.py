@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from rsuper_bench import cli
+from rsuper_bench.dataset_builder.extraction.quotes import quoted_disagreements
+from rsuper_bench.dataset_builder.extraction.reports_file import ReportRow
 
 DATA = os.environ.get("RSUPER_BENCH_DATA")
 
@@ -191,6 +193,21 @@ def test_report_text_is_shown_only_when_asked(tmp_path, call):
     assert "2 cm [cyst] in the left" in " ".join(out.split())
     assert result.read_bytes() == quiet  # the file never holds text
     assert b"in the" not in quiet
+
+
+def test_shown_text_sends_no_commands_to_the_terminal():
+    row = ReportRow("a", "\x1b]0;owned\x07 2 cm cyst \x1b[31m in the left kidney")
+    item = {
+        "case_id": "a",
+        "tumor_type": "kidney",
+        "field": "kind",
+        "found": "cyst",
+        "expected": "mass",
+        "span": [16, 20],
+    }
+    (line,) = quoted_disagreements([item], [row])
+    assert line.isprintable()
+    assert "[cyst]" in line
 
 
 def test_text_of_other_reports_is_refused(tmp_path, call):
