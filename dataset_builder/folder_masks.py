@@ -17,7 +17,7 @@ from rsuper_bench.benchmark.nifti import Volume, read_nifti
 from rsuper_bench.benchmark.records import Record
 from rsuper_bench.benchmark.tumor_types import TumorType
 from rsuper_bench.dataset_builder.label_map import LESION_NUMBER
-from rsuper_bench.dataset_builder.mask_names import lesion_type, organ_number
+from rsuper_bench.dataset_builder.mask_names import is_lesion_name, lesion_type, organ_number
 from rsuper_bench.dataset_builder.rejection import CaseError, Reason
 
 LABEL_MAP_FILE = "label_map.json"
@@ -85,6 +85,10 @@ class MaskReader:
             volume = self._integers(path)
             return Volume((volume.data != 0).astype(np.uint8) * np.uint8(LESION_NUMBER[only]), volume.affine)
         return self._mapped(path, {number: LESION_NUMBER[kind] for number, kind in self.label_map.lesions.items()})
+
+    def named_lesions(self, folder: Path) -> Volume:
+        """Lesion label map from the masks of a folder that are named so, beside organs: ``liver_lesion.nii.gz``."""
+        return self._merge(folder, lambda name: _lesion_number(lesion_type(name)) if is_lesion_name(name) else None)
 
     def _mapped(self, path: Path, numbers: dict[int, int]) -> Volume:
         volume = self._integers(path)
