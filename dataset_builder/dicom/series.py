@@ -26,6 +26,7 @@ from rsuper_bench.dataset_builder.rejection import Reason
 
 MAX_SIDE = 4096  # rows and columns of a CT slice; a larger one is damage or an attack
 MAX_TILT_DEGREES = 0.5
+_HOUNSFIELD = ("", "HU", "US")  # "US" is "unspecified", which some software adds to CTs that it has copied
 _AXIAL_COSINE = float(np.cos(np.radians(30)))
 _POSITION_MM = 0.01  # slices closer than this lie at one place
 _DRIFT_MM = 0.5
@@ -158,7 +159,7 @@ def _how_it_is_stored(info: SeriesInfo, config: DicomConfig) -> Refusal | None:
         return Refusal(Reason.NO_DECODER, f"no decoder for {name}; pip install 'rsuper-bench[dicom]' brings more")
     if info.samples != 1 or info.photometric != "MONOCHROME2":
         return Refusal(Reason.NOT_HOUNSFIELD, "no single-channel MONOCHROME2 image")
-    if not info.rescaled or info.rescale_type not in ("", "HU"):
+    if not info.rescaled or info.rescale_type not in _HOUNSFIELD:
         return Refusal(Reason.NOT_HOUNSFIELD, "no rescale slope and intercept to HU")
     if not config.allow_other_body_parts:
         text = f"{info.body_part} {info.description} {info.context}".lower().replace("_", " ")

@@ -123,6 +123,24 @@ def test_jpeg_ls_gives_the_same_voxels(export, config):
     np.testing.assert_array_equal(only(opened(export, config)).ct.data, hounsfield().transpose(2, 1, 0))
 
 
+def test_jpeg_lossless_gives_the_same_voxels(export, config):
+    """The compression that PACS archives use most."""
+    gdcm = pytest.importorskip("gdcm")
+    for path in (export / "study-1" / "a").iterdir():
+        reader, writer, change = gdcm.ImageReader(), gdcm.ImageWriter(), gdcm.ImageChangeTransferSyntax()
+        reader.SetFileName(str(path))
+        assert reader.Read()
+        change.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.JPEGLosslessProcess14_1))
+        change.SetInput(reader.GetImage())
+        assert change.Change()
+        writer.SetFileName(str(path))
+        writer.SetFile(reader.GetFile())
+        writer.SetImage(change.GetOutput())
+        assert writer.Write()
+        assert pydicom.dcmread(path).file_meta.TransferSyntaxUID == pydicom.uid.JPEGLosslessSV1
+    np.testing.assert_array_equal(only(opened(export, config)).ct.data, hounsfield().transpose(2, 1, 0))
+
+
 def test_slope_and_intercept_of_each_slice_count(tmp_path):
     root = tmp_path / "export"
     data = hounsfield() // 2 * 2

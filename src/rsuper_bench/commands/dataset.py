@@ -18,7 +18,9 @@ extraction.register(app)
 
 @app.command()
 def build(
-    source: Annotated[str, typer.Option(help="phantom, planted, folder, dicom, merlin, pants, abdomenatlas or ct_rate.")],
+    source: Annotated[
+        str, typer.Option(help="phantom, planted, folder, dicom, merlin, pants, abdomenatlas or ct_rate.")
+    ],
     out: Annotated[Path, typer.Option(help="Folder of the release; made as a whole, or not at all.")],
     input: Annotated[  # noqa: A002
         Path | None, typer.Option(help="Folder with cases.csv and NIfTI files, PACS export, or downloaded data set.")
