@@ -30,24 +30,25 @@ from rsuper_bench.dataset_builder.folder_masks import (
     LABEL_MAP_FILE,
     InputLabelMap,
     MaskReader,
-    lesion_type,
     mask_files,
     mask_name,
-    organ_number,
     read_input_label_map,
 )
 from rsuper_bench.dataset_builder.folder_row import TABLE, FolderRow, RowProblem
 from rsuper_bench.dataset_builder.folder_table import FolderTable, read_folder_table
+from rsuper_bench.dataset_builder.mask_names import lesion_type, organ_number
+from rsuper_bench.dataset_builder.organ_masks import OrganMasksConfig, beside
 from rsuper_bench.dataset_builder.raw_case import CaseKey, RawCase
 from rsuper_bench.dataset_builder.rejection import CaseError, Reason, Rejection
 
 
 class FolderConfig(Record):
-    """What ``--config`` may hold: values for rows that leave the column empty."""
+    """What ``--config`` may hold: values for rows that leave the column empty, and where organ masks come from."""
 
     source: Annotated[str, StringConstraints(min_length=1, max_length=200)] = "folder"
     licence: Annotated[str, StringConstraints(min_length=1, max_length=200)] = "unknown"
     redistributable: bool = False
+    organ_masks: OrganMasksConfig | None = None
 
 
 @dataclass(frozen=True)
@@ -77,9 +78,11 @@ class FolderSource:
             raise ConfigError.of([Problem("--input", f"no such folder {folder}", "a folder", "Check the path.")])
         if not (folder / TABLE).is_file():
             raise DataError.of([Problem(str(folder / TABLE), "no such file", "a table of the cases", "Write it.")])
+        options = FolderConfig() if config is None else read_model(config, FolderConfig)
+        masks = None if config is None else beside(options.organ_masks, config.parent)
         return cls(
             folder=folder.resolve(),
-            config=FolderConfig() if config is None else read_model(config, FolderConfig),
+            config=options.model_copy(update={"organ_masks": masks}),
             label_map=read_input_label_map(folder),
             table_digest=sha256_file(folder / TABLE),
             reject_bad=reject_bad,
@@ -191,7 +194,13 @@ class FolderSource:
             (file.name, file.stat().st_size, file.stat().st_mtime_ns) for path in paths for file in mask_files(path)
         ]
         parts: dict[str, Any] = asdict(row) | {"number": None, "stats": stats}
-        return digest_of([parts, self.config.model_dump(mode="json"), self.label_map.model_dump(mode="json")])
+        return digest_of(
+            [
+                parts,
+                self.config.model_dump(mode="json", exclude={"organ_masks"}),
+                self.label_map.model_dump(mode="json"),
+            ]
+        )
 
 
 @lru_cache(maxsize=1)

@@ -11,11 +11,11 @@ from rsuper_bench.benchmark.tumor_types import TumorType
 from rsuper_bench.dataset_builder.folder_masks import (
     LABEL_MAP_FILE,
     InputLabelMap,
-    lesion_type,
     mask_files,
     mask_name,
 )
 from rsuper_bench.dataset_builder.folder_row import TABLE, FolderRow, RowProblem
+from rsuper_bench.dataset_builder.mask_names import lesion_type
 from rsuper_bench.dataset_builder.rejection import Reason
 
 

@@ -16,7 +16,8 @@ from rsuper_bench.benchmark.files import read_model
 from rsuper_bench.benchmark.nifti import Volume, read_nifti
 from rsuper_bench.benchmark.records import Record
 from rsuper_bench.benchmark.tumor_types import TumorType
-from rsuper_bench.dataset_builder.label_map import LESION_NUMBER, ORGAN_NUMBER
+from rsuper_bench.dataset_builder.label_map import LESION_NUMBER
+from rsuper_bench.dataset_builder.mask_names import is_lesion_name, lesion_type, organ_number
 from rsuper_bench.dataset_builder.rejection import CaseError, Reason
 
 LABEL_MAP_FILE = "label_map.json"
@@ -40,19 +41,6 @@ def read_input_label_map(folder: Path) -> InputLabelMap:
     """
     path = folder / LABEL_MAP_FILE
     return read_model(path, InputLabelMap, DataError) if path.exists() else InputLabelMap()
-
-
-def organ_number(name: str) -> int | None:
-    """Our number of an organ by its name (TotalSegmentator's names are known); None when we have no such label."""
-    name = name.strip().lower()
-    return ORGAN_NUMBER["vertebrae"] if name.startswith("vertebrae_") else ORGAN_NUMBER.get(name)
-
-
-def lesion_type(name: str) -> TumorType | None:
-    """Tumor type of a binary mask by its file name: ``liver``, ``liver_lesion``, ``pancreatic_lesion``."""
-    name = name.strip().lower().removesuffix("_lesion")
-    name = "pancreas" if name == "pancreatic" else name
-    return TumorType(name) if name in list(TumorType) else None
 
 
 def mask_files(path: Path) -> list[Path]:
@@ -97,6 +85,10 @@ class MaskReader:
             volume = self._integers(path)
             return Volume((volume.data != 0).astype(np.uint8) * np.uint8(LESION_NUMBER[only]), volume.affine)
         return self._mapped(path, {number: LESION_NUMBER[kind] for number, kind in self.label_map.lesions.items()})
+
+    def named_lesions(self, folder: Path) -> Volume:
+        """Lesion label map from the masks of a folder that are named so, beside organs: ``liver_lesion.nii.gz``."""
+        return self._merge(folder, lambda name: _lesion_number(lesion_type(name)) if is_lesion_name(name) else None)
 
     def _mapped(self, path: Path, numbers: dict[int, int]) -> Volume:
         volume = self._integers(path)

@@ -25,6 +25,42 @@ class Reason(StrEnum):
     UNKNOWN_LABEL = "unknown_label"
     SPLIT_CONFLICT = "split_conflict"
     UNUSABLE = "unusable"
+    # Of a DICOM series
+    NOT_CT = "not_ct"
+    LOCALIZER = "localizer"
+    DERIVED_IMAGE = "derived_image"
+    MULTIFRAME = "multiframe"
+    BURNED_IN_TEXT = "burned_in_text"
+    LOSSY = "lossy"
+    NO_DECODER = "no_decoder"
+    NOT_HOUNSFIELD = "not_hounsfield"
+    OTHER_BODY_PART = "other_body_part"
+    TOO_FEW_SLICES = "too_few_slices"
+    MISSING_GEOMETRY = "missing_geometry"
+    MIXED_GEOMETRY = "mixed_geometry"
+    NOT_AXIAL = "not_axial"
+    GANTRY_TILT = "gantry_tilt"
+    DUPLICATE_SLICES = "duplicate_slices"
+    MISSING_SLICES = "missing_slices"
+    VARIABLE_SPACING = "variable_spacing"
+    UNWANTED_PHASE = "unwanted_phase"
+    NOT_SELECTED = "not_selected"
+    # Of a study or a scan
+    UNREADABLE_FILE = "unreadable_file"
+    NO_USABLE_SERIES = "no_usable_series"
+    NO_PATIENT_ID = "no_patient_id"
+    MIXED_PATIENTS = "mixed_patients"
+    NO_REPORT = "no_report"
+    AMBIGUOUS_REPORT = "ambiguous_report"
+    REPORT_WITHOUT_STUDY = "report_without_study"
+    MASK_NOT_USED = "mask_not_used"
+    # Of public data sets
+    TABLE_AGAINST_MASK = "table_against_mask"
+    TABLE_AGAINST_HEADER = "table_against_header"
+    BLANK_HEADER = "blank_header"
+    # Of organ masks made here
+    NO_ORGAN_MASK = "no_organ_mask"
+    SEGMENTER_FAILED = "segmenter_failed"
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,11 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from rsuper_bench.benchmark.errors import ConfigError, Problem
+from rsuper_bench.benchmark.errors import ConfigError, Problem, RsuperBenchError
 from rsuper_bench.benchmark.files import read_model, sha256_file
 from rsuper_bench.dataset_builder.raw_case import Source
 
 PLANTED_CASES = 24  # unless --n says otherwise
-PLANNED = ("dicom", "merlin", "pants", "abdomenatlas", "ct_rate")
 
 
 @dataclass(frozen=True)
@@ -89,13 +88,46 @@ def _folder(options: SourceOptions) -> Source:
 
     if options.input is None:
         raise _missing("folder", ["input"])
-    return FolderSource.open(options.input, config=options.config, reject_bad=options.reject_bad)
+    source = FolderSource.open(options.input, config=options.config, reject_bad=options.reject_bad)
+    if source.config.organ_masks is None:
+        return source
+    from rsuper_bench.dataset_builder.organ_masks import WithOrganMasks
+
+    return WithOrganMasks(source, source.config.organ_masks)
 
 
+def _dicom(options: SourceOptions) -> Source:
+    from rsuper_bench.dataset_builder.organ_masks import WithOrganMasks
+
+    try:
+        from rsuper_bench.dataset_builder.dicom import DicomSource, load_dicom_config
+    except ModuleNotFoundError as cause:
+        raise _not_installed("dicom", cause, "dicom") from None
+    if options.input is None:
+        raise _missing("dicom", ["input"])
+    config = load_dicom_config(options.config, export=options.input.absolute())
+    source = DicomSource.open(options.input, config)
+    return source if config.organ_masks is None else WithOrganMasks(source, config.organ_masks)
+
+
+def _public(name: str) -> Callable[[SourceOptions], Source]:
+    def make(options: SourceOptions) -> Source:
+        from rsuper_bench.dataset_builder.public import open_public_source
+
+        if options.input is None:
+            raise _missing(name, ["input"])
+        return open_public_source(name, options.input, options.config)
+
+    return make
+
+
+PUBLIC = ("merlin", "pants", "abdomenatlas", "ct_rate")
 SOURCES: dict[str, SourceKind] = {
     "phantom": SourceKind(_phantom, takes=("config", "n")),
     "planted": SourceKind(_planted, needs=("ct", "organs", "labels"), takes=("config", "n")),
     "folder": SourceKind(_folder, needs=("input",), takes=("config", "reject_bad"), strict=True),
+    "dicom": SourceKind(_dicom, needs=("input",), takes=("config",)),
+    **{name: SourceKind(_public(name), needs=("input",), takes=("config",)) for name in PUBLIC},
 }
 
 
@@ -103,22 +135,11 @@ def open_source(name: str, options: SourceOptions) -> Source:
     """Make a source by name.
 
     Raises:
-        ConfigError: Unknown name ("did you mean"), a source of a later version, or options that do not fit.
+        ConfigError: Unknown name ("did you mean"), options that do not fit, or an extra that is not installed.
         DataError: From the source itself.
     """
-    if name in PLANNED:
-        raise ConfigError.of(
-            [
-                Problem(
-                    "--source",
-                    f"'{name}' is not part of this version",
-                    f"one of {', '.join(SOURCES)}",
-                    "Convert the data to NIfTI and use --source folder (docs/folder-input.md).",
-                )
-            ]
-        )
     if name not in SOURCES:
-        close = get_close_matches(name, (*SOURCES, *PLANNED), n=1)
+        close = get_close_matches(name, list(SOURCES), n=1)
         fix = f"Did you mean '{close[0]}'?" if close else "Choose one of them."
         raise ConfigError.of(
             [Problem("--source", f"unknown source {name[:40]!a}", f"one of {', '.join(SOURCES)}", fix)]
@@ -145,6 +166,11 @@ def _missing(name: str, options: list[str]) -> ConfigError:
     flags = " ".join(_flag(option) for option in options)
     message = f"error: --source {name}: {flags} missing; expected a value.\n       Add it."
     return ConfigError(message, [Problem(f"--source {name}", f"{flags} missing", "a value", "Add it.")])
+
+
+def _not_installed(name: str, cause: ModuleNotFoundError, extra: str) -> RsuperBenchError:
+    fix = f"pip install 'rsuper-bench[{extra}]'"
+    return ConfigError.of([Problem(f"--source {name}", f"{cause.name} is not installed", "it", fix)])
 
 
 def _flag(option: str) -> str:

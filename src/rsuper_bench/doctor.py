@@ -89,6 +89,15 @@ def _resources(folder: Path) -> list[Check]:
     ]
 
 
+def _totalsegmentator() -> Check:
+    """The builder calls the program, which may live in an environment of its own."""
+    program = shutil.which("TotalSegmentator")
+    if program is None:
+        advice = "optional, organ masks: pip install TotalSegmentator (its own environment will do)"
+        return Check("TotalSegmentator", "no program of this name on the path", ok=False, needed=False, advice=advice)
+    return Check("TotalSegmentator", program, ok=True, needed=False)
+
+
 def examine(folder: Path) -> list[Check]:
     """Look at python, packages, device, memory and the disk that holds ``folder``."""
     train = "pip install 'rsuper-bench[train]' (add -c constraints.txt for the CPU build of torch)"
@@ -120,9 +129,17 @@ def examine(folder: Path) -> list[Check]:
         ),
         _device(),
         *_resources(folder),
-        _package(
-            "TotalSegmentator", "totalsegmentator", "optional, organ masks: pip install TotalSegmentator", needed=False
+        *(
+            _package(name, module, f"optional, {what}: pip install 'rsuper-bench[{extra}]'", needed=False)
+            for name, module, extra, what in (
+                ("pydicom", "pydicom", "dicom", "PACS exports"),
+                ("highdicom", "highdicom", "dicom", "DICOM segmentations"),
+                ("python-gdcm", "gdcm", "dicom", "JPEG compressed DICOM"),
+                ("openpyxl", "openpyxl", "build", "tables of public data sets (.xlsx)"),
+                ("pypdf", "pypdf", "build", "reports of PanTS (.pdf)"),
+            )
         ),
+        _totalsegmentator(),
         _package(
             "vllm", "vllm", "optional, report reading by a language model: pip install vllm (Linux, GPU)", needed=False
         ),

@@ -297,7 +297,7 @@ def test_killed_at_any_moment_the_next_run_gives_the_same_bytes(tmp_path):
     [
         (["--source", "phantm"], "Did you mean 'phantom'?"),
         (["--source", "merln"], "Did you mean 'merlin'?"),
-        (["--source", "merlin"], "not part of this version"),
+        (["--source", "merlin"], "--input missing"),
         (["--source", "folder"], "--input missing"),
         (["--source", "planted", "--ct", "x.nii.gz"], "--organs --labels missing"),
         (["--source", "planted", "--ct", "a", "--organs", "b", "--labels", "c"], "--labels c: no such file"),

@@ -18,9 +18,13 @@ extraction.register(app)
 
 @app.command()
 def build(
-    source: Annotated[str, typer.Option(help="phantom, planted or folder.")],
+    source: Annotated[
+        str, typer.Option(help="phantom, planted, folder, dicom, merlin, pants, abdomenatlas or ct_rate.")
+    ],
     out: Annotated[Path, typer.Option(help="Folder of the release; made as a whole, or not at all.")],
-    input: Annotated[Path | None, typer.Option(help="folder: holds cases.csv and the NIfTI files.")] = None,  # noqa: A002
+    input: Annotated[  # noqa: A002
+        Path | None, typer.Option(help="Folder with cases.csv and NIfTI files, PACS export, or downloaded data set.")
+    ] = None,
     config: Annotated[Path | None, typer.Option(help="YAML file with the source's own options.")] = None,
     ct: Annotated[Path | None, typer.Option(help="planted: the CT.")] = None,
     organs: Annotated[Path | None, typer.Option(help="planted: its organ labels.")] = None,
@@ -131,7 +135,7 @@ def _report(result: BuildResult, out: Path, shard: str | None) -> None:
             if not counts[split]:
                 typer.echo(f"note: no case in {split}; load_dataset does not know this split", err=True)
     if result.rejections:
-        typer.echo(f"note: {len(result.rejections)} cases could not be used, see rejected.csv", err=True)
+        typer.echo(f"note: {len(result.rejections)} inputs were not used, see rejected.csv", err=True)
     if result.state == "built":
         typer.echo(f"wrote {out}")
 

@@ -1,0 +1,73 @@
+"""The files of a PACS export, however they are nested and named: which are DICOM, and what the others are."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from pydicom.uid import MediaStorageDirectoryStorage
+
+from rsuper_bench.dataset_builder.dicom.headers import Instance, SeriesInfo, quiet, read_header, read_instance
+
+
+@dataclass
+class Export:
+    """What an export holds.
+
+    Attributes:
+        unreadable: Paths of files that begin like DICOM and cannot be read, with the kind of error.
+        n_other: Files that are not DICOM.
+        n_links: Links that lead out of the export; they are not followed.
+    """
+
+    instances: list[Instance] = field(default_factory=list)
+    unreadable: list[tuple[str, str]] = field(default_factory=list)
+    n_files: int = 0
+    n_other: int = 0
+    n_directories: int = 0
+    n_links: int = 0
+
+
+def read_export(root: Path) -> Export:
+    """Read the header of every file below a folder, in the order of their paths."""
+    with quiet():
+        return _read_export(root)
+
+
+def _read_export(root: Path) -> Export:
+    export = Export()
+    known: dict[SeriesInfo, SeriesInfo] = {}
+    resolved = root.resolve()
+    for path in _files(resolved):
+        export.n_files += 1
+        relative = path.relative_to(resolved).as_posix()
+        if path.is_symlink() and not path.resolve().is_relative_to(resolved):
+            export.n_links += 1
+            continue
+        try:
+            header = read_header(path)
+        except Exception as cause:  # pydicom raises many types for a damaged file
+            export.unreadable.append((relative, type(cause).__name__))
+            continue
+        if header is None:
+            export.n_other += 1
+        elif header.get("SOPClassUID") == MediaStorageDirectoryStorage or path.name.upper() == "DICOMDIR":
+            export.n_directories += 1
+        else:
+            try:
+                instance = read_instance(header, path, relative)
+            except (ValueError, TypeError, OverflowError, AttributeError) as cause:
+                export.unreadable.append((relative, type(cause).__name__))
+                continue
+            shared = known.setdefault(instance.info, instance.info)
+            export.instances.append(replace(instance, info=shared))
+    return export
+
+
+def _files(root: Path) -> Iterator[Path]:
+    for folder, names, files in os.walk(root):
+        names.sort()
+        for name in sorted(files):
+            yield Path(folder) / name
