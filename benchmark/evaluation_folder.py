@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from rsuper_bench.benchmark.figures import write_figures
-from rsuper_bench.benchmark.files import canonical_json, check_out_folder, pretty_json, write_text
+from rsuper_bench.benchmark.files import atomic_path, canonical_json, check_out_folder, pretty_json, write_text
 from rsuper_bench.benchmark.report import REPORT_FILE, EvaluationReport
 from rsuper_bench.benchmark.report_markdown import report_markdown
 
@@ -38,7 +39,8 @@ def write_evaluation(report: EvaluationReport, folder: Path, *, run: dict[str, A
         write_figures(report, partial / "figures")
         if run is not None:
             write_text(partial / "run.json", pretty_json(run))
-        write_text(partial / REPORT_FILE, report_json(report))
+        with atomic_path(partial / REPORT_FILE) as path, path.open("w", encoding="utf-8", newline="\n") as file:
+            file.writelines(report_pieces(report))
         (folder / REPORT_FILE).unlink(missing_ok=True)
         shutil.rmtree(folder / "figures", ignore_errors=True)
         for name in WRITTEN:
@@ -49,10 +51,20 @@ def write_evaluation(report: EvaluationReport, folder: Path, *, run: dict[str, A
 
 
 def report_json(report: EvaluationReport) -> str:
-    """Indented JSON in which long lists of small things (outcomes, exclusions, replicates) take one line an item."""
+    """What ``report.json`` holds."""
+    return "".join(report_pieces(report))
+
+
+def report_pieces(report: EvaluationReport) -> Iterator[str]:
+    """Indented JSON in which long lists of small things (outcomes, exclusions, replicates) take one line an item.
+
+    In pieces, so that a report of 25 000 cases never stands in memory as text.
+    """
     text = pretty_json(report.model_dump(mode="json", exclude={"excluded", "outcomes", "replicates"}))
-    text = text.rstrip().removesuffix("}").rstrip()
+    yield text.rstrip().removesuffix("}").rstrip()
     for name, items in (("excluded", report.excluded), ("outcomes", report.outcomes)):
-        lines = ",\n".join(f"  {item.model_dump_json()}" for item in items)
-        text += f',\n "{name}": [\n{lines}\n ]' if items else f',\n "{name}": []'
-    return f'{text},\n "replicates": {canonical_json(report.replicates)}\n}}\n'
+        yield f',\n "{name}": ['
+        for index, item in enumerate(items):
+            yield f"{',' if index else ''}\n  {item.model_dump_json()}"
+        yield "\n ]" if items else "]"
+    yield f',\n "replicates": {canonical_json(report.replicates)}\n}}\n'

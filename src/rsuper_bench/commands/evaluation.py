@@ -202,7 +202,7 @@ def _task(name: str | None, release: Release) -> Task:
 
 
 def _summary(report: EvaluationReport) -> str:
-    from rsuper_bench.benchmark.report_markdown import score_cell
+    from rsuper_bench.benchmark.markdown import score_cell
 
     point = next(name for name in report.scores["mean"] if name.startswith("sensitivity_at_specificity"))
     label = f"sens. at {point.rsplit('_', 1)[1]} % spec."
