@@ -8,13 +8,12 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from rsuper_bench.benchmark.comparison_record import Comparison, Difference, Side
 from rsuper_bench.benchmark.errors import DataError, Problem
 from rsuper_bench.benchmark.literature import detection_reader
 from rsuper_bench.benchmark.report import MEAN, EvaluationReport
-from rsuper_bench.benchmark.sample import Sample, report_samples
+from rsuper_bench.benchmark.sample import Sample, report_patients, report_samples
 from rsuper_bench.benchmark.scores import FEW, PERCENTILE, mean_over
 from rsuper_bench.benchmark.scoring import Counted, Drawn, Draws, Measures, draw_replicates, map_chunks, measure
 from rsuper_bench.benchmark.scoring import measures_of as points_of
@@ -52,7 +51,7 @@ def compare(a: EvaluationReport, b: EvaluationReport, *, seed: int = 0, jobs: in
     """
     _refuse_unlike(a, b)
     task = a.task_definition
-    patients = sorted({item.patient for item in a.outcomes})
+    patients = report_patients(a)
     draws = Draws(len(patients), task.bootstrap_replicates, a.fingerprint, seed)
     samples = [report_samples(report, patients) for report in (a, b)]
     measures = {kind: points_of(task, detection_reader(a.readers.literature, kind)) for kind in task.tumor_types}
@@ -143,6 +142,8 @@ def _exchange(
 
 def _side_by_side(a: Sample, b: Sample, n_patients: int) -> Sample:
     """Both methods' results as one sample of twice the patients, ranked within each method."""
+    from scipy.stats import rankdata
+
     called = None if a.called is None or b.called is None else np.concatenate([a.called, b.called])
     return replace(
         a,

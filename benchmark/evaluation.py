@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -33,6 +34,7 @@ from rsuper_bench.benchmark.report import (
     Readers,
     Replicates,
 )
+from rsuper_bench.benchmark.rsuper_protocol import NEEDED
 from rsuper_bench.benchmark.sample import Sample, build_sample
 from rsuper_bench.benchmark.scores import score_mean, score_type
 from rsuper_bench.benchmark.scoring import Draws, Measures, draw_replicates, measures_of
@@ -48,6 +50,7 @@ SMOKE = "One anatomy stands in several splits: this is not evidence, it only sho
 NO_THRESHOLDS = (
     "No thresholds were given, so there are no calls: sensitivity and specificity at a frozen threshold are undefined."
 )
+Protocol = Literal["rsuper"]
 OTHER_METHOD = "The thresholds were fitted on a submission of another team or method."
 
 
@@ -60,6 +63,7 @@ def evaluate(
     thresholds: Thresholds | None = None,
     readers: Path | None = None,
     missing: MissingPolicy = "error",
+    protocol: Protocol | None = None,
     margin: float = MARGIN,
     seed: int = 0,
     jobs: int = 1,
@@ -74,6 +78,7 @@ def evaluate(
         thresholds: Frozen calls, from ``calibrate`` on another split.
         readers: Reads of the same cases, or a table of literature figures to use instead of the shipped one.
         missing: ``error`` refuses an incomplete submission; ``fail`` scores what is missing the worst way.
+        protocol: ``rsuper`` asks for a volume of every prediction, so that ``report_protocol_table`` can be made.
         margin: How much less sensitivity than a reader of the same cases still counts as not inferior.
         seed: Seed of the bootstrap.
         jobs: Threads; the report does not depend on it.
@@ -88,7 +93,9 @@ def evaluate(
         refuse_shared_cases(thresholds, reference)
         refuse_foreign_rule(thresholds, task)
     reads, literature = _load_readers(readers, reference)
-    checked = check_submission(submission, reference, release, missing=missing, jobs=jobs)
+    checked = check_submission(
+        submission, reference, release, missing=missing, volume_for=NEEDED if protocol == "rsuper" else None, jobs=jobs
+    )
     require_scorable(checked)
     frozen = thresholds.values if thresholds is not None else {}
     samples = {kind: build_sample(reference, kind, checked, frozen.get(kind)) for kind in task.tumor_types}

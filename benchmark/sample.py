@@ -40,6 +40,11 @@ class Sample:
     called: NDArray[np.bool_] | None
 
     @property
+    def worst_volume_mm3(self) -> NDArray[np.float64]:
+        """Predicted volume, infinitely wrong where the prediction is missing."""
+        return _worst_where(self.imputed, self.positive, self.volume_mm3)
+
+    @property
     def one_case_a_patient(self) -> bool:
         """Whether all cases are of different patients, and so independent."""
         return len(np.unique(self.patient)) == len(self.patient)
@@ -69,6 +74,11 @@ def build_sample(
     decision = _worst_where(imputed, positive, decision)
     called = None if threshold is None else np.asarray(decision >= threshold)
     return Sample(tumor_type, truths.case_ids, patient, positive, score, volume, decision, imputed, called)
+
+
+def report_patients(report: EvaluationReport) -> list[str]:
+    """The index of patients that a report's replicates draw from: sorted hashes of those with a case that counts."""
+    return sorted({item.patient for item in report.outcomes})
 
 
 def report_samples(report: EvaluationReport, patients: Sequence[str]) -> dict[TumorType, Sample]:

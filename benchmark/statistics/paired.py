@@ -128,12 +128,11 @@ def delong_difference(first: Floats, second: Floats, positive: Bools) -> AreaDif
 
 def holm(p_values: Mapping[str, float]) -> dict[str, float]:
     """P-values adjusted for having tested all of them (Holm 1979)."""
-    from statsmodels.stats.multitest import multipletests
-
-    if not p_values:
-        return {}
-    adjusted = multipletests(list(p_values.values()), method="holm")[1]
-    return dict(zip(p_values, (float(value) for value in adjusted), strict=True))
+    adjusted, running = {}, 0.0
+    for rank, key in enumerate(sorted(p_values, key=lambda key: p_values[key])):
+        running = max(running, min(1.0, p_values[key] * (len(p_values) - rank)))
+        adjusted[key] = running
+    return {key: adjusted[key] for key in p_values}
 
 
 def bootstrap_p(replicates: Floats) -> float:
