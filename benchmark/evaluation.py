@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -17,8 +18,9 @@ from rsuper_bench.benchmark.literature import (
     literature_readers,
     literature_statement,
 )
+from rsuper_bench.benchmark.reader_study import MARGIN, study_readers
 from rsuper_bench.benchmark.reader_study import STATEMENT as STUDY_STATEMENT
-from rsuper_bench.benchmark.reader_study import Reads, is_reader_study, read_calls, study_readers
+from rsuper_bench.benchmark.reads import Reads, is_reader_study, read_reads
 from rsuper_bench.benchmark.records import Split
 from rsuper_bench.benchmark.reference import Reference, build_reference
 from rsuper_bench.benchmark.release import Release, open_release
@@ -32,8 +34,10 @@ from rsuper_bench.benchmark.report import (
     Readers,
     Replicates,
 )
+from rsuper_bench.benchmark.rsuper_protocol import NEEDED
 from rsuper_bench.benchmark.sample import Sample, build_sample
-from rsuper_bench.benchmark.scoring import Measures, draw_replicates, measures_of, score_mean, score_type
+from rsuper_bench.benchmark.scores import score_mean, score_type
+from rsuper_bench.benchmark.scoring import Draws, Measures, draw_replicates, measures_of
 from rsuper_bench.benchmark.submission import Submission
 from rsuper_bench.benchmark.task import Task
 from rsuper_bench.benchmark.thresholds import Thresholds, refuse_foreign_rule, refuse_shared_cases
@@ -46,6 +50,7 @@ SMOKE = "One anatomy stands in several splits: this is not evidence, it only sho
 NO_THRESHOLDS = (
     "No thresholds were given, so there are no calls: sensitivity and specificity at a frozen threshold are undefined."
 )
+Protocol = Literal["rsuper"]
 OTHER_METHOD = "The thresholds were fitted on a submission of another team or method."
 
 
@@ -58,6 +63,8 @@ def evaluate(
     thresholds: Thresholds | None = None,
     readers: Path | None = None,
     missing: MissingPolicy = "error",
+    protocol: Protocol | None = None,
+    margin: float = MARGIN,
     seed: int = 0,
     jobs: int = 1,
 ) -> EvaluationReport:
@@ -71,6 +78,8 @@ def evaluate(
         thresholds: Frozen calls, from ``calibrate`` on another split.
         readers: Reads of the same cases, or a table of literature figures to use instead of the shipped one.
         missing: ``error`` refuses an incomplete submission; ``fail`` scores what is missing the worst way.
+        protocol: ``rsuper`` asks for a volume of every prediction, so that ``report_protocol_table`` can be made.
+        margin: How much less sensitivity than a reader of the same cases still counts as not inferior.
         seed: Seed of the bootstrap.
         jobs: Threads; the report does not depend on it.
 
@@ -84,17 +93,21 @@ def evaluate(
         refuse_shared_cases(thresholds, reference)
         refuse_foreign_rule(thresholds, task)
     reads, literature = _load_readers(readers, reference)
-    checked = check_submission(submission, reference, release, missing=missing, jobs=jobs)
+    checked = check_submission(
+        submission, reference, release, missing=missing, volume_for=NEEDED if protocol == "rsuper" else None, jobs=jobs
+    )
     require_scorable(checked)
     frozen = thresholds.values if thresholds is not None else {}
     samples = {kind: build_sample(reference, kind, checked, frozen.get(kind)) for kind in task.tumor_types}
     measures = {kind: measures_of(task, detection_reader(literature, kind)) for kind in task.tumor_types}
     _check_primary(task, measures)
-    drawn = draw_replicates(samples, measures, reference, seed=seed, jobs=jobs)
+    draws = Draws(len(reference.patients), task.bootstrap_replicates, reference.fingerprint, seed)
+    drawn = draw_replicates(samples, measures, draws, jobs=jobs)
     scores = {
         str(kind): score_type(samples[kind], measures[kind], drawn[kind], task.confidence) for kind in task.tumor_types
     }
     mean_scores, mean_replicates = score_mean(scores, drawn, task)
+    study, panels = study_readers(reads, samples, draws, confidence=task.confidence, margin=margin, jobs=jobs)
     info = _data_info(release, reference)
     return EvaluationReport(
         task=task.name,
@@ -111,7 +124,8 @@ def evaluate(
         readers=Readers(
             statement=_readers_statement(reads, synthetic=info.synthetic or task.synthetic),
             literature=literature,
-            study=tuple(study_readers(reads, samples, reference, seed)),
+            study=study,
+            panels=panels,
         ),
         coverage=_coverage(samples, checked),
         excluded=tuple(item for kind in task.tumor_types for item in reference.truths[kind].excluded),
@@ -181,7 +195,7 @@ def _load_readers(path: Path | None, reference: Reference) -> tuple[Reads, tuple
     if not path.is_file():
         raise DataError.of([Problem(str(path), "no such file", "a table of readers", "Check the path.")])
     if is_reader_study(path):
-        return read_calls(path, reference), literature_readers(kinds)
+        return read_reads(path, reference), literature_readers(kinds)
     return {}, literature_readers(kinds, path)
 
 
@@ -221,9 +235,14 @@ def _coverage(samples: Mapping[TumorType, Sample], checked: CheckedPredictions) 
     }
 
 
+_OUTCOME_FIELDS = set(Outcome.model_fields)
+
+
 def _outcomes(sample: Sample, reference: Reference) -> list[Outcome]:
+    # Made of checked values, so not checked again; one set of field names serves all of a few hundred thousand.
     return [
-        Outcome(
+        Outcome.model_construct(
+            _OUTCOME_FIELDS,
             case_id=case_id,
             patient=reference.patient_of[case_id],
             tumor_type=sample.tumor_type,

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from rsuper_bench.benchmark.evaluation import Protocol
 from rsuper_bench.benchmark.figures import write_figures
-from rsuper_bench.benchmark.files import canonical_json, check_out_folder, pretty_json, write_text
+from rsuper_bench.benchmark.files import atomic_path, canonical_json, check_out_folder, pretty_json, write_text
 from rsuper_bench.benchmark.report import REPORT_FILE, EvaluationReport
 from rsuper_bench.benchmark.report_markdown import report_markdown
+from rsuper_bench.benchmark.rsuper_protocol import PROTOCOL_FILE, report_protocol_table
 
 # In the order in which they take their place.
-WRITTEN = ("figures", "report.md", "run.json", REPORT_FILE)
+WRITTEN = ("figures", "report.md", PROTOCOL_FILE, "run.json", REPORT_FILE)
 
 
-def write_evaluation(report: EvaluationReport, folder: Path, *, run: dict[str, Any] | None = None) -> None:
-    """Write ``report.json``, ``report.md``, ``figures/`` and ``run.json``.
+def write_evaluation(
+    report: EvaluationReport, folder: Path, *, protocol: Protocol | None = None, run: dict[str, Any] | None = None
+) -> None:
+    """Write ``report.json``, ``report.md``, ``figures/`` and ``run.json``; ``metrics.csv`` for a protocol.
 
     Everything is made in a folder beside ``folder`` first; ``report.json`` arrives last, so a folder that holds one is
     complete.
@@ -25,6 +30,7 @@ def write_evaluation(report: EvaluationReport, folder: Path, *, run: dict[str, A
     Args:
         report: What to write.
         folder: Where to; files of an earlier evaluation are replaced.
+        protocol: ``rsuper`` adds the published table of volume thresholds.
         run: Time and command, kept outside every digest.
 
     Raises:
@@ -36,10 +42,14 @@ def write_evaluation(report: EvaluationReport, folder: Path, *, run: dict[str, A
     try:
         write_text(partial / "report.md", report_markdown(report))
         write_figures(report, partial / "figures")
+        if protocol == "rsuper":
+            write_text(partial / PROTOCOL_FILE, report_protocol_table(report))
         if run is not None:
             write_text(partial / "run.json", pretty_json(run))
-        write_text(partial / REPORT_FILE, report_json(report))
+        with atomic_path(partial / REPORT_FILE) as path, path.open("w", encoding="utf-8", newline="\n") as file:
+            file.writelines(report_pieces(report))
         (folder / REPORT_FILE).unlink(missing_ok=True)
+        (folder / PROTOCOL_FILE).unlink(missing_ok=True)  # an earlier evaluation's may not stay beside this one
         shutil.rmtree(folder / "figures", ignore_errors=True)
         for name in WRITTEN:
             if (partial / name).exists():
@@ -49,10 +59,20 @@ def write_evaluation(report: EvaluationReport, folder: Path, *, run: dict[str, A
 
 
 def report_json(report: EvaluationReport) -> str:
-    """Indented JSON in which long lists of small things (outcomes, exclusions, replicates) take one line an item."""
+    """What ``report.json`` holds."""
+    return "".join(report_pieces(report))
+
+
+def report_pieces(report: EvaluationReport) -> Iterator[str]:
+    """Indented JSON in which long lists of small things (outcomes, exclusions, replicates) take one line an item.
+
+    In pieces, so that a report of 25 000 cases never stands in memory as text.
+    """
     text = pretty_json(report.model_dump(mode="json", exclude={"excluded", "outcomes", "replicates"}))
-    text = text.rstrip().removesuffix("}").rstrip()
+    yield text.rstrip().removesuffix("}").rstrip()
     for name, items in (("excluded", report.excluded), ("outcomes", report.outcomes)):
-        lines = ",\n".join(f"  {item.model_dump_json()}" for item in items)
-        text += f',\n "{name}": [\n{lines}\n ]' if items else f',\n "{name}": []'
-    return f'{text},\n "replicates": {canonical_json(report.replicates)}\n}}\n'
+        yield f',\n "{name}": ['
+        for index, item in enumerate(items):
+            yield f"{',' if index else ''}\n  {item.model_dump_json()}"
+        yield "\n ]" if items else "]"
+    yield f',\n "replicates": {canonical_json(report.replicates)}\n}}\n'

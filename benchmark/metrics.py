@@ -7,13 +7,15 @@ come from the same code, so operating points are matched again in each replicate
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import overload
+from functools import cached_property
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 Floats = NDArray[np.float64]
-Counts = NDArray[np.int64]
+Counts = NDArray[np.signedinteger[Any]]
 _ROUNDING = 1e-9  # 0.1 * 30 is 3.0000000000000004: a target that is met on paper must be met here
 
 
@@ -41,71 +43,83 @@ class RankedCases:
         starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]]) if len(ordered) else np.empty(0, np.intp)
         return cls(patient[order], positive[order], starts, ordered[starts])
 
+    @cached_property
+    def group(self) -> NDArray[np.intp]:
+        """``(N,)`` group of equal scores of each case."""
+        return np.repeat(np.arange(len(self.starts)), np.diff(self.starts, append=len(self.patient)))
+
     def ties_broken_worst(self) -> RankedCases:
         """The same cases without ties: of equal scores the negatives come first."""
-        group = np.repeat(np.arange(len(self.starts)), np.diff(self.starts, append=len(self.patient)))
-        order = np.lexsort((self.positive, group))
-        return RankedCases(self.patient[order], self.positive[order], np.arange(len(order)), self.values[group])
+        order = np.lexsort((self.positive, self.group))
+        return RankedCases(self.patient[order], self.positive[order], np.arange(len(order)), self.values[self.group])
+
+    def segments(self, n_patients: int) -> csr_array:
+        """Who lies between which positives: ``(3 Q + 1, n_patients)`` numbers of cases.
+
+        Only groups with a positive case matter to any figure; there are Q of them. Of row block one, row q counts the
+        positives of the q-th such group; of block two, the negatives tied with it; of block three, the negatives
+        ranked above it and below the group before, the last row those below all positives. A product with weights
+        counts every replicate at once.
+        """
+        with_positives = np.unique(self.group[self.positive])
+        q = len(with_positives)
+        slot = np.searchsorted(with_positives, self.group)
+        tied = np.append(with_positives, -1)[slot] == self.group
+        row = np.where(self.positive, slot, np.where(tied, q + slot, 2 * q + slot))
+        ones = np.ones(len(row), dtype=np.int32)
+        return csr_array((ones, (row, self.patient)), shape=(3 * q + 1, n_patients))
 
 
 @dataclass(frozen=True)
 class Curve:
-    """Operating points of R replicates over G groups of equal scores, of which Q hold a positive case.
+    """Operating points of R replicates at the Q groups of equal scores that hold a positive case.
 
     Attributes:
-        false_positives: ``(R, G)`` negatives called when the first g + 1 groups are.
-        with_positives: ``(Q,)`` indices of the groups with a positive case.
-        true_positives: ``(R, Q)`` positives called when groups up to that one are.
+        true_positives: ``(Q, R)`` positives called when all groups down to the q-th are.
+        false_positives: ``(Q, R)`` negatives called then.
+        tied: ``(Q, R)`` negatives in the group itself.
         positives: ``(R,)``.
         negatives: ``(R,)``.
     """
 
-    false_positives: Counts
-    with_positives: NDArray[np.intp]
     true_positives: Counts
+    false_positives: Counts
+    tied: Counts
     positives: Counts
     negatives: Counts
 
     @classmethod
     def of(cls, cases: RankedCases, weights: NDArray[np.int32]) -> Curve:
-        """Count calls in each replicate.
+        """Count calls in each replicate; ``weights`` is ``(patients, R)``, how often each patient was drawn."""
+        return cls.from_segments(cases.segments(len(weights)), weights)
 
-        Args:
-            cases: N ranked cases.
-            weights: ``(R, patients)`` how often each patient was drawn.
-        """
-        groups = len(cases.starts)
-        group_of = np.zeros(len(cases.patient), dtype=np.intp)
-        group_of[cases.starts[1:]] = 1
-        group_of = np.cumsum(group_of)
-        negative_weights = weights[:, cases.patient] * ~cases.positive
-        if groups < len(cases.patient):
-            negative_weights = np.add.reduceat(negative_weights, cases.starts, axis=1)
-        false_positives = np.cumsum(negative_weights, axis=1, dtype=np.int32)
-        positive_groups = group_of[cases.positive]
-        with_positives, first = np.unique(positive_groups, return_index=True)
-        positive_weights = weights[:, cases.patient[cases.positive]]
-        if len(with_positives) and len(with_positives) < len(positive_groups):
-            positive_weights = np.add.reduceat(positive_weights, first, axis=1)
-        true_positives = np.cumsum(positive_weights, axis=1, dtype=np.int64)
+    @classmethod
+    def from_segments(cls, segments: csr_array, weights: NDArray[np.int32]) -> Curve:
+        """As :meth:`of`, with the work that does not depend on the weights done once."""
+        counted = segments @ weights
+        q = len(counted) // 3
+        tied, between = counted[q : 2 * q], counted[2 * q :]
+        np.cumsum(counted[:q], axis=0, out=counted[:q])
+        np.add(between[:q], tied, out=between[:q])
+        np.cumsum(between, axis=0, out=between)
+        positives = counted[q - 1] if q else np.zeros(weights.shape[1])
         return cls(
-            false_positives=false_positives,  # type: ignore[arg-type]  # int32 halves the memory of the largest array
-            with_positives=with_positives,
-            true_positives=true_positives,
-            positives=_last(true_positives),
-            negatives=_last(false_positives),
+            true_positives=counted[:q],
+            false_positives=between[:q],
+            tied=tied,
+            positives=positives.astype(np.int64),
+            negatives=between[q].astype(np.int64),
         )
 
     @property
     def defined(self) -> NDArray[np.bool_]:
         """Replicates with both classes."""
-        return (self.positives > 0) & (self.negatives > 0)
+        return np.asarray((self.positives > 0) & (self.negatives > 0))
 
-
-def _last(cumulated: NDArray[np.signedinteger]) -> Counts:
-    if not cumulated.shape[1]:
-        return np.zeros(len(cumulated), dtype=np.int64)
-    return cumulated[:, -1].astype(np.int64)
+    @cached_property
+    def in_group(self) -> Counts:
+        """``(Q, R)`` positives in each group."""
+        return np.diff(self.true_positives, axis=0, prepend=np.zeros((1, len(self.positives)), np.int32))
 
 
 def _ratio(numerator: NDArray[np.generic], denominator: Counts, defined: NDArray[np.bool_]) -> Floats:
@@ -116,14 +130,11 @@ def _ratio(numerator: NDArray[np.generic], denominator: Counts, defined: NDArray
 
 def auroc(curve: Curve) -> Floats:
     """Area under the ROC curve, ties counting half: ``(R,)``, NaN where a class is missing."""
-    in_group = np.diff(curve.true_positives, axis=1, prepend=0)
-    called = curve.false_positives[:, curve.with_positives].astype(np.int64)
-    first = curve.with_positives == 0
-    before = curve.false_positives[:, curve.with_positives - 1].astype(np.int64)  # index -1 is masked next
-    before[:, first] = 0
-    # twice the number of negatives below a positive: those not called yet, and half of those tied with it
-    below = 2 * curve.negatives[:, None] - called - before
-    return _ratio((in_group * below).sum(1), 2 * curve.positives * curve.negatives, curve.defined)
+    # Twice the number of negatives above a positive: those called, less half of those tied with it.
+    above = 2 * curve.false_positives - curve.tied
+    wrong = np.einsum("qr,qr->r", curve.in_group, above, dtype=np.int64)
+    pairs = 2 * curve.positives * curve.negatives
+    return _ratio(pairs - wrong, pairs, curve.defined)
 
 
 def average_precision(curve: Curve) -> Floats:
@@ -132,10 +143,9 @@ def average_precision(curve: Curve) -> Floats:
     Every positive of a group of equal scores has the precision of the whole group, so a positive that falls below such
     a group can raise the mean.
     """
-    in_group = np.diff(curve.true_positives, axis=1, prepend=0)
-    called = curve.true_positives + curve.false_positives[:, curve.with_positives]
-    precision = curve.true_positives / np.maximum(called, 1)
-    return _ratio((in_group * precision).sum(1), curve.positives, curve.defined)
+    called = np.maximum(curve.true_positives + curve.false_positives, 1)
+    total = np.einsum("qr,qr->r", curve.in_group, curve.true_positives / called)
+    return _ratio(total, curve.positives, curve.defined)
 
 
 @overload
@@ -161,10 +171,8 @@ def false_positives_allowed(target: float | Floats, negatives: int | Counts) -> 
 def true_positives_at_specificity(curve: Curve, target: float | Floats) -> Counts:
     """Most positives called by any threshold whose specificity is at least the target (one, or one a replicate)."""
     allowed = false_positives_allowed(target, curve.negatives)
-    groups = (curve.false_positives <= allowed[:, None]).sum(1)  # false positives only grow: a prefix
-    reached = np.searchsorted(curve.with_positives, groups, side="left")
-    padded = np.pad(curve.true_positives, ((0, 0), (1, 0)))
-    return np.asarray(np.take_along_axis(padded, reached[:, None], axis=1)[:, 0])
+    reached = (curve.false_positives <= allowed).sum(0)  # false positives only grow: a prefix
+    return _at(np.concatenate([np.zeros((1, len(allowed)), np.int32), curve.true_positives]), reached)
 
 
 def sensitivity_at_specificity(curve: Curve, target: float | Floats) -> Floats:
@@ -174,14 +182,15 @@ def sensitivity_at_specificity(curve: Curve, target: float | Floats) -> Floats:
 
 def true_negatives_at_sensitivity(curve: Curve, target: float | Floats) -> Counts:
     """Most negatives spared by any threshold whose sensitivity is at least the target (one, or one a replicate)."""
-    if not len(curve.with_positives):
+    if not len(curve.true_positives):
         return np.zeros(len(curve.positives), dtype=np.int64)
     needed = positives_needed(target, curve.positives)
-    reached = np.minimum((curve.true_positives < needed[:, None]).sum(1), len(curve.with_positives) - 1)
-    groups = curve.with_positives[reached]
-    called = np.take_along_axis(curve.false_positives, groups[:, None], axis=1)[:, 0]
-    none_needed = needed <= 0
-    return np.asarray(curve.negatives - np.where(none_needed, 0, called))
+    reached = np.minimum((curve.true_positives < needed).sum(0), len(curve.true_positives) - 1)
+    return np.asarray(curve.negatives - np.where(needed <= 0, 0, _at(curve.false_positives, reached)))
+
+
+def _at(counts: Counts, index: NDArray[np.intp]) -> Counts:
+    return np.asarray(np.take_along_axis(counts, index[None], axis=0)[0], dtype=np.int64)
 
 
 def specificity_at_sensitivity(curve: Curve, target: float | Floats) -> Floats:
@@ -206,17 +215,21 @@ class CallCounts:
         patient: NDArray[np.intp],
         weights: NDArray[np.int32],
     ) -> CallCounts:
-        """Count calls; ``weights`` is ``(R, patients)``."""
+        """Count calls; ``weights`` is ``(patients, R)``."""
+        return cls.from_table(cls.table(called, positive, patient, len(weights)), weights)
 
-        def count(chosen: NDArray[np.bool_]) -> Counts:
-            return np.asarray(weights[:, patient[chosen]].sum(1, dtype=np.int64))
+    @staticmethod
+    def table(
+        called: NDArray[np.bool_], positive: NDArray[np.bool_], patient: NDArray[np.intp], n_patients: int
+    ) -> csr_array:
+        """``(4, n_patients)`` true positives, false positives, true negatives and false negatives of each patient."""
+        row = np.select([called & positive, called, ~positive], [0, 1, 2], 3)
+        return csr_array((np.ones(len(row), np.int32), (row, patient)), shape=(4, n_patients))
 
-        return cls(
-            tp=count(called & positive),
-            fp=count(called & ~positive),
-            tn=count(~called & ~positive),
-            fn=count(~called & positive),
-        )
+    @classmethod
+    def from_table(cls, table: csr_array, weights: NDArray[np.int32]) -> CallCounts:
+        """As :meth:`of`, with the work that does not depend on the weights done once."""
+        return cls(*(table @ weights).astype(np.int64))
 
     def sensitivity(self) -> Floats:
         """Share of positives called."""

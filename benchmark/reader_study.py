@@ -1,27 +1,36 @@
 """Radiologists who read the same cases: each beside the method at that reader's own operating point.
 
 The method is compared on exactly the cases a reader read. Its threshold is matched to the reader on those cases, and
-matched again in each bootstrap replicate; the difference is paired, since both are of the same patients.
+matched again in each bootstrap replicate; the difference is paired, since both are of the same patients. Readers who
+give scores are compared by the area under the curve as well. Several readers of one session form a panel, in which
+readers are drawn again too: its interval speaks of readers like these, not of these alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rsuper_bench.benchmark import metrics
-from rsuper_bench.benchmark.errors import DataError, Problem
-from rsuper_bench.benchmark.files import read_table
-from rsuper_bench.benchmark.predictions_table import shown
-from rsuper_bench.benchmark.reference import Reference
-from rsuper_bench.benchmark.report import Score, StudyReader
+from rsuper_bench.benchmark.reader_judgement import judge
+from rsuper_bench.benchmark.reader_panel import study_panels
+from rsuper_bench.benchmark.reader_record import ReaderTest, StudyPanel, StudyReader
+from rsuper_bench.benchmark.reads import Read, ReadKey, Reads
+from rsuper_bench.benchmark.report import Score
 from rsuper_bench.benchmark.sample import Sample
-from rsuper_bench.benchmark.scoring import BOOTSTRAP, replicate_weights
-from rsuper_bench.benchmark.statistics.bootstrap import percentile_interval
+from rsuper_bench.benchmark.scores import LOGIT, PERCENTILE
+from rsuper_bench.benchmark.scoring import Drawn, Draws, map_chunks
+from rsuper_bench.benchmark.statistics.bootstrap import (
+    logit_interval,
+    normal_interval,
+    patient_weights,
+    percentile_interval,
+)
+from rsuper_bench.benchmark.statistics.delong import auroc_interval
+from rsuper_bench.benchmark.statistics.paired import delong_difference
 from rsuper_bench.benchmark.statistics.wilson import wilson_interval
 from rsuper_bench.benchmark.tumor_types import TumorType
 
@@ -29,133 +38,179 @@ STATEMENT = (
     "The readers of the study read the same cases. The method is shown at each reader's own specificity and "
     "sensitivity, on the cases that reader read; differences are paired, method minus reader."
 )
+MARGIN = 0.05  # of sensitivity: how much worse still counts as not inferior
+NORMAL = "patient-bootstrap-normal"
+DIFFERENCE = "difference_sensitivity"  # at the reader's specificity: what is tested
 Floats = NDArray[np.float64]
-Reads = dict[tuple[str, TumorType], dict[str, bool]]
-
-
-def is_reader_study(path: Path) -> bool:
-    """Whether a table holds reads of cases; otherwise it is a table of literature figures."""
-    with path.open("rb") as file:
-        header = file.readline(4096).decode("utf-8", "replace")
-    columns = {column.strip().strip('"\ufeff') for column in header.split(",")}
-    return "reader" in columns or "call" in columns
-
-
-def read_calls(path: Path, reference: Reference) -> Reads:
-    """Read a table of ``case_id, reader, tumor_type, call`` with an optional ``session``.
-
-    Returns:
-        Calls by case, for each reader (``reader/session`` where there are sessions) and tumor type of the task.
-
-    Raises:
-        DataError: Listing every bad row.
-    """
-    rows = read_table(path, ["case_id", "reader", "tumor_type", "call"], optional=["session"])
-    problems: dict[tuple[str, str, str], list[str]] = {}
-    reads: Reads = {}
-    kinds = {str(kind): kind for kind in TumorType}
-    for line, row in enumerate(rows, start=2):
-        case_id, session = row["case_id"], row.get("session", "")
-        reader = f"{row['reader']}/{session}" if session else row["reader"]
-
-        def complain(found: str, expected: str, fix: str, number: int = line) -> None:
-            problems.setdefault((found, expected, fix), []).append(f"row {number}")
-
-        if case_id not in reference.records:
-            complain("a case that is not in the split", f"cases of {reference.split}", "Remove it.")
-        elif not reader or len(reader) > 64 or not reader.isprintable():
-            complain("no usable reader name", "a short pseudonym", "Name the reader.")
-        elif row["tumor_type"] not in kinds:
-            complain("an unknown tumor type", f"one of {', '.join(kinds)}", "Correct it.")
-        elif row["call"].strip() not in ("0", "1"):
-            complain("a call that is not 0 or 1", "0 (no tumor) or 1 (tumor)", "Correct it.")
-        elif case_id in reads.get((reader, kinds[row["tumor_type"]]), {}):
-            complain("a second read of one case", "one read a case, type and session", "Add a session column.")
-        else:
-            reads.setdefault((reader, kinds[row["tumor_type"]]), {})[case_id] = row["call"].strip() == "1"
-    if problems:
-        raise DataError.of(
-            [
-                Problem(path.name, f"{found} ({shown(lines)})", expected, fix)
-                for (found, expected, fix), lines in problems.items()
-            ]
-        )
-    wanted = set(reference.task.tumor_types)
-    return {key: calls for key, calls in sorted(reads.items()) if key[1] in wanted}
 
 
 @dataclass(frozen=True)
 class _Pair:
-    """One reader and the method on the cases both have; arrays ``(N,)``."""
+    """One reader and the method on the cases both have; arrays ``(N,)``. ``called`` or ``scored`` may be None."""
 
-    called: NDArray[np.bool_]
+    called: NDArray[np.bool_] | None
+    scored: Floats | None
+    decision: Floats
     positive: NDArray[np.bool_]
     patient: NDArray[np.intp]
-    ranked: metrics.RankedCases
+    n_excluded: int
+
+    @classmethod
+    def of(cls, sample: Sample, reads: Mapping[str, Read]) -> _Pair:
+        """Join a reader with a sample by case; calls or scores are None where the reader gave none."""
+        chosen = np.array([case_id in reads for case_id in sample.case_ids], dtype=bool)
+        found = [reads[case_id] for case_id in sample.case_ids if case_id in reads]
+        calls = [read.call for read in found]
+        scores = np.array([read.score for read in found], dtype=np.float64)
+        return cls(
+            None if None in calls else np.array(calls, dtype=bool),
+            None if np.isnan(scores).any() else scores,
+            sample.decision[chosen],
+            sample.positive[chosen],
+            sample.patient[chosen],
+            len(reads) - len(found),
+        )
+
+    @property
+    def independent(self) -> bool:
+        """Whether all cases are of different patients."""
+        return len(np.unique(self.patient)) == len(self.patient)
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A reader's figures and the method's: on the cases ``(1,)`` and in each replicate ``(R,)``."""
+
+    key: ReadKey
+    pair: _Pair
+    own: Drawn
+    drawn: Drawn
 
 
 def study_readers(
-    reads: Reads, samples: Mapping[TumorType, Sample], reference: Reference, seed: int
-) -> list[StudyReader]:
-    """Each reader and tumor type beside the method."""
-    return [_compare(reader, samples[kind], calls, reference, seed) for (reader, kind), calls in reads.items()]
+    reads: Reads,
+    samples: Mapping[TumorType, Sample],
+    draws: Draws,
+    *,
+    confidence: float = 0.95,
+    margin: float = MARGIN,
+    jobs: int = 1,
+) -> tuple[tuple[StudyReader, ...], tuple[StudyPanel, ...]]:
+    """Each reader and tumor type beside the method, and the readers of each session together.
+
+    Args:
+        reads: From ``read_reads``.
+        samples: The method's predictions and the truth.
+        draws: Patients of each replicate.
+        confidence: Level of intervals and tests.
+        margin: How much less sensitivity than the reader still counts as not inferior.
+        jobs: Threads; the result does not depend on it.
+    """
+    pairs = {key: _Pair.of(samples[key.tumor_type], found) for key, found in reads.items()}
+    if not pairs or not draws.n_patients:
+        return (), ()
+
+    def draw(stream: tuple[int, np.random.SeedSequence]) -> dict[ReadKey, Drawn]:
+        weights = patient_weights(draws.n_patients, *stream)
+        return {key: _figures(pair, weights) for key, pair in pairs.items()}
+
+    chunks = map_chunks(draw, draws.streams(), jobs)
+    once = np.ones((draws.n_patients, 1), dtype=np.int32)
+    compared = []
+    for key, pair in pairs.items():
+        own = _figures(pair, once)
+        drawn = {name: np.concatenate([chunk[key][name] for chunk in chunks]) for name in own}
+        compared.append(Compared(key, pair, own, drawn))
+    tests = judge([item.drawn[DIFFERENCE] for item in compared], confidence, margin)
+    readers = tuple(_reader(item, test, confidence) for item, test in zip(compared, tests, strict=True))
+    return readers, study_panels(compared, draws, confidence, margin)
 
 
-def _compare(reader: str, sample: Sample, calls: Mapping[str, bool], reference: Reference, seed: int) -> StudyReader:
-    chosen = np.array([case_id in calls for case_id in sample.case_ids], dtype=bool)
-    called = np.array([calls[case_id] for case_id in sample.case_ids if case_id in calls], dtype=bool)
-    positive, patient = sample.positive[chosen], sample.patient[chosen]
-    pair = _Pair(called, positive, patient, metrics.RankedCases.of(sample.decision[chosen], positive, patient))
-    own = _figures(pair, np.ones((1, len(reference.patients)), dtype=np.int32))
-    chunks = [_figures(pair, weights) for weights in replicate_weights(reference, seed)]
-    drawn = {name: np.concatenate([chunk[name] for chunk in chunks]) for name in own}
-    totals = {"sensitivity": int(positive.sum()), "specificity": int((~positive).sum())}
-    confidence = reference.task.confidence
-    independent = len(np.unique(patient)) == len(patient)
+def _reader(item: Compared, test: ReaderTest | None, confidence: float) -> StudyReader:
+    pair = item.pair
 
     def score(name: str) -> Score:
-        value = float(own[name][0])
-        figure = name.rsplit("_", 1)[-1]
-        n = totals[figure]
-        if np.isnan(value):
-            return Score(value=None, reason="the cases this reader read are of one class only")
-        k = None if name.startswith("difference") else round(value * n)
-        if k is not None and independent and not name.startswith("method"):
-            low, high = wilson_interval(k, n, confidence)
-            return Score(value=value, low=low, high=high, k=k, n=n, method="wilson")
-        interval = percentile_interval(drawn[name], confidence)
-        if interval is None:
-            return Score(value=value, k=k, n=n, method=BOOTSTRAP, reason="no interval: too few replicates")
-        return Score(value=value, low=interval[0], high=interval[1], k=k, n=n, method=BOOTSTRAP)
+        return reader_score(item, name, confidence)
 
     return StudyReader(
-        reader=reader,
-        tumor_type=sample.tumor_type,
-        n_cases=len(called),
-        n_excluded=len(calls) - len(called),
+        reader=item.key.reader,
+        session=item.key.session,
+        tumor_type=item.key.tumor_type,
+        n_cases=len(pair.positive),
+        n_excluded=pair.n_excluded,
         sensitivity=score("sensitivity"),
         specificity=score("specificity"),
         method_sensitivity=score("method_sensitivity"),
         method_specificity=score("method_specificity"),
-        sensitivity_difference=score("difference_sensitivity"),
+        sensitivity_difference=score(DIFFERENCE),
         specificity_difference=score("difference_specificity"),
+        auroc=None if pair.scored is None else score("auroc"),
+        method_auroc=None if pair.scored is None else score("method_auroc"),
+        auroc_difference=None if pair.scored is None else score("difference_auroc"),
+        test=test,
     )
 
 
-def _figures(pair: _Pair, weights: NDArray[np.int32]) -> dict[str, Floats]:
-    """Reader, method matched to the reader, and their difference, in each replicate."""
-    counts = metrics.CallCounts.of(pair.called, pair.positive, pair.patient, weights)
-    both = (counts.tp + counts.fn > 0) & (counts.tn + counts.fp > 0)
-    sensitivity = np.where(both, counts.sensitivity(), np.nan)
-    specificity = np.where(both, counts.specificity(), np.nan)
-    curve = metrics.Curve.of(pair.ranked, weights)
-    method_sensitivity = metrics.sensitivity_at_specificity(curve, np.nan_to_num(specificity))
-    method_specificity = metrics.specificity_at_sensitivity(curve, np.nan_to_num(sensitivity))
-    return {
-        "sensitivity": sensitivity,
-        "specificity": specificity,
-        "method_sensitivity": method_sensitivity,
-        "method_specificity": method_specificity,
-        "difference_sensitivity": method_sensitivity - sensitivity,
-        "difference_specificity": method_specificity - specificity,
-    }
+def reader_score(item: Compared, name: str, confidence: float) -> Score:
+    """One figure of a reader, of the method matched to it, or of their difference."""
+    pair, value = item.pair, float(item.own[name][0])
+    if np.isnan(value):
+        no_calls = pair.called is None and not name.endswith("auroc")
+        reason = "this reader gave no calls" if no_calls else "the cases this reader read are of one class only"
+        return Score(value=None, reason=reason)
+    figure, is_difference = name.rsplit("_", 1)[-1], name.startswith("difference")
+    if figure == "auroc":
+        return _area(item, name, value, confidence)
+    n = int(pair.positive.sum() if figure == "sensitivity" else (~pair.positive).sum())
+    k = None if is_difference else round(value * n)
+    if k is not None and pair.independent and not name.startswith("method"):
+        low, high = wilson_interval(k, n, confidence)
+        return Score(value=value, low=low, high=high, k=k, n=n, method="wilson")
+    interval = percentile_interval(item.drawn[name], confidence)
+    if interval is None:
+        return Score(value=value, k=k, n=n, method=PERCENTILE, reason="no interval: too few replicates are defined")
+    return Score(value=value, low=interval[0], high=interval[1], k=k, n=n, method=PERCENTILE)
+
+
+def _area(item: Compared, name: str, value: float, confidence: float) -> Score:
+    pair, n = item.pair, len(item.pair.positive)
+    assert pair.scored is not None  # noqa: S101  # the figure would be undefined
+    if name == "difference_auroc":
+        area = delong_difference(pair.decision, pair.scored, pair.positive)
+        if pair.independent and area.error > 0:
+            low, high = area.interval(confidence)
+            return Score(value=value, low=low, high=high, n=n, method="delong")
+        interval, method = normal_interval(value, item.drawn[name], confidence), NORMAL
+    else:
+        scores = pair.scored if name == "auroc" else pair.decision
+        if pair.independent:
+            low, high, method = auroc_interval(scores[pair.positive], scores[~pair.positive], confidence)
+            return Score(value=value, low=low, high=high, n=n, method=method)
+        interval, method = logit_interval(value, item.drawn[name], confidence), LOGIT
+    reason = None if interval else "no interval: the bootstrap replicates do not vary"
+    low_or_none, high_or_none = interval or (None, None)
+    return Score(value=value, low=low_or_none, high=high_or_none, n=n, method=method, reason=reason)
+
+
+def _figures(pair: _Pair, weights: NDArray[np.int32]) -> Drawn:
+    """Reader, method matched to the reader, and their difference, in each replicate; NaN where undefined."""
+    curve = metrics.Curve.of(metrics.RankedCases.of(pair.decision, pair.positive, pair.patient), weights)
+    undefined = np.full(weights.shape[1], np.nan)
+    found = dict.fromkeys(("sensitivity", "specificity", "method_sensitivity", "method_specificity"), undefined)
+    found |= dict.fromkeys(("auroc", "method_auroc"), undefined)
+    if pair.called is not None:
+        counts = metrics.CallCounts.of(pair.called, pair.positive, pair.patient, weights)
+        sensitivity = np.where(curve.defined, counts.sensitivity(), np.nan)
+        specificity = np.where(curve.defined, counts.specificity(), np.nan)
+        found |= {
+            "sensitivity": sensitivity,
+            "specificity": specificity,
+            "method_sensitivity": metrics.sensitivity_at_specificity(curve, np.nan_to_num(specificity)),
+            "method_specificity": metrics.specificity_at_sensitivity(curve, np.nan_to_num(sensitivity)),
+        }
+    if pair.scored is not None:
+        read = metrics.RankedCases.of(pair.scored, pair.positive, pair.patient)
+        found |= {"auroc": metrics.auroc(metrics.Curve.of(read, weights)), "method_auroc": metrics.auroc(curve)}
+    for name in ("sensitivity", "specificity", "auroc"):
+        found[f"difference_{name}"] = found[f"method_{name}"] - found[name]
+    return found

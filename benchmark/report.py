@@ -5,35 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints
 
 from rsuper_bench.benchmark.errors import DataError
 from rsuper_bench.benchmark.files import read_model
+from rsuper_bench.benchmark.reader_record import StudyPanel, StudyReader
 from rsuper_bench.benchmark.records import Fraction, Identifier, Record, Sha256, Split
+from rsuper_bench.benchmark.score import Score as Score  # exported: every figure of a report is one
 from rsuper_bench.benchmark.task import Task
 from rsuper_bench.benchmark.tumor_types import TumorType
 
 REPORT_FILE = "report.json"
 MEAN = "mean"  # key in ``scores`` of the mean over tumor types
-
-
-class Score(Record):
-    """One figure. Undefined is a null value with a reason, never NaN."""
-
-    value: float | None
-    low: float | None = None
-    high: float | None = None
-    k: Annotated[int, Field(ge=0)] | None = None
-    n: Annotated[int, Field(ge=0)] | None = None
-    method: str | None = None
-    reason: str | None = None
-    higher_is_better: bool = True
-
-    @model_validator(mode="after")
-    def _undefined_has_a_reason(self) -> Score:
-        if self.value is None and not self.reason:
-            raise ValueError("a score without a value needs a reason")
-        return self
 
 
 class Counts(Record):
@@ -114,27 +97,13 @@ class LiteratureReader(Record):
     doi_or_pmid: str = ""
 
 
-class StudyReader(Record):
-    """A reader of the same cases, and the method at that reader's operating point; differences are method - reader."""
-
-    reader: str
-    tumor_type: TumorType
-    n_cases: int
-    n_excluded: int  # reads of cases that do not count
-    sensitivity: Score
-    specificity: Score
-    method_sensitivity: Score  # at the reader's specificity
-    method_specificity: Score  # at the reader's sensitivity
-    sensitivity_difference: Score
-    specificity_difference: Score
-
-
 class Readers(Record):
     """Radiologists beside the method."""
 
     statement: str
     literature: tuple[LiteratureReader, ...] = ()
     study: tuple[StudyReader, ...] = ()
+    panels: tuple[StudyPanel, ...] = ()
 
 
 class Replicates(Record):

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
 
 from rsuper_bench.benchmark.literature import detection_reader
-from rsuper_bench.benchmark.report import MEAN, Counts, EvaluationReport, LiteratureReader, Score
-
-_ESCAPED = str.maketrans(
-    {char: f"\\{char}" for char in "\\`*_{}[]#|!"} | {"<": "&lt;", ">": "&gt;", "\n": " ", "\r": " "}
-)
-NOT_DEFINED = "–"
+from rsuper_bench.benchmark.markdown import NOT_DEFINED, escape, markdown_table, percent, score_cell
+from rsuper_bench.benchmark.reader_markdown import study_markdown
+from rsuper_bench.benchmark.report import MEAN, Counts, EvaluationReport, LiteratureReader
 
 
 def report_markdown(report: EvaluationReport) -> str:
@@ -30,7 +26,7 @@ def report_markdown(report: EvaluationReport) -> str:
         "## Cases that do not count",
         _exclusions(report),
         "## Radiologists who read the same cases" if report.readers.study else "",
-        _study(report) if report.readers.study else "",
+        study_markdown(report.readers) if report.readers.study else "",
         "## Radiologists in the literature",
         report.readers.statement,
         _literature(report),
@@ -40,38 +36,6 @@ def report_markdown(report: EvaluationReport) -> str:
         _provenance(report),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
-
-
-def escape(text: str) -> str:
-    """Make hostile text harmless in Markdown and in the HTML made of it."""
-    return text.replace("&", "&amp;").translate(_ESCAPED)
-
-
-def percent(value: float | None) -> str:
-    """A share as a percentage with one decimal."""
-    return NOT_DEFINED if value is None else f"{100 * value:.1f}"
-
-
-def score_cell(score: Score | None, *, as_percent: bool = True, counts: bool = True) -> str:
-    """Value, interval and counts of a score in one table cell."""
-    if score is None or score.value is None:
-        return NOT_DEFINED
-
-    def show(value: float) -> str:
-        return percent(value) if as_percent else f"{value:.3f}"
-
-    text = show(score.value)
-    if score.low is not None and score.high is not None:
-        text += f" [{show(score.low)}, {show(score.high)}]"
-    if counts and score.k is not None and score.n is not None:
-        text += f" ({score.k}/{score.n})"
-    return text
-
-
-def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table whose first column is text and whose others are figures."""
-    lines = ["| " + " | ".join(header) + " |", "|---|" + "---:|" * (len(header) - 1)]
-    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
 
 
 def _what(report: EvaluationReport) -> str:
@@ -175,27 +139,6 @@ def _exclusions(report: EvaluationReport) -> str:
         for kind, counts in report.counts.items()
     ]
     return markdown_table(["tumor type", *[reason.replace("_", " ") for reason in reasons], "all"], rows)
-
-
-def _study(report: EvaluationReport) -> str:
-    rows = [
-        [
-            escape(item.reader),
-            item.tumor_type.replace("_", " "),
-            str(item.n_cases),
-            score_cell(item.sensitivity),
-            score_cell(item.method_sensitivity),
-            score_cell(item.sensitivity_difference),
-            score_cell(item.specificity),
-            score_cell(item.method_specificity),
-            score_cell(item.specificity_difference),
-        ]
-        for item in report.readers.study
-    ]
-    header = ["reader", "tumor type", "cases"]
-    header += ["sensitivity, %", "method at the same specificity, %", "difference"]
-    header += ["specificity, %", "method at the same sensitivity, %", "difference"]
-    return markdown_table(header, rows)
 
 
 def _literature(report: EvaluationReport) -> str:

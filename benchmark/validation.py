@@ -47,7 +47,13 @@ class CheckedPredictions:
 
 
 def check_submission(
-    submission: Submission, reference: Reference, release: Release, *, missing: MissingPolicy = "error", jobs: int = 1
+    submission: Submission,
+    reference: Reference,
+    release: Release,
+    *,
+    missing: MissingPolicy = "error",
+    volume_for: str | None = None,
+    jobs: int = 1,
 ) -> CheckedPredictions:
     """Check a submission against a split; read score and volume from masks where the table has none.
 
@@ -56,6 +62,7 @@ def check_submission(
         reference: Split and task.
         release: Where the CT grids are.
         missing: ``fail`` makes a missing prediction no problem (it is scored the worst way).
+        volume_for: What needs a volume of every prediction, for the message; None where only the task may.
         jobs: Masks read at a time.
     """
     problems = _extra_cases(submission, reference)
@@ -83,7 +90,9 @@ def check_submission(
     if missing == "error" and submission.readable:
         problems += _missing(absent, reference)
     if reference.task.call_rule is CallRule.VOLUME:
-        problems += _without_volume(predictions, reference)
+        volume_for = f"a volume, by which task {reference.task.name} calls cases"
+    if volume_for is not None:
+        problems += _without_volume(predictions, volume_for)
     everything = submission.predictions if submission.has_table else submission.masks
     ignored = sum(key.tumor_type not in wanted for key in everything)
     return CheckedPredictions(predictions, tuple(absent), ignored, tuple(problems))
@@ -127,12 +136,11 @@ def _missing(absent: list[CaseType], reference: Reference) -> list[Problem]:
     return problems
 
 
-def _without_volume(predictions: dict[CaseType, Prediction], reference: Reference) -> list[Problem]:
+def _without_volume(predictions: dict[CaseType, Prediction], expected: str) -> list[Problem]:
     without = [key for key, prediction in predictions.items() if prediction.volume_mm3 is None]
     if not without:
         return []
     found = f"{len(without)} predictions have no volume_mm3: {shown([' '.join(key) for key in sorted(without)])}"
-    expected = f"a volume, by which task {reference.task.name} calls cases"
     return [Problem("submission", found, expected, "Add the column volume_mm3, or masks.")]
 
 

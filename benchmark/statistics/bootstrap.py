@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from math import log
+
 import numpy as np
 from numpy.typing import NDArray
 
+from rsuper_bench.benchmark.statistics.wilson import expit, normal_quantile
+
 CHUNK = 50  # replicates drawn at a time: memory is CHUNK x patients, whatever the number of replicates
+ROUNDING = 1e-12  # replicates that differ by less do not differ
 MIN_DEFINED = 0.9  # an interval needs this share of replicates in which the figure is defined
 
 
@@ -15,16 +20,19 @@ def chunk_sizes(replicates: int) -> list[int]:
 
 
 def patient_weights(n_patients: int, replicates: int, stream: np.random.SeedSequence) -> NDArray[np.int32]:
-    """How often each patient was drawn: ``(replicates, n_patients)``, rows sum to ``n_patients``.
+    """How often each patient was drawn: ``(n_patients, replicates)``, columns sum to ``n_patients``.
 
     Args:
         n_patients: Length of the patient index.
-        replicates: Rows.
+        replicates: Columns.
         stream: Seed of this chunk; one child of the run's seed a chunk makes the result independent of workers.
     """
     rng = np.random.default_rng(stream)
     drawn = rng.integers(n_patients, size=(replicates, n_patients))
-    return np.stack([np.bincount(row, minlength=n_patients) for row in drawn]).astype(np.int32)
+    weights = np.empty((n_patients, replicates), dtype=np.int32)
+    for column, row in enumerate(drawn):
+        weights[:, column] = np.bincount(row, minlength=n_patients)
+    return weights
 
 
 def percentile_interval(replicates: NDArray[np.float64], confidence: float) -> tuple[float, float] | None:
@@ -34,3 +42,35 @@ def percentile_interval(replicates: NDArray[np.float64], confidence: float) -> t
         return None
     low, high = np.quantile(defined, [(1 - confidence) / 2, (1 + confidence) / 2])
     return float(low), float(high)
+
+
+def logit_interval(value: float, replicates: NDArray[np.float64], confidence: float) -> tuple[float, float] | None:
+    """Normal interval on the logit scale with the standard error of the replicates, by the delta method.
+
+    It covers better than percentiles where a figure is near 1 and its distribution is skewed (docs/statistics.md).
+
+    Args:
+        value: The figure itself, a share.
+        replicates: ``(R,)``, NaN where undefined.
+        confidence: Level.
+
+    Returns:
+        None when the value is 0 or 1, too few replicates are defined, or they do not vary.
+    """
+    defined = replicates[~np.isnan(replicates)]
+    if len(defined) < max(MIN_DEFINED * len(replicates), 2) or not 0 < value < 1:
+        return None
+    error = float(defined.std(ddof=1))
+    if error <= ROUNDING:
+        return None
+    centre, half = log(value / (1 - value)), normal_quantile(confidence) * error / (value * (1 - value))
+    return expit(centre - half), expit(centre + half)
+
+
+def normal_interval(value: float, replicates: NDArray[np.float64], confidence: float) -> tuple[float, float] | None:
+    """Normal interval of a difference with the standard error of its replicates; None when too few are defined."""
+    defined = replicates[~np.isnan(replicates)]
+    if len(defined) < max(MIN_DEFINED * len(replicates), 2):
+        return None
+    half = normal_quantile(confidence) * float(defined.std(ddof=1))
+    return max(value - half, -1.0), min(value + half, 1.0)

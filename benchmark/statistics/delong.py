@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import exp, log, sqrt
+from math import log, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rsuper_bench.benchmark.statistics.wilson import normal_quantile
+from rsuper_bench.benchmark.statistics.wilson import expit, normal_quantile
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def auroc_interval(
         return low, high, "newcombe-5"
     half = normal_quantile(confidence) * sqrt(variance) / (auroc * (1 - auroc))
     centre = log(auroc / (1 - auroc))
-    return _expit(centre - half), _expit(centre + half), "logit-delong"
+    return expit(centre - half), expit(centre + half), "logit-delong"
 
 
 def newcombe_interval(auroc: float, m: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
@@ -98,7 +98,3 @@ def _root(distance: Callable[[float], float], outside: float, inside: float) -> 
         else:
             inside = middle
     return (outside + inside) / 2
-
-
-def _expit(value: float) -> float:
-    return 1 / (1 + exp(-value)) if value >= 0 else exp(value) / (1 + exp(value))

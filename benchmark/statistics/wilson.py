@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import sqrt
+from math import exp, sqrt
 from statistics import NormalDist
 
 
@@ -28,3 +28,8 @@ def wilson_interval(k: int, n: int, confidence: float = 0.95) -> tuple[float, fl
     low = 0.0 if k == 0 else (centre - half) / scale
     high = 1.0 if k == n else (centre + half) / scale
     return low, high
+
+
+def expit(value: float) -> float:
+    """Inverse of the logit, without overflow."""
+    return 1 / (1 + exp(-value)) if value >= 0 else exp(value) / (1 + exp(value))

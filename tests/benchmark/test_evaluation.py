@@ -161,7 +161,7 @@ def test_several_cases_of_a_patient_are_clustered(tmp_path):
     task = release_task(release).model_copy(update={"bootstrap_replicates": 200})
     found = evaluate(in_memory(rows), task, release)
     assert found.data.n_patients == 20
-    assert found.scores["liver"]["auroc"].method == "patient-bootstrap"
+    assert found.scores["liver"]["auroc"].method == "patient-bootstrap-logit"
 
 
 def test_copies_of_a_patient_do_not_narrow_the_interval(tmp_path):

@@ -11,8 +11,8 @@ from conftest import write_submission
 from typer.testing import CliRunner
 
 from rsuper_bench.benchmark.errors import ConfigError, RsuperBenchError
+from rsuper_bench.benchmark.markdown import escape
 from rsuper_bench.benchmark.report import load_report
-from rsuper_bench.benchmark.report_markdown import escape
 from rsuper_bench.cli import app
 
 

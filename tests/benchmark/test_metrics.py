@@ -20,7 +20,7 @@ def curve_of(scores, positive, weights=None, patient=None, *, untied=False):
     scores = np.asarray(scores, dtype=float)
     patient = np.arange(len(scores)) if patient is None else np.asarray(patient)
     ranked = RankedCases.of(scores, np.asarray(positive, dtype=bool), patient)
-    weights = np.ones((1, patient.max() + 1), dtype=np.int32) if weights is None else weights
+    weights = np.ones((patient.max() + 1, 1), dtype=np.int32) if weights is None else weights
     return Curve.of(ranked.ties_broken_worst() if untied else ranked, weights)
 
 
@@ -96,8 +96,8 @@ def test_a_weight_is_that_many_copies(items, seed):
     scores, positive = zip(*items, strict=True)
     rng = np.random.default_rng(seed)
     patient = np.sort(rng.integers(0, len(items), len(items)))
-    weights = rng.integers(0, 4, size=(1, patient.max() + 1)).astype(np.int32)
-    copies = weights[0][patient]
+    weights = rng.integers(0, 4, size=(patient.max() + 1, 1)).astype(np.int32)
+    copies = weights[:, 0][patient]
     repeated = np.repeat(np.array(scores, dtype=float), copies), np.repeat(np.array(positive), copies)
     weighted = curve_of(scores, positive, weights, patient)
     if not repeated[1].any() or repeated[1].all():
@@ -125,7 +125,7 @@ def test_one_class_is_undefined(positive):
 def test_calls_agree_with_counting(items, threshold):
     scores, positive = (np.array(column) for column in zip(*items, strict=True))
     called = scores >= threshold
-    counts = CallCounts.of(called, positive, np.arange(len(items)), np.ones((1, len(items)), dtype=np.int32))
+    counts = CallCounts.of(called, positive, np.arange(len(items)), np.ones((len(items), 1), dtype=np.int32))
     assert counts.sensitivity()[0] == pytest.approx((called & positive).sum() / positive.sum())
     assert counts.specificity()[0] == pytest.approx((~called & ~positive).sum() / (~positive).sum())
     assert counts.f1()[0] == pytest.approx(f1_score(positive, called, zero_division=0))

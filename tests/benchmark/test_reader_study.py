@@ -63,7 +63,7 @@ def test_a_reader_is_compared_on_what_that_reader_read(study):
 
 def test_sessions_are_apart(study):
     table = "case_id,reader,tumor_type,call,session\nc0,r1,liver,1,a\nc0,r1,liver,0,b\n"
-    assert [item.reader for item in study(table).readers.study] == ["r1/a", "r1/b"]
+    assert [(item.reader, item.session) for item in study(table).readers.study] == [("r1", "a"), ("r1", "b")]
 
 
 def test_bad_reads_are_listed_together(study):

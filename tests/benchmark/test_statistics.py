@@ -83,8 +83,8 @@ def test_one_class_has_no_auroc():
 
 def test_patients_are_drawn_with_replacement_and_reproducibly():
     weights = patient_weights(17, 30, np.random.SeedSequence(5))
-    assert weights.shape == (30, 17)
-    assert (weights.sum(1) == 17).all()
+    assert weights.shape == (17, 30)
+    assert (weights.sum(0) == 17).all()
     assert (weights == patient_weights(17, 30, np.random.SeedSequence(5))).all()
     assert (weights != patient_weights(17, 30, np.random.SeedSequence(6))).any()
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from rsuper_bench.benchmark.evaluation import Protocol
     from rsuper_bench.benchmark.release import Release
     from rsuper_bench.benchmark.report import EvaluationReport
     from rsuper_bench.benchmark.submission import Submission
@@ -30,6 +31,12 @@ class Missing(StrEnum):
 
     ERROR = "error"
     FAIL = "fail"
+
+
+class ProtocolName(StrEnum):
+    """A published way of counting, written besides the report."""
+
+    RSUPER = "rsuper"
 
 
 Source = Annotated[str, typer.Argument(metavar="SUB", help="Submission: folder, zip, or org/name@revision.")]
@@ -125,13 +132,20 @@ def evaluate(
     readers: Annotated[
         Path | None,
         typer.Option(
-            help="Reads of the same cases (case_id, reader, tumor_type, call), or literature figures to use instead of "
-            "the shipped table."
+            help="Reads of the same cases (case_id, reader, tumor_type, call or score, optional session), or "
+            "literature figures to use instead of the shipped table."
         ),
     ] = None,
     missing: Annotated[
         Missing, typer.Option(help="Missing predictions: refuse them, or score them the worst way.")
     ] = Missing.ERROR,
+    protocol: Annotated[
+        ProtocolName | None,
+        typer.Option(help="rsuper: also metrics.csv, the published table of volume thresholds (swept on these cases)."),
+    ] = None,
+    margin: Annotated[
+        float, typer.Option(min=0, max=1, help="Sensitivity below a reader's that still counts as not inferior.")
+    ] = 0.05,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the bootstrap.")] = 0,
     jobs: Jobs = 1,
 ) -> None:
@@ -146,6 +160,7 @@ def evaluate(
     from rsuper_bench.benchmark.report import REPORT_FILE
     from rsuper_bench.benchmark.thresholds import load_thresholds
 
+    counting: Protocol | None = "rsuper" if protocol is ProtocolName.RSUPER else None
     started, clock = datetime.now(UTC), time.monotonic()
     check_out_folder(out, REPORT_FILE, WRITTEN)
     release = open_release(data)
@@ -159,6 +174,8 @@ def evaluate(
         thresholds=frozen,
         readers=readers,
         missing="fail" if missing is Missing.FAIL else "error",
+        protocol=counting,
+        margin=margin,
         seed=seed,
         jobs=jobs,
     )
@@ -169,8 +186,10 @@ def evaluate(
         "seed": seed,
         "jobs": jobs,
     }
-    write_evaluation(report, out, run=run)
+    write_evaluation(report, out, protocol=counting, run=run)
     typer.echo(_summary(report))
+    if protocol is not None:
+        typer.echo(f"wrote {out / 'metrics.csv'}: thresholds swept on the evaluated cases, none of them frozen")
     typer.echo(f"wrote {out / 'report.json'} and {out / 'report.md'}")
 
 
@@ -202,7 +221,7 @@ def _task(name: str | None, release: Release) -> Task:
 
 
 def _summary(report: EvaluationReport) -> str:
-    from rsuper_bench.benchmark.report_markdown import score_cell
+    from rsuper_bench.benchmark.markdown import score_cell
 
     point = next(name for name in report.scores["mean"] if name.startswith("sensitivity_at_specificity"))
     label = f"sens. at {point.rsplit('_', 1)[1]} % spec."

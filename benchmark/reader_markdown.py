@@ -1,0 +1,81 @@
+"""Readers of the same cases as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rsuper_bench.benchmark.markdown import NOT_DEFINED, escape, markdown_table, p_value, score_cell
+from rsuper_bench.benchmark.reader_record import ReaderTest, StudyPanel, StudyReader
+from rsuper_bench.benchmark.report import Readers
+
+_FIGURES = [
+    "sensitivity, %",
+    "method at the same specificity, %",
+    "difference",
+    "specificity, %",
+    "method at the same sensitivity, %",
+    "difference",
+]
+_AREAS = ["AUROC", "AUROC of the method", "difference"]
+_TESTS = ["not inferior, p", "different, p", "verdict"]
+
+
+def study_markdown(readers: Readers) -> str:
+    """Each reader beside the method, then the readers of each session together."""
+    parts = [_table("reader", [(_name(item), str(item.n_cases), item) for item in readers.study], "cases")]
+    if readers.panels:
+        rows = [(_session(item), str(len(item.readers)), item) for item in readers.panels]
+        parts += [
+            "**Readers of a session together** (mean over readers; patients and readers are drawn again)",
+            _table("session", rows, "readers"),
+        ]
+        parts += sorted({f"{item.note}." for item in readers.panels if item.note})
+    everyone: list[StudyReader | StudyPanel] = [*readers.study, *readers.panels]
+    tests = [item.test for item in everyone if item.test is not None]
+    if tests:
+        parts.append(
+            f"P-values are Holm-corrected and of sensitivity at the reader's specificity. Not inferior: less than "
+            f"{100 * tests[0].margin:g} points worse. Verdict: above or below when interval and corrected test say so, "
+            f"within when the whole interval lies inside {100 * tests[0].margin:g} points, otherwise none."
+        )
+    return "\n\n".join(parts)
+
+
+def _table(label: str, rows: Sequence[tuple[str, str, StudyReader | StudyPanel]], number: str) -> str:
+    scored = any(item.auroc is not None for _, _, item in rows)
+    cells = [
+        [
+            name,
+            item.tumor_type.replace("_", " "),
+            count,
+            score_cell(item.sensitivity),
+            score_cell(item.method_sensitivity),
+            score_cell(item.sensitivity_difference),
+            score_cell(item.specificity),
+            score_cell(item.method_specificity),
+            score_cell(item.specificity_difference),
+            *(_areas(item) if scored else []),
+            *_test(item.test),
+        ]
+        for name, count, item in rows
+    ]
+    return markdown_table([label, "tumor type", number, *_FIGURES, *(_AREAS if scored else []), *_TESTS], cells)
+
+
+def _areas(item: StudyReader | StudyPanel) -> list[str]:
+    found = (item.auroc, item.method_auroc, item.auroc_difference)
+    return [score_cell(score, as_percent=False) for score in found]
+
+
+def _test(test: ReaderTest | None) -> list[str]:
+    if test is None:
+        return [NOT_DEFINED] * 3
+    return [p_value(test.p_noninferior_holm), p_value(test.p_different_holm), test.verdict or NOT_DEFINED]
+
+
+def _name(item: StudyReader) -> str:
+    return escape(f"{item.reader}, {item.session}" if item.session else item.reader)
+
+
+def _session(item: StudyPanel) -> str:
+    return escape(item.session) or "all"

@@ -1,0 +1,157 @@
+"""Comparing two reports: paired, honest about chance, and refused where they are not of the same cases."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from conftest import THREE, noisy_scores, random_records, write_release
+from test_evaluation import in_memory
+from typer.testing import CliRunner
+
+from rsuper_bench.benchmark.comparison import compare
+from rsuper_bench.benchmark.comparison_folder import comparison_markdown
+from rsuper_bench.benchmark.errors import ConfigError, DataError
+from rsuper_bench.benchmark.evaluation import evaluate
+from rsuper_bench.benchmark.evaluation_folder import write_evaluation
+from rsuper_bench.benchmark.files import pretty_json
+from rsuper_bench.benchmark.records import Presence, Split
+from rsuper_bench.benchmark.reference import release_task
+from rsuper_bench.benchmark.statistics.paired import PairedCounts, mcnemar
+from rsuper_bench.benchmark.task import Task
+from rsuper_bench.benchmark.thresholds import calibrate
+from rsuper_bench.benchmark.tumor_types import TumorType
+from rsuper_bench.cli import app
+
+LIVER = TumorType.LIVER
+
+
+@pytest.fixture(scope="module")
+def task(small_release):
+    return release_task(small_release).model_copy(update={"bootstrap_replicates": 300})
+
+
+@pytest.fixture(scope="module")
+def reports(small_release, task, test_rows, validation_rows):
+    """A method, one that is worse in the liver, and one that is the first on another scale."""
+    frozen = calibrate(in_memory(validation_rows), task, small_release)
+    rng = np.random.default_rng(8)
+    worse = [(c, k, round(float(rng.random()), 4) if k == LIVER else s) for c, k, s in test_rows]
+    scaled = [(c, k, float(s) ** 3) for c, k, s in test_rows]
+    squeezed = calibrate(in_memory([(c, k, float(s) ** 3) for c, k, s in validation_rows]), task, small_release)
+    return [
+        evaluate(in_memory(rows), task, small_release, thresholds=thresholds)
+        for rows, thresholds in ((test_rows, frozen), (worse, frozen), (scaled, squeezed))
+    ]
+
+
+def test_differences_are_those_of_the_reports(reports):
+    found = compare(reports[0], reports[1])
+    for kind, items in found.differences.items():
+        for name, item in items.items():
+            mine, theirs = (report.scores[kind][name].value for report in reports[:2])
+            assert item.a == pytest.approx(mine)
+            assert item.difference == pytest.approx(mine - theirs)
+            assert item.low <= item.difference + 1e-12
+            assert item.difference <= item.high + 1e-12
+            assert 0 < item.p <= 1
+
+
+def test_a_method_is_clearly_better_only_where_it_is(reports):
+    found = compare(reports[0], reports[1])
+    assert found.differences[LIVER]["auroc"].higher == "a"
+    assert found.differences[LIVER]["auroc"].test == "delong"
+    for kind in ("kidney", "pancreas"):
+        item = found.differences[kind]["auroc"]
+        assert (item.difference, item.p, item.p_holm, item.higher) == (0, 1, 1, None)
+    assert found.differences[LIVER]["auroc"].p_holm == pytest.approx(3 * found.differences[LIVER]["auroc"].p)
+
+
+def test_the_other_way_round_is_the_same_with_other_signs(reports):
+    one, two = compare(reports[0], reports[1]), compare(reports[1], reports[0])
+    for kind, items in one.differences.items():
+        for name, item in items.items():
+            other = two.differences[kind][name]
+            assert other.difference == pytest.approx(-item.difference)
+            assert (other.low, other.high) == pytest.approx((-item.high, -item.low), abs=1e-9)
+            assert other.p == pytest.approx(item.p, abs=0.12)
+
+
+def test_the_scale_of_the_scores_is_of_no_matter(reports):
+    found = compare(reports[0], reports[2])
+    for kind in THREE:
+        for name in ("auroc", "average_precision", "sensitivity_at_specificity_90"):
+            item = found.differences[kind][name]
+            assert (item.difference, item.low, item.high, item.p) == (0, 0, 0, 1)
+
+
+def test_calls_are_tested_on_what_only_one_got_right(reports):
+    found = compare(reports[0], reports[1]).differences[LIVER]["sensitivity"]
+    calls = [{o.case_id: o.call for o in r.outcomes if o.tumor_type is LIVER and o.reference} for r in reports[:2]]
+    pairs = [(calls[0][case], calls[1][case]) for case in calls[0]]
+    counts = PairedCounts(*[sum(pair == wanted for pair in pairs) for wanted in ((1, 1), (1, 0), (0, 1), (0, 0))])
+    assert found.p == pytest.approx(mcnemar(counts))
+    assert (found.test, found.method) == ("mcnemar-exact", "newcombe-10")
+
+
+def test_bytes_do_not_depend_on_threads(reports):
+    assert pretty_json(compare(*reports[:2], jobs=3)) == pretty_json(compare(*reports[:2]))
+    assert pretty_json(compare(*reports[:2], seed=1)) != pretty_json(compare(*reports[:2]))
+
+
+def test_cases_of_one_patient_are_exchanged_together(tmp_path):
+    records = random_records(5, 90, Split.TEST, kinds=(LIVER,), cases_a_patient=3)
+    release = write_release(tmp_path / "r", records)
+    task = Task(name="liver-v1", description="", tumor_types=(LIVER,), bootstrap_replicates=200)
+    reports = [evaluate(in_memory(noisy_scores(seed, records, (LIVER,))), task, release) for seed in (6, 7)]
+    item = compare(*reports).differences["liver"]["auroc"]
+    assert (item.test, item.method) == ("permutation", "patient-bootstrap-normal")
+    assert compare(*reports).differences["liver"]["sensitivity"].reason == "undefined in at least one of the reports"
+
+
+def test_reports_of_other_cases_are_refused(small_records, reports, task, tmp_path):
+    state = {Presence.PRESENT: Presence.ABSENT, Presence.ABSENT: Presence.PRESENT}
+    flipped = [
+        record.model_copy(update={"presence": {k: state.get(v, v) for k, v in record.presence.items()}})
+        for record in small_records
+    ]
+    release = write_release(tmp_path / "r", flipped)
+    other = evaluate(in_memory(noisy_scores(1, release.records(Split.TEST))), task, release)
+    with pytest.raises(DataError, match="REPORT_B: fingerprint"):
+        compare(reports[0], other)
+    forged = other.model_copy(update={"fingerprint": reports[0].fingerprint})
+    with pytest.raises(DataError, match="outcomes that differ in case, patient or truth"):
+        compare(reports[0], forged)
+    doubled = reports[1].model_copy(update={"outcomes": reports[1].outcomes + reports[1].outcomes[:2]})
+    with pytest.raises(DataError, match="2 that stand twice"):
+        compare(reports[0], doubled)
+
+
+def test_the_markdown_says_which_is_which(reports):
+    text = comparison_markdown(compare(*reports[:2]))
+    assert text.startswith("# method (team) beside method (team) on release-types-v1")
+    assert "## sensitivity at specificity 90" in text
+    assert "| liver |" in text
+    for block in text.split("\n\n"):
+        if block.startswith("|"):
+            assert len({line.replace("\\|", "").count("|") for line in block.splitlines()}) == 1
+
+
+def test_the_verb(reports, tmp_path):
+    for name, report in zip("ab", reports, strict=False):
+        write_evaluation(report, tmp_path / name)
+    out = tmp_path / "out"
+    call = ["compare", str(tmp_path / "a"), str(tmp_path / "b" / "report.json"), "--out", str(out)]
+    result = CliRunner().invoke(app, call)
+    assert result.exit_code == 0, result.exception
+    assert "mean auroc" in result.output
+    found = json.loads((out / "compare.json").read_text())
+    assert found["differences"]["liver"]["auroc"]["higher"] == "a"
+    assert {path.name for path in out.iterdir()} == {"compare.json", "compare.md"}
+    missing = CliRunner().invoke(app, [*call[:2], str(tmp_path / "nowhere"), *call[3:]])
+    assert isinstance(missing.exception, DataError)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/compare.md").write_text("notes")
+    refused = CliRunner().invoke(app, [*call[:4], str(tmp_path / "mine")])
+    assert isinstance(refused.exception, ConfigError)
