@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 OUT ?= demo-out
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo demo-real test lint fast-test install clean
+.PHONY: demo demo-real test lint fast-test gpu-check install clean
 
 demo: $(INSTALLED)  ## the whole chain on phantoms; prints the paths of report and board last
 	$(BIN)/rsuper-bench demo --out $(OUT)
@@ -18,6 +18,11 @@ test: $(INSTALLED) lint  ## style, types, then every test
 
 fast-test: $(INSTALLED)  ## the tests one runs while writing
 	$(BIN)/pytest -n auto --dist worksteal -m "not slow"
+
+# With an environment of your own (the [train] extra is enough): make gpu-check GPU_PYTHON=python3
+GPU_PYTHON ?= $(BIN)/python
+gpu-check: $(if $(filter $(BIN)/python,$(GPU_PYTHON)),$(INSTALLED))  ## GPU tests and benchmarks; writes docs/gpu-check.md
+	$(GPU_PYTHON) tests/gpu/benchmark.py --out docs/gpu-check.md
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -34,7 +34,7 @@ class NotStated(StrEnum):
 
 
 class NetworkSpec(Record):
-    """A network by name. ``fold`` trades resolution for channels at both ends (networks.py)."""
+    """A network by name. ``fold`` trades resolution for channels at both ends (networks/segmenter.py)."""
 
     name: str
     fold: Annotated[int, Field(ge=1, le=8)] = 1

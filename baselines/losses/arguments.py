@@ -8,6 +8,8 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
+from rsuper_bench.baselines.losses.looking import may_look
+
 Spacing = tuple[float, float, float]
 Balance = Literal["crop", "own"]
 
@@ -30,8 +32,8 @@ def check_same_shape(first: str, one: Tensor, second: str, other: Tensor) -> Non
 
 
 def check_finite(name: str, tensor: Tensor) -> None:
-    """Refuse NaN and infinity on the CPU; on an accelerator looking would stall it, and the loss shows them anyway."""
-    if tensor.device.type != "cpu":
+    """Refuse NaN and infinity on the CPU; on an accelerator nobody looks, and the loss shows them anyway."""
+    if not may_look(tensor):
         return
     tensor = tensor.detach()
     # One fast pass that keeps NaN and infinity; only an overflow of finite values is then left to the slow one
@@ -41,7 +43,7 @@ def check_finite(name: str, tensor: Tensor) -> None:
 
 def check_not_negative(name: str, tensor: Tensor) -> None:
     """Refuse negative and NaN values; only looks on the CPU, as `check_finite`."""
-    if tensor.device.type == "cpu" and not bool((tensor >= 0).all()):
+    if may_look(tensor) and not bool((tensor >= 0).all()):
         raise ValueError(f"{name} must not be negative or NaN, got {tensor.min().item():g}")
 
 

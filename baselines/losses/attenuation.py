@@ -17,6 +17,7 @@ from rsuper_bench.baselines.losses.arguments import (
     check_volume_batch,
     full_precision,
 )
+from rsuper_bench.baselines.losses.looking import may_look
 from rsuper_bench.benchmark.records import Attenuation
 
 CENTRE_HU, SCALE_HU = 50.0, 100.0
@@ -158,10 +159,10 @@ def attenuation_loss(
     check_same_shape("probability", probability, "ct_hu", ct_hu)
     check_finite("probability", probability)
     check_finite("ct_hu", ct_hu)
-    target = torch.as_tensor(target, device=probability.device)
+    target = torch.as_tensor(target).to(probability.device, non_blocking=True)
     if target.shape != probability.shape[:1] or target.is_floating_point():
         raise ValueError(f"target must be ({len(probability)},) integers, got {tuple(target.shape)} {target.dtype}")
-    if target.device.type == "cpu" and not bool(((target >= -1) & (target <= AttenuationTarget.MIXED)).all()):
+    if may_look(target) and not bool(((target >= -1) & (target <= AttenuationTarget.MIXED)).all()):
         raise ValueError(f"target must hold classes -1 to 2, got {target.tolist()}")
 
     with torch.autocast(probability.device.type, enabled=False):

@@ -18,9 +18,16 @@ from rsuper_bench.baselines.losses.arguments import (
     spacings_of,
 )
 from rsuper_bench.baselines.losses.averaging import no_loss, supervised_mean
-from rsuper_bench.baselines.losses.balls import grown_box
+from rsuper_bench.baselines.losses.balls import grown_within, reach_of, widened
+from rsuper_bench.baselines.losses.looking import may_look, on_device
 from rsuper_bench.baselines.losses.pooled_sums import SupervisedCrop, pooled_sums
-from rsuper_bench.baselines.losses.pseudo_mask import SIGMA_RADII, place_tumors
+from rsuper_bench.baselines.losses.pseudo_mask import (
+    SIGMA_RADII,
+    Placed,
+    check_regions,
+    ignored_parts,
+    placements,
+)
 from rsuper_bench.baselines.losses.reported_tumors import ReportedTumors
 from rsuper_bench.baselines.losses.tversky import adaptive_tversky
 
@@ -84,22 +91,22 @@ def ball_loss(
     pairs = [(b, c, reported) for b, row in enumerate(tumors) for c, reported in enumerate(row) if reported is not None]
     if not pairs:
         return no_loss(logits)
-    channel = torch.as_tensor([c for _, c, _ in pairs], device=logits.device)
+    channel = on_device([c for _, c, _ in pairs], torch.long, logits.device)
     crops = [
         _supervise(logits.detach()[b, c], penalised[b, c], reported, b, c, spacings[b], margin, rim_mm, sigma_radii)
         for b, c, reported in pairs
     ]
     foreground, background, overlap, false_positive = pooled_sums(logits, crops, concentration)
-    positives = torch.as_tensor([len(crop.core) for crop in crops], device=logits.device)
+    positives = torch.stack([crop.positives(logits) for crop in crops])
     if balance == "crop":
-        cross_entropy: Tensor = ((foreground + background) / crops[0].probability.numel()).mean()
+        cross_entropy: Tensor = ((foreground + background) / crops[0].negative.numel()).mean()
     else:
         negatives = torch.stack([crop.negative.sum() for crop in crops])
         cross_entropy = supervised_mean(foreground / positives.clamp(min=1), positives > 0) + supervised_mean(
             background / negatives.clamp(min=1), negatives > 0
         )
 
-    by_crop = torch.stack([overlap, false_positive, positives.to(logits.dtype)])
+    by_crop = torch.stack([overlap, false_positive, positives])
     found, excess, present = by_crop.new_zeros(3, channels).index_add(1, channel, by_crop)
     tversky: Tensor = adaptive_tversky(found, excess, present - found, present > 0)
     return cross_entropy + tversky_weight * tversky
@@ -118,14 +125,46 @@ def _supervise(
     sigma_radii: float,
 ) -> SupervisedCrop:
     """Pseudo-labels of one sample and channel."""
-    probability = logits.sigmoid()
-    negative = penalised.bool().to(logits.dtype, copy=True, memory_format=torch.contiguous_format)
-    if not reported.diameters_mm and reported.complete:
-        nothing = torch.zeros(0, dtype=torch.long, device=logits.device)
-        return SupervisedCrop(sample, channel, probability, negative, nothing)
-    placed = place_tumors(probability, reported, spacing_mm=spacing, margin=margin, sigma_radii=sigma_radii)
-    for ignored, rim in ((placed.halo, rim_mm), (placed.ignored, 0.0)):
-        around, mask = grown_box(ignored, rim, spacing)
-        if around is not None:
-            negative[around] *= ~mask
-    return SupervisedCrop(sample, channel, probability, negative, placed.core.view(-1).nonzero()[:, 0])
+    negative = penalised.bool().clone(memory_format=torch.contiguous_format)
+    shape = logits.shape
+    check_regions("logits", shape, reported)
+    placed = placements(lambda box: logits[box].sigmoid(), reported, spacing, margin=margin, sigma_radii=sigma_radii)
+    reach = reach_of(rim_mm, spacing)
+    for halos in _apart(placed):
+        around = widened(halos[0].box, reach, shape)
+        halo = torch.zeros([part.stop - part.start for part in around], dtype=torch.bool, device=logits.device)
+        for tumor in halos:
+            inner = [slice(p.start - a.start, p.stop - a.start) for p, a in zip(tumor.box, around, strict=True)]
+            halo[inner[0], inner[1], inner[2]] |= tumor.halo
+        negative[around] &= ~grown_within(halo, rim_mm, spacing)
+    for box, part in ignored_parts(reported, placed):
+        negative[box] &= ~part
+    return SupervisedCrop(sample, channel, negative, *_core(placed, shape, logits.device))
+
+
+def _apart(placed: list[Placed]) -> list[list[Placed]]:
+    """Tumors to dilate together: those of one box. Without looking that saves a transform of the box a tumor."""
+    groups: dict[tuple[int, ...], list[Placed]] = {}
+    for tumor in placed:
+        if tumor.halo.numel():
+            groups.setdefault(tuple(end for part in tumor.box for end in (part.start, part.stop)), []).append(tumor)
+    return list(groups.values())
+
+
+def _core(placed: list[Placed], shape: torch.Size, device: torch.device) -> tuple[Tensor, Tensor | None]:
+    """Flat indices of all cores; without looking as many as there can be, and which of them count."""
+    _, rows, columns = shape
+    indices, counted = [], []
+    for tumor in placed:
+        flat = tumor.core.reshape(-1)
+        if may_look(flat):
+            chosen = flat.nonzero()[:, 0]
+        else:
+            chosen = flat.to(torch.uint8).topk(min(tumor.core_at_most, len(flat))).indices.sort().values
+            counted.append(flat[chosen])
+        y, z = (part.stop - part.start for part in tumor.box[1:])
+        x0, y0, z0 = (part.start for part in tumor.box)
+        plane, row, column = chosen // max(y * z, 1), chosen // max(z, 1) % max(y, 1), chosen % max(z, 1)
+        indices.append(((plane + x0) * rows + row + y0) * columns + column + z0)
+    none = torch.zeros(0, dtype=torch.long, device=device)
+    return torch.cat([none, *indices]), torch.cat(counted) if counted else None

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from math import prod
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from rsuper_bench.baselines.losses.arguments import Spacing, check_finite, full_precision, spacing_of
-from rsuper_bench.baselines.losses.balls import bounding_box
+from rsuper_bench.baselines.losses.arguments import Spacing, check_finite, check_not_negative, spacing_of
+from rsuper_bench.baselines.losses.balls import Box, reach_of
+from rsuper_bench.baselines.losses.looking import may_look
 from rsuper_bench.baselines.losses.reported_tumors import ReportedTumors
-from rsuper_bench.baselines.losses.room import Ball, Room
+from rsuper_bench.baselines.losses.room import Room
 
 SMALLEST_DIAMETER_MM = 3.0
 UNSIZED_DIAMETER_MM = 7.0
 CORE_AT_LEAST_MM3 = 100.0
 LARGEST_CORE_MARGIN = 0.5
-GROWTH = 1.1
 SIGMA_RADII = 3.0
 
 
@@ -116,60 +117,166 @@ def place_tumors(
         Masks of the shape of ``probability``, and the centres.
 
     Raises:
-        ValueError: If the shapes of probability and regions differ, the probability holds NaN or margin is negative.
+        ValueError: If the shapes of probability and regions differ, the probability is negative or NaN, or margin is
+            negative.
     """
-    spacing = spacing_of(spacing_mm)
-    if not margin >= 0:
-        raise ValueError(f"margin must not be negative, got {margin}")
-    regions = tumors.regions
-    if regions is not None and regions.shape[1:] != probability.shape:
-        raise ValueError(f"probability {tuple(probability.shape)} and regions {tuple(regions.shape)} differ in shape")
     check_finite("probability", probability)
-    probability = full_precision(probability.detach())
+    check_not_negative("probability", probability)
 
-    empty = torch.zeros_like(probability, dtype=torch.bool)
-    label = torch.zeros_like(probability, dtype=torch.int16)
-    result = PseudoMask(empty, empty.clone(), empty.clone(), empty.clone(), label, _no_centres(tumors, probability))
-    if regions is None:
-        return result
-    if not tumors.complete:
-        result.ignored.logical_or_(regions.any(0))
-    rooms: dict[int, Room] = {}
-    for index in tumors.largest_first:
-        number = tumors.region_of[index]
-        if number not in rooms:
-            rooms[number] = _room(probability, regions[number], tumors.band, result.halo, spacing)
-        room = rooms[number]
-        diameter_mm, volume_mm3 = tumors.diameters_mm[index], tumors.volumes_mm3[index]
-        wanted = None if volume_mm3 is None else _voxel_counts(volume_mm3, margin, spacing)
-        if room.count == 0 or (wanted is not None and not room.untouched and room.count < wanted.tumor):
-            result.ignored.logical_or_(regions[number])
-            continue
-        searched_mm = max(diameter_mm or UNSIZED_DIAMETER_MM, SMALLEST_DIAMETER_MM)
-        centre = room.best_centre(searched_mm, sigma_radii)
-        result.centres[index] = room.corner + torch.tensor(centre, device=probability.device)
-        if wanted is None:
-            result.ignored.logical_or_(regions[number])
-            parts = [room.ball(centre, searched_mm / 2).voxels] * 3
-        else:
-            ball = _ball_with_room(room, centre, searched_mm * (1 + margin) / 2, wanted.tumor)
-            parts = ball.most_probable([wanted.core, wanted.tumor, wanted.halo])
-        core, tumor, halo = (part + room.corner for part in parts)
-        for mask, voxels in ((result.core, core), (result.tumor, tumor), (result.halo, halo)):
-            mask[voxels[:, 0], voxels[:, 1], voxels[:, 2]] = True
-        result.label[tumor[:, 0], tumor[:, 1], tumor[:, 2]] = index + 1
-        for other in rooms.values():
-            other.close(halo)
+    empty = torch.zeros(probability.shape, dtype=torch.bool, device=probability.device)
+    label = torch.zeros_like(empty, dtype=torch.int16)
+    nowhere = torch.full((len(tumors.diameters_mm), 3), -1, dtype=torch.long, device=probability.device)
+    result = PseudoMask(empty, empty.clone(), empty.clone(), empty.clone(), label, nowhere)
+    check_regions("probability", probability.shape, tumors)
+    placed = placements(
+        lambda box: probability[box], tumors, spacing_of(spacing_mm), margin=margin, sigma_radii=sigma_radii
+    )
+    for tumor in placed:
+        box = tumor.box
+        for mask, part in ((result.core, tumor.core), (result.tumor, tumor.tumor), (result.halo, tumor.halo)):
+            mask[box] |= part
+        result.label[box].masked_fill_(tumor.tumor, tumor.index + 1)
+        result.centres[tumor.index] = torch.stack(tumor.centre)
+    for box, part in ignored_parts(tumors, placed):
+        result.ignored[box] |= part
     return result
 
 
-def _room(probability: Tensor, region: Tensor, band: Tensor | None, closed: Tensor, spacing: Spacing) -> Room:
-    allowed = region if band is None else region & band
-    box = bounding_box(allowed)
-    room = Room(probability, allowed, box or (slice(0, 0),) * 3, spacing)
-    if box is not None:
-        room.close(closed.nonzero())
-    return room
+class Placed(NamedTuple):
+    """One tumor as it was placed, in a box of the crop.
+
+    Attributes:
+        index: In report order.
+        box: What the masks show of the crop.
+        core: Booleans, as are the next two; all false when there was no room.
+        tumor: The reported volume.
+        halo: With the margin.
+        centre: Three scalar tensors, voxels of the crop; -1 without room.
+        fits: Boolean scalar, whether there was room.
+        core_at_most: Most voxels the core can have, known to the host.
+    """
+
+    index: int
+    box: Box
+    core: Tensor
+    tumor: Tensor
+    halo: Tensor
+    centre: list[Tensor]
+    fits: Tensor
+    core_at_most: int = 0
+
+
+def check_regions(name: str, shape: Sequence[int], tumors: ReportedTumors) -> None:
+    """Refuse regions of another shape than the crop."""
+    if tumors.regions is not None and tuple(tumors.regions.shape[1:]) != tuple(shape):
+        raise ValueError(f"{name} {tuple(shape)} and regions {tuple(tumors.regions.shape)} differ in shape")
+
+
+@torch.no_grad()
+def placements(
+    probability: Callable[[Box], Tensor],
+    tumors: ReportedTumors,
+    spacing: Spacing,
+    *,
+    margin: float,
+    sigma_radii: float,
+) -> list[Placed]:
+    """The tumors in the order in which they are placed; see `place_tumors`.
+
+    Args:
+        probability: Gives the tumor probability in a box of the crop.
+        tumors: What the report says, of the shape of the crop.
+        spacing: Voxel lengths.
+        margin: Relative uncertainty of the reported size.
+        sigma_radii: Standard deviation of the Gaussian, in radii.
+
+    Raises:
+        ValueError: If margin is negative or sigma_radii not positive.
+    """
+    if not margin >= 0:
+        raise ValueError(f"margin must not be negative, got {margin}")
+    if not sigma_radii > 0:
+        raise ValueError(f"sigma_radii must be positive, got {sigma_radii}")
+    result: list[Placed] = []
+    if tumors.regions is None:
+        return result
+    rooms: dict[int, tuple[Box, Room]] = {}
+    for index in tumors.largest_first:
+        number = tumors.region_of[index]
+        if number not in rooms:
+            box = tumors.box_of(number)
+            allowed = tumors.regions[number][box]
+            allowed = allowed if tumors.band is None else allowed & tumors.band[box]
+            rooms[number] = (box, Room(probability(box), allowed, spacing, sigma_radii))
+            for earlier in result:
+                _close(*rooms[number], earlier)
+        box, room = rooms[number]
+        tumor = _placed(room, box, index, tumors.diameters_mm[index], tumors.volumes_mm3[index], spacing, margin)
+        result.append(tumor)
+        if not room.looks or bool(tumor.fits):
+            for others in rooms.values():
+                _close(*others, tumor)
+    return result
+
+
+def ignored_parts(tumors: ReportedTumors, placed: Sequence[Placed]) -> list[tuple[Box, Tensor]]:
+    """Regions whose rest cannot be called negative, each with its box: masks of what to ignore."""
+    if tumors.regions is None:
+        return []
+    parts = []
+    unsized = {tumors.region_of[index] for index, volume in enumerate(tumors.volumes_mm3) if volume is None}
+    for number in range(len(tumors.regions)):
+        box = tumors.box_of(number)
+        region = tumors.regions[number][box]
+        if not tumors.complete or number in unsized:
+            parts.append((box, region))
+            continue
+        for tumor in placed:
+            if tumors.region_of[tumor.index] == number and not (may_look(region) and bool(tumor.fits)):
+                parts.append((box, region & ~tumor.fits))
+    return parts
+
+
+def _placed(
+    room: Room,
+    box: Box,
+    index: int,
+    diameter_mm: float | None,
+    volume_mm3: float | None,
+    spacing: Spacing,
+    margin: float,
+) -> Placed:
+    counts = None if volume_mm3 is None else _voxel_counts(volume_mm3, margin, spacing)
+    fits = room.fits(None if counts is None else counts.tumor)
+    nowhere = torch.full((), -1, dtype=torch.long, device=fits.device)
+    if room.looks and not bool(fits):
+        nothing = torch.zeros((0, 0, 0), dtype=torch.bool)
+        return Placed(index, (slice(0, 0),) * 3, nothing, nothing, nothing, [nowhere] * 3, fits)
+    searched_mm = max(diameter_mm or UNSIZED_DIAMETER_MM, SMALLEST_DIAMETER_MM)
+    centre = room.best_centre(searched_mm)
+    if counts is None:
+        window, core, tumor, halo = room.ball(centre, searched_mm / 2)
+        most = prod(2 * reach + 1 for reach in reach_of(searched_mm / 2, spacing))
+    else:
+        most = counts.core
+        window, core, tumor, halo = room.most_probable(centre, searched_mm * (1 + margin) / 2, counts)
+    if not room.looks:
+        core, tumor, halo = core & fits, tumor & fits, halo & fits
+    moved = [slice(part.start + outer.start, part.stop + outer.start) for part, outer in zip(window, box, strict=True)]
+    middle = [torch.where(fits, c + outer.start, nowhere) for c, outer in zip(centre, box, strict=True)]
+    return Placed(index, (moved[0], moved[1], moved[2]), core, tumor, halo, middle, fits, most)
+
+
+def _close(box: Box, room: Room, tumor: Placed) -> None:
+    """Take a placed tumor's halo out of a room, as far as the two meet."""
+    meet = [(max(mine.start, its.start), min(mine.stop, its.stop)) for mine, its in zip(box, tumor.box, strict=True)]
+    if any(first >= last for first, last in meet):
+        return
+    mine, its = (
+        tuple(slice(first - part.start, last - part.start) for (first, last), part in zip(meet, parts, strict=True))
+        for parts in (box, tumor.box)
+    )
+    room.close((mine[0], mine[1], mine[2]), tumor.halo[its])
 
 
 class _Counts(NamedTuple):
@@ -183,19 +290,6 @@ def _voxel_counts(volume_mm3: float, margin: float, spacing: Spacing) -> _Counts
     voxel_mm3 = spacing[0] * spacing[1] * spacing[2]
     volumes_mm3 = (core_mm3, volume_mm3, volume_mm3 * (1 + margin))
     return _Counts(*(max(round(volume / voxel_mm3), 1) for volume in volumes_mm3))
-
-
-def _ball_with_room(room: Room, centre: tuple[int, int, int], radius_mm: float, needed: int) -> Ball:
-    """A ball, grown by 10 % until it holds the needed voxels or all that the room has."""
-    while True:
-        ball = room.ball(centre, radius_mm)
-        if len(ball.voxels) >= min(needed, room.count):
-            return ball
-        radius_mm *= GROWTH
-
-
-def _no_centres(tumors: ReportedTumors, like: Tensor) -> Tensor:
-    return torch.full((len(tumors.diameters_mm), 3), -1, dtype=torch.long, device=like.device)
 
 
 def _listed(sizes: Sequence[float | None] | Tensor) -> list[float | None]:

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf, isnan
 
+import torch
 from torch import Tensor
+
+from rsuper_bench.baselines.losses.balls import Box, bounding_box, whole
+from rsuper_bench.baselines.losses.looking import may_look
+
+Corners = Sequence[tuple[int, int]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,10 +30,13 @@ class ReportedTumors:
         region_of: Index into ``regions`` for each tumor; empty means that all are in the first.
         band: ``(X, Y, Z)``, true on the slices where a tumor can be; None for no limit. It limits the placement only.
         complete: False when there may be more tumors than listed: the rest of the regions is ignored, not negative.
+        boxes: For each region a box of the crop that holds it: first and past-the-last voxel along each axis. Known on
+            the host, it may be wider than the region (after augmentation it must be). Empty: found from the regions
+            where they are on the CPU, else the whole crop, which costs time on a GPU but never waits for it.
 
     Raises:
-        ValueError: If the lengths differ, a size is negative, a volume has no diameter or the other way round, or a
-            region is missing or of another shape.
+        ValueError: If the lengths differ, a size is negative, a volume has no diameter or the other way round, a
+            region is missing or of another shape, or a box is not inside the crop.
     """
 
     regions: Tensor | None = None
@@ -36,6 +45,7 @@ class ReportedTumors:
     region_of: Sequence[int] = ()
     band: Tensor | None = None
     complete: bool = True
+    boxes: Sequence[Corners] = ()
 
     def __post_init__(self) -> None:
         """Bring every field to one form and refuse what cannot be placed."""
@@ -60,7 +70,11 @@ class ReportedTumors:
         band = None if self.band is None else self.band.bool()
         if band is not None and regions is not None and band.shape != regions.shape[1:]:
             raise ValueError(f"band {tuple(band.shape)} and regions {tuple(regions.shape)} differ in shape")
+        boxes = tuple(_corners(box, () if regions is None else regions.shape[1:]) for box in self.boxes)
+        if boxes and len(boxes) != available:
+            raise ValueError(f"boxes has {len(boxes)} entries for {available} regions")
         for name, value in (
+            ("boxes", boxes),
             ("regions", regions),
             ("diameters_mm", diameters),
             ("volumes_mm3", volumes),
@@ -69,12 +83,44 @@ class ReportedTumors:
         ):
             object.__setattr__(self, name, value)
 
+    def box_of(self, number: int) -> Box:
+        """Slices of the crop that hold a region; empty ones when it is known to be empty."""
+        if self.regions is None:
+            raise IndexError("there are no regions")
+        if self.boxes:
+            x, y, z = (slice(*ends) for ends in self.boxes[number])
+            return (x, y, z)
+        region = self.regions[number]
+        return (bounding_box(region) or (slice(0, 0),) * 3) if may_look(region) else whole(region.shape)
+
+    def to(self, device: torch.device) -> ReportedTumors:
+        """The same with its masks on a device; boxes are found first where they can still be."""
+        if self.regions is None or self.regions.device == device:
+            return self
+        boxes = self.boxes
+        if not boxes and may_look(self.regions):
+            boxes = [
+                tuple((part.start, part.stop) for part in self.box_of(number)) for number in range(len(self.regions))
+            ]
+        band = None if self.band is None else self.band.to(device, non_blocking=True)
+        return replace(self, regions=self.regions.to(device, non_blocking=True), band=band, boxes=boxes)
+
     @property
     def largest_first(self) -> tuple[int, ...]:
         """Indices of the sized tumors by falling volume, then those of unknown size; independent of report order."""
         sizes = zip(self.volumes_mm3, self.diameters_mm, self.region_of, strict=True)
         keys = [(-(volume or 0.0), -(diameter or 0.0), region) for volume, diameter, region in sizes]
         return tuple(sorted(range(len(keys)), key=lambda index: keys[index]))
+
+
+def _corners(box: Corners, shape: Sequence[int]) -> Corners:
+    ends = tuple((int(first), int(last)) for first, last in box)
+    inside = len(ends) == len(shape) and all(
+        0 <= first <= last <= size for (first, last), size in zip(ends, shape, strict=True)
+    )
+    if not inside:
+        raise ValueError(f"boxes must lie inside the crop {tuple(shape)}, got {list(ends)}")
+    return ends
 
 
 def _size(name: str, size: float | None) -> float | None:

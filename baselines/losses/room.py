@@ -1,11 +1,13 @@
-"""The part of a region that is still open to a tumor, cut to its bounding box: what the placement works on.
+"""The part of a region that is still open to a tumor, cut to its box: what the placement works on.
 
-Masks are floats here and indices are flat: on a CPU that is several times faster than boolean masks of the crop.
+Where values may be read (a CPU) the work per tumor is a window around its centre; elsewhere it is the whole box, no
+shape depends on a value, and nothing waits for the device. Both come to the same voxels.
 """
 
 from __future__ import annotations
 
-from functools import lru_cache
+from dataclasses import dataclass, field
+from math import inf, log
 from typing import NamedTuple
 
 import numpy as np
@@ -13,106 +15,249 @@ import torch
 from torch import Tensor
 
 from rsuper_bench.baselines.losses.arguments import Spacing
-from rsuper_bench.baselines.losses.balls import ROUNDING, Box, correlate_with_ball, squared_distance_mm2
+from rsuper_bench.baselines.losses.balls import (
+    ROUNDING,
+    Box,
+    correlate_spectrum,
+    correlate_with_ball,
+    padded_shape,
+    reach_of,
+    squared_distance_mm2,
+    whole,
+    widened,
+)
+from rsuper_bench.baselines.losses.looking import may_look, on_device
+
+GROWTH = 1.1
+WINDOW_GROWTHS = 3  # a ball that lacks voxels is looked for in a window wider by so many steps
+FARTHEST_BITS = 0x7FFFFFFF  # of a float32
 
 
-class Ball(NamedTuple):
-    """Voxels of a room within a ball, nearest first.
+class Nested(NamedTuple):
+    """Core, tumor and halo of one tumor in a window of the room."""
 
-    Attributes:
-        voxels: ``(K, 3)`` indices in the room.
-        probability: ``(K,)``.
-    """
+    window: Box
+    core: Tensor
+    tumor: Tensor
+    halo: Tensor
 
-    voxels: Tensor
-    probability: Tensor
 
-    def most_probable(self, counts: list[int]) -> list[Tensor]:
-        """Voxels of the highest ranks, once for each count; of equal probabilities the nearest first."""
-        ranked = _falling(self.probability)
-        chosen = []
-        for count in counts:
-            if count >= len(ranked):
-                chosen.append(self.voxels)
-                continue
-            last = ranked[count - 1]
-            above = (self.probability > last).nonzero()[:, 0]
-            level = (self.probability == last).nonzero()[: count - len(above), 0]
-            chosen.append(self.voxels[torch.cat([above, level])])
-        return chosen
+@dataclass(eq=False)
+class _Transformed:
+    """The spectrum of the room as it was, scores made from it, and what was taken out of the room since."""
+
+    padded: tuple[int, int, int]
+    spectrum: Tensor
+    scores: dict[float, tuple[Tensor, int]] = field(default_factory=dict)
+    removed: list[tuple[Box, Tensor]] = field(default_factory=list)
 
 
 class Room:
     """Where one region still has room.
 
     Args:
-        probability: ``(X, Y, Z)`` floats of the whole crop.
-        region: ``(X, Y, Z)`` booleans.
-        box: Bounding box of the region.
+        probability: ``(x, y, z)`` floats in the box.
+        allowed: ``(x, y, z)`` booleans in the box: the region within the slice band.
         spacing: Voxel lengths in mm.
+        sigma_radii: Standard deviation of the Gaussian inside the searched ball, in radii.
     """
 
-    def __init__(self, probability: Tensor, region: Tensor, box: Box, spacing: Spacing) -> None:
-        self.box = box
+    def __init__(self, probability: Tensor, allowed: Tensor, spacing: Spacing, sigma_radii: float) -> None:
+        self.free = allowed.clone()
+        self.probability = probability.float() * _number(allowed)
         self.spacing = spacing
-        self.corner = torch.tensor([part.start for part in box], device=probability.device)
-        self.free = region[box].to(probability.dtype)
-        self.probability = probability[box] * self.free
-        self.count = int(self.free.sum())
-        self.untouched = True
+        self.sigma_radii = sigma_radii
+        self.looks = may_look(allowed)
+        self.count: Tensor = _count(self.free)
+        self.first_count = self.count
+        self._transformed: _Transformed | None = None
 
-    def best_centre(self, diameter_mm: float, sigma_radii: float) -> tuple[int, int, int]:
-        """Free voxel around which a Gaussian-weighted ball collects most probability, as an index in the room."""
-        score = correlate_with_ball(self.probability, diameter_mm, self.spacing, sigma_radii=sigma_radii)
-        score = score * self.free + (self.free - 1)  # -1 where a centre is not allowed
-        plane = int(score.amax((1, 2)).argmax())
-        row, column = divmod(int(score[plane].argmax()), score.shape[2])
-        return plane, row, column
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Sides of the box."""
+        return (self.free.shape[0], self.free.shape[1], self.free.shape[2])
 
-    def ball(self, centre: tuple[int, int, int], radius_mm: float) -> Ball:
-        """Free voxels within a ball."""
-        device = self.free.device
-        middle = torch.tensor(centre, device=device)
-        voxels = _ball_offsets(radius_mm, self.spacing, device) + middle
-        size = torch.tensor(self.free.shape, device=device)
-        reach = [int(radius_mm * (1 + ROUNDING) / length) for length in self.spacing]
-        if any(c < r or c + r >= n for c, r, n in zip(centre, reach, self.free.shape, strict=True)):
-            voxels = voxels[((voxels >= 0) & (voxels < size)).all(1)]
-        flat = self._flat(voxels)
-        free = self.free.view(-1)[flat] > 0
-        return Ball(voxels[free], self.probability.view(-1)[flat[free]])
+    def fits(self, needed: int | None) -> Tensor:
+        """Whether a tumor of so many voxels, or of unknown size, still goes in: a boolean scalar.
 
-    def close(self, voxels: Tensor) -> None:
-        """Take voxels of the whole crop out of the room."""
-        inside = voxels - self.corner
-        size = torch.tensor(self.free.shape, device=voxels.device)
-        inside = inside[((inside >= 0) & (inside < size)).all(1)]
-        flat = self._flat(inside)
-        lost = int(self.free.view(-1)[flat].sum())
-        if lost:
-            self.free.view(-1)[flat] = 0
-            self.probability.view(-1)[flat] = 0
-            self.count -= lost
-            self.untouched = False
+        The first tumor may be larger than the room; after it, what is left is its rim.
+        """
+        room = self.count > 0
+        return room if needed is None else room & ((self.count == self.first_count) | (self.count >= needed))
 
-    def _flat(self, voxels: Tensor) -> Tensor:
-        _, rows, columns = self.free.shape
-        return (voxels[:, 0] * rows + voxels[:, 1]) * columns + voxels[:, 2]
+    def best_centre(self, diameter_mm: float) -> list[Tensor]:
+        """Free voxel around which a Gaussian-weighted ball collects most probability: three scalar tensors."""
+        free = _number(self.free)
+        score = torch.mul(self._score(diameter_mm), free).add_(free).sub_(1)  # -1 where a centre is not allowed
+        flat = torch.tensor(int(score.numpy().argmax())) if self.looks else score.argmax()
+        _, rows, columns = self.shape
+        return [flat // (rows * columns), flat // columns % rows, flat % columns]
+
+    def ball(self, centre: list[Tensor], radius_mm: float) -> Nested:
+        """The free voxels within a ball, as core, tumor and halo alike."""
+        window = self._window(centre, radius_mm)
+        inside = self.free[window] & (self._far(window, centre) <= _limit(radius_mm))
+        return Nested(window, inside, inside, inside)
+
+    def most_probable(self, centre: list[Tensor], radius_mm: float, counts: tuple[int, int, int]) -> Nested:
+        """The most probable free voxels within a ball; equal ones by distance from the centre, then in grid order.
+
+        A ball with fewer free voxels than the tumor grows by 10 % until it has them or holds all that is free.
+
+        Args:
+            centre: Of the ball.
+            radius_mm: Its first radius.
+            counts: Voxels of core, tumor and halo.
+        """
+        needed = counts[1]
+        window = self._window(centre, radius_mm)
+        far, free = self._far(window, centre), self.free[window]
+        inside = free & (far <= _limit(radius_mm))
+        if self.looks:
+            wider = radius_mm
+            while int(_count(inside)) < needed and window != whole(self.shape):
+                wider *= GROWTH**WINDOW_GROWTHS
+                window = self._window(centre, wider)
+                far, free = self._far(window, centre), self.free[window]
+                inside = free & (far <= _limit(wider))
+            if wider > radius_mm or int(_count(inside)) < needed:
+                inside = self._grown(free, far, radius_mm, needed)
+            chosen = inside.view(-1).nonzero()[:, 0]
+            rank = _rank_keys(self.probability[window].reshape(-1)[chosen], far.view(-1)[chosen])
+            masks = []
+            for part in _highest(rank, counts, looks=True):
+                mask = torch.zeros(inside.shape, dtype=torch.bool)
+                mask.view(-1)[chosen[part]] = True
+                masks.append(mask)
+            return Nested(window, *masks)
+        inside = self._grown(free, far, radius_mm, needed)
+        rank = _rank_keys(self.probability, far).masked_fill_(~inside, -1).view(-1)
+        masks = [part.view(self.shape) & inside for part in _highest(rank, counts, looks=False)]
+        return Nested(window, *masks)
+
+    def close(self, window: Box, taken: Tensor) -> None:
+        """Take the voxels of a mask in a window of the room out of it."""
+        kept = ~taken
+        if self.looks:
+            lost = taken & self.free[window]
+            if not bool(lost.any()):
+                return
+            if self._transformed is not None:
+                self._transformed.removed.append((window, self.probability[window] * _number(lost)))
+        self.free[window] &= kept
+        self.probability[window] *= _number(kept)
+        self.count = _count(self.free)
+
+    def _grown(self, free: Tensor, far: Tensor, radius_mm: float, needed: int) -> Tensor:
+        """Free voxels within the smallest of the radii r, 1.1 r, 1.21 r, ... that holds enough, or all that are free."""
+        extent_mm = sum((size * length) ** 2 for size, length in zip(self.shape, self.spacing, strict=True)) ** 0.5
+        steps = max(int(log(max(extent_mm / radius_mm, 1)) / log(GROWTH)) + 2, 1)
+        limits = [_limit(radius_mm * GROWTH**step) for step in range(steps)] + [inf]
+        reached = torch.where(free, far, inf)
+        farthest = _smallest(reached, needed)
+        ladder = on_device(limits, torch.float32, far.device)
+        limit = ladder.index_select(0, torch.searchsorted(ladder, farthest.view(1)).clamp(max=steps))
+        return free & (far <= limit)
+
+    def _far(self, window: Box, centre: list[Tensor]) -> Tensor:
+        inside = [middle - part.start for middle, part in zip(centre, window, strict=True)]
+        return squared_distance_mm2([part.stop - part.start for part in window], inside, self.spacing)
+
+    def _window(self, centre: list[Tensor], radius_mm: float) -> Box:
+        if not self.looks:
+            return whole(self.shape)
+        reach = reach_of(radius_mm, self.spacing)
+        return widened([slice(int(middle), int(middle) + 1) for middle in centre], reach, self.shape)
+
+    def _score(self, diameter_mm: float) -> Tensor:
+        """Weighted sum of probability around every voxel.
+
+        On a CPU one transform serves all tumors of a room: a second tumor of one diameter takes from the score of the
+        first what that took from the room, in a window; another diameter costs half a round trip.
+        """
+        if not self.looks:
+            return correlate_with_ball(self.probability, diameter_mm, self.spacing, sigma_radii=self.sigma_radii)
+        reach = reach_of(diameter_mm / 2, self.spacing)
+        known = self._transformed
+        padded = padded_shape(self.probability, diameter_mm, self.spacing)
+        if known is None or any(has < asks for has, asks in zip(known.padded, padded, strict=True)):
+            known = _Transformed(padded, torch.fft.rfftn(self.probability, s=padded))
+            self._transformed = known
+        options = {"sigma_radii": self.sigma_radii}
+        score, done = known.scores.get(diameter_mm, (None, 0))
+        late = [(widened(box, reach, self.shape), box, values) for box, values in known.removed[done:]]
+        effort = sum(_voxels(around) for around, _, _ in late)
+        if effort > _voxels(whole(self.shape)) * (0.5 if score is None else 1):
+            known = _Transformed(known.padded, torch.fft.rfftn(self.probability, s=known.padded))
+            self._transformed, score, late = known, None, []
+        if score is None:
+            score = correlate_spectrum(
+                known.spectrum, self.shape, known.padded, diameter_mm, self.spacing, **options
+            ).contiguous()
+        for around, box, values in late:
+            part = torch.zeros([side.stop - side.start for side in around])
+            part[tuple(slice(b.start - a.start, b.stop - a.start) for a, b in zip(around, box, strict=True))] = values
+            score[around] -= correlate_with_ball(part, diameter_mm, self.spacing, **options)
+        known.scores[diameter_mm] = (score, len(known.removed))
+        return score
 
 
-def _falling(values: Tensor) -> Tensor:
-    """Values from high to low; numpy sorts values alone, thirty times faster than torch with its indices."""
-    if values.device.type == "cpu":
-        return torch.from_numpy(np.sort(values.numpy())).flip(0)
-    return values.sort(descending=True).values
+def _limit(radius_mm: float) -> float:
+    return (radius_mm * (1 + ROUNDING)) ** 2
 
 
-@lru_cache(maxsize=16)
-def _ball_offsets(radius_mm: float, spacing: Spacing, device: torch.device) -> Tensor:
-    """``(K, 3)`` voxel offsets within a ball, nearest first; equal distances in the order of the grid."""
-    reach = [int(radius_mm * (1 + ROUNDING) / length) for length in spacing]
-    window = (slice(0, 2 * reach[0] + 1), slice(0, 2 * reach[1] + 1), slice(0, 2 * reach[2] + 1))
-    squared = squared_distance_mm2(window, reach, spacing, torch.device("cpu"))
-    offsets = (squared <= (radius_mm * (1 + ROUNDING)) ** 2).nonzero()
-    nearest = squared[offsets[:, 0], offsets[:, 1], offsets[:, 2]].argsort(stable=True)
-    return (offsets[nearest] - torch.tensor(reach)).to(device)
+def _voxels(box: Box) -> int:
+    return (box[0].stop - box[0].start) * (box[1].stop - box[1].start) * (box[2].stop - box[2].start)
+
+
+def _number(mask: Tensor) -> Tensor:
+    """Booleans as float32; the conversion from bytes is several times faster than from booleans."""
+    return mask.contiguous().view(torch.uint8).float()
+
+
+def _count(mask: Tensor) -> Tensor:
+    if may_look(mask):
+        return torch.tensor(np.count_nonzero(mask.numpy()))
+    return mask.sum()
+
+
+def _rank_keys(probability: Tensor, far: Tensor) -> Tensor:
+    """One integer a voxel that rises with probability and, where that is equal, falls with distance.
+
+    The bits of floats that are not negative sort like the floats.
+    """
+    key = probability.contiguous().view(torch.int32).long() << 32
+    return key.add_(FARTHEST_BITS).sub_(far.contiguous().view(torch.int32))
+
+
+def _highest(keys: Tensor, counts: tuple[int, int, int], *, looks: bool) -> list[Tensor]:
+    """Masks of the highest keys, one for each count; equal keys in order. All that are not negative if too few are."""
+    masks = []
+    if looks:
+        ends = [len(keys) - count for count in counts if 0 < count < len(keys)]
+        ranked = torch.from_numpy(np.partition(keys.numpy(), ends)) if ends else keys
+    else:
+        most = min(max(counts), len(keys))
+        ranked = keys.topk(most, sorted=True).values
+    for count in counts:
+        if count >= len(keys):
+            masks.append(keys >= 0)
+            continue
+        last = ranked[len(keys) - count] if looks else ranked[count - 1]
+        above, level = keys > last, keys == last
+        left = count - _count(above)
+        if looks and int(_count(level)) == int(left):
+            masks.append(above.logical_or_(level))
+        else:
+            masks.append(above | (level & (level.cumsum(0) <= left)))
+    return masks
+
+
+def _smallest(values: Tensor, rank: int) -> Tensor:
+    """The value of a rank counted from 1; infinite beyond the last."""
+    flat = values.reshape(-1)
+    if rank > len(flat):
+        return flat.new_full((), inf)
+    if may_look(flat):
+        return torch.from_numpy(np.partition(flat.numpy(), rank - 1))[rank - 1]
+    return flat.topk(rank, largest=False, sorted=True).values[-1]

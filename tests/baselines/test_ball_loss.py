@@ -230,7 +230,7 @@ def test_autocast_changes_nothing():
         ({"tumors": [[None, None]]}, "tumors must hold 1 samples of 1 channels"),
         (
             {"tumors": [[ReportedTumors(torch.ones(3, 3, 3), [3.0], [10.0])]]},
-            "probability .* and regions .* differ in shape",
+            "logits .* and regions .* differ in shape",
         ),
         ({"concentration": 1.0}, r"concentration must be in \[0, 1\)"),
         ({"balance": "none"}, "balance must be one of crop, own, got 'none'"),

@@ -2,9 +2,22 @@ import pytest
 import torch
 from toy_world import recipe_of
 
-from rsuper_bench.baselines.networks import NETWORKS, Segmenter, build_model
+from rsuper_bench.baselines.networks import NETWORKS, Channels, Segmenter, Sides, build_model
 from rsuper_bench.baselines.recipe import NetworkSpec, load_recipe, shipped_recipes
 from rsuper_bench.benchmark.errors import ConfigError
+from rsuper_bench.benchmark.tumor_types import TumorType
+
+ONE = Channels((TumorType.LIVER,))
+TWO = Channels((TumorType.LIVER, TumorType.KIDNEY))
+SMALL = {
+    "medformer": {"width": 4, "attention_blocks": [1, 1, 1]},
+    "dynunet": {"levels": 4, "width": 4, "norm_name": "instance"},
+    "segresnet": {"init_filters": 8, "blocks_down": [1, 1, 1], "blocks_up": [1, 1]},
+    "segresnet_ds": {"width": 4, "blocks_down": [1, 1, 1]},
+    "swin_unetr": {"width": 12, "depths": [1, 1, 1, 1]},
+}
+SIDE = {"swin_unetr": 64}
+DEEP = ("medformer", "dynunet", "segresnet_ds")
 
 
 class Copy(torch.nn.Module):
@@ -21,23 +34,59 @@ def copying(monkeypatch):
     monkeypatch.setitem(NETWORKS, "copy", lambda in_channels, out_channels: Copy(in_channels, out_channels))
 
 
+def small(name, channels=TWO, **options):
+    torch.manual_seed(0)
+    return Segmenter(NetworkSpec(name=name, options=SMALL[name] | options), 1, channels, initial_probability=0.5)
+
+
+def image_for(name, batch=1):
+    side = SIDE.get(name, 32)
+    return torch.randn(batch, 1, side, side, side, generator=torch.Generator().manual_seed(1))
+
+
+def test_every_shipped_network_is_tested():
+    assert set(SMALL) == set(NETWORKS) - {"toy"}
+
+
 @pytest.mark.parametrize("fold", [1, 2, 4])
 def test_folding_moves_every_voxel_back_to_its_place(copying, fold):
-    network = Segmenter(NetworkSpec(name="copy", fold=fold), 1, 1, initial_probability=0.5)
+    network = Segmenter(NetworkSpec(name="copy", fold=fold), 1, ONE, initial_probability=0.5)
     image = torch.randn(2, 1, 8, 4, 12)
     outputs = network(image)
     assert torch.equal(outputs.final, image)
     assert torch.equal(outputs.organs, image)
 
 
-def test_untrained_lesion_channels_say_the_initial_probability(monkeypatch):
+def test_untrained_lesion_and_malignancy_channels_say_the_initial_probability(monkeypatch):
     monkeypatch.setitem(NETWORKS, "zero", lambda i, o: torch.nn.Conv3d(i, o, 1))
-    network = Segmenter(NetworkSpec(name="zero"), 1, 2, initial_probability=0.02)
+    channels = Channels(TWO.tumor_types, malignancy=True)
+    network = Segmenter(NetworkSpec(name="zero"), 1, channels, initial_probability=0.02)
     torch.nn.init.zeros_(network.network.weight)
     torch.nn.init.zeros_(network.network.bias)
     outputs = network(torch.randn(1, 1, 4, 4, 4))
     assert torch.allclose(outputs.final.sigmoid(), torch.tensor(0.02))
+    assert torch.allclose(outputs.malignancy.sigmoid(), torch.tensor(0.02))
     assert torch.allclose(outputs.organs.sigmoid(), torch.tensor(0.5))
+
+
+def test_each_channel_stands_for_one_thing():
+    assert TWO.names == ("liver lesion", "kidney lesion", "liver organ", "kidney organ")
+    with_malignancy = Channels(TWO.tumor_types, malignancy=True)
+    assert with_malignancy.names[4:] == ("liver malignant", "liver benign", "kidney malignant", "kidney benign")
+    for channels in (TWO, with_malignancy):
+        assert len(channels.names) == channels.count
+        numbered = torch.arange(float(channels.count)).reshape(1, -1, 1, 1, 1)
+        lesions, organs, malignancy = channels.split(numbered)
+        named = [channels.names[int(value)] for value in lesions.flatten()]
+        assert named == ["liver lesion", "kidney lesion"]
+        assert [channels.names[int(value)] for value in organs.flatten()] == ["liver organ", "kidney organ"]
+    assert [channels.names[int(value)] for value in malignancy[0, 1].flatten()] == ["kidney malignant", "kidney benign"]
+
+
+def test_malignancy_has_channels_only_where_it_has_a_loss():
+    recipe = load_recipe("combined")
+    assert not Channels.of(recipe).malignancy
+    assert Channels.of(recipe.model_copy(update={"weights": {**recipe.weights, "malignancy": 1.0}})).malignancy
 
 
 @pytest.mark.parametrize("name", [name for name in shipped_recipes() if name.startswith(("demo", "smoke"))])
@@ -48,24 +97,112 @@ def test_shipped_networks_give_one_map_a_type(name):
     outputs = model(torch.zeros(1, inputs, 16, 16, 16))
     assert outputs.final.shape == outputs.organs.shape == (1, len(recipe.tumor_types), 16, 16, 16)
     assert outputs.auxiliary is outputs.final
+    assert outputs.malignancy is None
 
 
-def test_deep_supervision_gives_an_auxiliary_output():
-    spec = {"name": "dynunet", "options": {"levels": 4, "width": 4, "norm_name": "instance"}}
-    model = build_model(recipe_of(network=spec)).train()
-    outputs = model(torch.randn(1, 1, 16, 16, 16))
-    assert outputs.auxiliary.shape == outputs.final.shape
-    assert not torch.equal(outputs.auxiliary, outputs.final)
+def test_the_papers_recipes_train_medformer_on_128_voxels():
+    for name in ("combined", "mask_only", "report_only"):
+        recipe = load_recipe(name)
+        assert (recipe.network.name, recipe.crop) == ("medformer", (128, 128, 128))
+        model = build_model(recipe)  # refuses a crop the network cannot take
+        assert model.segmenter.channels.count == 2 * len(recipe.tumor_types)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_shapes_while_training_and_after(name):
+    network, image = small(name), image_for(name)
+    shape = (1, 2, *image.shape[2:])
+    outputs = network.train()(image)
+    assert outputs.final.shape == outputs.auxiliary.shape == outputs.organs.shape == shape
+    assert (outputs.auxiliary is not outputs.final) == (name in DEEP)
+    with torch.no_grad():
+        evaluated = network.eval()(image)
+    assert evaluated.auxiliary is evaluated.final
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_a_gradient_reaches_every_parameter(name):
+    network = small(name).train()
+    outputs = network(image_for(name))
+    torch.stack([part.square().mean() for part in outputs[:3]]).sum().backward()
+    still = [key for key, value in network.named_parameters() if value.grad is None or not value.grad.any()]
+    assert still == []
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_a_case_does_not_change_its_neighbour_in_the_batch(name):
+    network, pair = small(name).eval(), image_for(name, batch=2)
+    with torch.no_grad():
+        together = network(pair)
+        alone = network(pair[1:])
+        other = network(torch.stack([10 * pair[0] + 3, pair[1]]))
+    assert torch.allclose(together.final[1:], alone.final, atol=1e-5)
+    assert torch.allclose(together.final[1], other.final[1], atol=1e-5)
+    assert not torch.allclose(together.final[0], together.final[1], atol=1e-2)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_same_seed_same_bytes(name):
+    image = image_for(name)
+    with torch.no_grad():
+        first, second = (small(name).train()(image) for _ in range(2))
+    for one, other in zip(first[:3], second[:3], strict=True):
+        assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_bfloat16_agrees_with_float32(name):
+    network, image = small(name).train(), image_for(name)
+    with torch.autocast("cpu", torch.bfloat16):
+        low = network(image)
+    assert low.final.dtype == low.auxiliary.dtype == low.organs.dtype == torch.float32
+    low.final.square().mean().backward()
+    assert all(torch.isfinite(p.grad).all() for p in network.parameters() if p.grad is not None)
+    with torch.no_grad():
+        full = network(image)
+    # bfloat16 keeps 8 bits: 2^-8 a step; the errors of a few dozen layers stay well below the signal
+    assert (low.final - full.final).square().mean().sqrt() < 0.1 * full.final.std()
+    assert not torch.equal(low.final, full.final)
 
 
 @pytest.mark.parametrize(
     ("network", "message"),
     [
         ({"name": "segresnat"}, "Did you mean 'segresnet'"),
+        ({"name": "medformr"}, "Did you mean 'medformer'"),
         ({"name": "segresnet", "options": {"filters": 8}}, "refuses its options"),
-        ({"name": "toy", "fold": 3}, "not divisible by fold 3"),
+        ({"name": "medformer", "options": {"width": 0}}, "width is 0"),
+        ({"name": "medformer", "options": {"attention_blocks": [2, 2]}}, "three counts are needed"),
+        ({"name": "medformer", "options": {"attention_blocks": 2}}, "three counts are needed"),
+        ({"name": "medformer", "options": {"heads": 3}}, "refuses its options"),
+        ({"name": "toy", "fold": 3}, "divisible by fold 3"),
+        ({"name": "medformer"}, r"cannot take crop \[16, 16, 16\]: a side must be longer than 16"),
+        ({"name": "swin_unetr", "options": {"width": 12}}, "multiple of 32"),
+        ({"name": "dynunet", "fold": 2, "options": {"levels": 5}}, "multiple of 16, after folding by 2"),
     ],
 )
-def test_a_wrong_network_is_refused(network, message):
+def test_a_network_that_cannot_work_is_refused(network, message):
     with pytest.raises(ConfigError, match=message):
         build_model(recipe_of(network=network))
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [((32, 32, 32), None), ((32, 32, 48), None), ((32, 32, 40), "multiple of 16"), ((16, 16, 16), "longer than 16")],
+)
+def test_sides_say_what_is_wrong(shape, message):
+    refusal = Sides(16, 16).refusal(shape)
+    assert (refusal is None) if message is None else (message in refusal)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_a_network_takes_exactly_the_sizes_it_says(name):
+    """Sizes the rule allows run, and those it refuses would fail inside the network."""
+    network = small(name, ONE).train()
+    step = network.network.sides.multiple
+    if step == 1:
+        network(torch.randn(1, 1, 17, 20, 33))
+        return
+    network(torch.randn(1, 1, 2 * step, step, step))
+    with pytest.raises(ValueError, match=rf"image \(32, {2 * step}, {2 * step + 1}\): every side must be a multiple"):
+        network(torch.randn(1, 1, 32, 2 * step, 2 * step + 1))

@@ -1,0 +1,115 @@
+"""The path of an accelerator, on the CPU: the same results, and no value read on the host."""
+
+from math import pi
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from no_looking import NoLooking
+
+from rsuper_bench.baselines.losses import ReportedTumors, ball_loss, grow, place_tumors, volume_band_loss
+from rsuper_bench.baselines.losses.looking import may_look, without_looking
+
+MM = (1.0, 1.0, 1.0)
+SHAPE = (20, 18, 22)
+
+
+def regions_of(rng, count):
+    regions = torch.zeros(count, *SHAPE, dtype=torch.bool)
+    for region in regions:
+        low = [int(rng.integers(0, size - 8)) for size in SHAPE]
+        high = [int(rng.integers(start + 5, size + 1)) for start, size in zip(low, SHAPE, strict=True)]
+        region[tuple(slice(a, b) for a, b in zip(low, high, strict=True))] = True
+        region &= torch.from_numpy(rng.random(SHAPE) > 0.1)
+    return regions
+
+
+def reported(rng, sizes, **options):
+    regions = regions_of(rng, 2)
+    band = torch.zeros(SHAPE, dtype=torch.bool)
+    band[..., 2:16] = True
+    return ReportedTumors(
+        regions,
+        [size for size, _ in sizes],
+        [None if size is None else pi / 6 * size**3 for size, _ in sizes],
+        region_of=[where for _, where in sizes],
+        band=band if rng.random() > 0.5 else None,
+        **options,
+    )
+
+
+sizes = st.lists(st.tuples(st.sampled_from([None, 2.0, 4.0, 4.0, 7.5, 12.0]), st.integers(0, 1)), max_size=6)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**31), sizes, st.booleans(), st.sampled_from([MM, (0.8, 1.5, 2.0)]), st.booleans())
+def test_both_ways_place_the_same_tumors(seed, sizes, complete, spacing, coarse):
+    rng = np.random.default_rng(seed)
+    tumors = reported(rng, sizes, complete=complete)
+    probability = torch.from_numpy(rng.random(SHAPE)).float()
+    if coarse:  # many equal values, as half precision gives
+        probability = (probability * 8).round() / 8
+    looking = place_tumors(probability, tumors, spacing_mm=spacing)
+    with without_looking():
+        blind = place_tumors(probability, tumors, spacing_mm=spacing)
+    for name in looking._fields:
+        assert torch.equal(getattr(looking, name), getattr(blind, name)), name
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 2**31), sizes, st.sampled_from(["crop", "own"]))
+def test_both_ways_give_the_same_loss_and_gradient(seed, sizes, balance):
+    rng = np.random.default_rng(seed)
+    tumors = [[reported(rng, sizes), None], [ReportedTumors(), reported(rng, sizes[::-1], complete=False)]]
+    logits = torch.from_numpy(rng.normal(size=(2, 2, *SHAPE))).float().requires_grad_()
+    penalised = torch.from_numpy(rng.random((2, 2, *SHAPE)) > 0.2)
+    found = []
+    for blind in (False, True):
+        logits.grad = None
+        if blind:
+            with without_looking():
+                loss = ball_loss(logits, penalised, tumors, spacing_mm=MM, balance=balance)
+        else:
+            loss = ball_loss(logits, penalised, tumors, spacing_mm=MM, balance=balance)
+        loss.backward()
+        found.append((loss.detach(), logits.grad))
+    torch.testing.assert_close(found[0], found[1], rtol=1e-5, atol=1e-8)
+
+
+def test_the_ball_loss_reads_no_value():
+    rng = np.random.default_rng(0)
+    sizes = [(12.0, 0), (4.0, 1), (None, 0), (4.0, 1)]
+    tumors = [[reported(rng, sizes), None, ReportedTumors()]]
+    logits = torch.randn(1, 3, *SHAPE, requires_grad=True)
+    penalised = torch.ones_like(logits, dtype=torch.bool)
+    with without_looking(), NoLooking():
+        assert not may_look(logits)
+        ball_loss(logits, penalised, tumors, spacing_mm=MM).backward()
+    assert logits.grad.abs().sum() > 0
+
+
+def test_the_volume_loss_reads_no_value():
+    logits = torch.randn(2, 1, *SHAPE, requires_grad=True)
+    low, high = torch.tensor([100.0, 66.0]), torch.tensor([100.0, torch.inf])
+    with without_looking(), NoLooking():
+        loss = volume_band_loss(
+            logits.sigmoid(), torch.ones_like(logits), low, high, voxel_mm3=torch.tensor([1.0, 1.0])
+        )
+        loss.sum().backward()
+
+
+def test_growing_reads_no_value_and_is_the_same():
+    mask = torch.from_numpy(np.random.default_rng(0).random((2, *SHAPE)) > 0.99)
+    with without_looking(), NoLooking():
+        blind = grow(mask, 3.0, MM)
+    assert torch.equal(blind, grow(mask, 3.0, MM))
+
+
+@pytest.mark.parametrize(
+    "read", [lambda x: x.sum().item(), lambda x: x[x > 0], lambda x: x.nonzero(), lambda x: bool(x.any())]
+)
+def test_the_guard_sees_what_it_should(read):
+    with pytest.raises(AssertionError), NoLooking():
+        read(torch.randn(5))
