@@ -16,7 +16,8 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 TEMPLATE = "{% for m in messages %}<|{{ m['role'] }}|>{{ m['content'] }}<|end|>{% endfor %}<|assistant|>"
 SPECIAL = ["<|pad|>", "<|end|>", "<|system|>", "<|user|>", "<|assistant|>"]
 VOCABULARY = 2048
-CLOSING_BIAS = 1.0
+SPREAD = 0.3  # of the weights: wide enough that an answer depends on its report
+END_BIAS = 1.8
 CONTEXT = 8192
 
 
@@ -36,10 +37,9 @@ def make_tokenizer(texts: list[Path]) -> PreTrainedTokenizerFast:
 
 def make_model(tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
     torch.manual_seed(0)
-    size = len(tokenizer)
     model = LlamaForCausalLM(
         LlamaConfig(
-            vocab_size=size,
+            vocab_size=len(tokenizer),
             hidden_size=64,
             intermediate_size=128,
             num_hidden_layers=2,
@@ -47,18 +47,17 @@ def make_model(tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
             num_key_value_heads=2,
             head_dim=32,
             max_position_embeddings=CONTEXT,
+            initializer_range=SPREAD,
             eos_token_id=tokenizer.eos_token_id,
             pad_token_id=tokenizer.pad_token_id,
             bos_token_id=None,
         )
     )
-    closing = [
-        token for text, token in tokenizer.get_vocab().items() if text.startswith(('"', "]", "}")) or text == "<|end|>"
-    ]
+    ends = [token for text, token in tokenizer.get_vocab().items() if text.startswith('"')]
     with torch.no_grad():
-        model.model.embed_tokens.weight[:, 0] = 0.05
+        model.model.embed_tokens.weight[:, 0] = 1.0
         model.lm_head.weight[:, 0] = 0.0
-        model.lm_head.weight[closing, 0] = CLOSING_BIAS
+        model.lm_head.weight[ends, 0] = END_BIAS
     return model
 
 

@@ -77,6 +77,7 @@ class LlmClient:
             headers=headers,
             timeout=httpx.Timeout(settings.timeout_s, connect=min(CONNECT_TIMEOUT_S, settings.timeout_s)),
             limits=httpx.Limits(max_connections=settings.concurrency, max_keepalive_connections=settings.concurrency),
+            verify=settings.endpoint.startswith("https:"),  # reading the certificates takes a while
             trust_env=not is_loopback(settings.endpoint),  # a proxy must not see what is meant to stay here
         )
 
