@@ -48,9 +48,9 @@ def make_extractor(name: str) -> Extractor:
             [
                 Problem(
                     "--extractor",
-                    "'llm' is not part of this version",
+                    "'llm' reads many reports at once, through a server",
                     f"one of: {', '.join(EXTRACTORS)}",
-                    "Use --extractor rules; the release then names 'rules' as the source of its findings.",
+                    "Use rsuper-bench dataset extract --extractor llm --endpoint URL.",
                 )
             ]
         )

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 
 from rsuper_bench.benchmark.errors import DataError, Problem
 from rsuper_bench.benchmark.files import id_problems, read_table
 
 ID_COLUMNS = ("case_id", "id")
+DATE_COLUMNS = ("report_date", "pathology_date")
 
 
 @dataclass(frozen=True)
@@ -18,15 +20,18 @@ class ReportRow:
     case_id: str
     report: str = field(repr=False)
     pathology_report: str | None = field(default=None, repr=False)
+    report_date: date | None = field(default=None, repr=False)
+    pathology_date: date | None = field(default=None, repr=False)
 
 
 def read_reports(path: Path) -> list[ReportRow]:
     """Read reports from a CSV with ``case_id`` or ``id``, ``report`` and optional ``pathology_report``.
 
-    Other columns are left alone. When both id columns are there, ``case_id`` counts.
+    Optional dates of the two texts stand in ``report_date`` and ``pathology_date`` (``2024-03-31``, or blank). Other
+    columns are left alone. When both id columns are there, ``case_id`` counts.
 
     Raises:
-        DataError: Missing columns, unsafe or duplicate ids, empty reports: all of them at once.
+        DataError: Missing columns, unsafe or duplicate ids, empty reports, unreadable dates: all of them at once.
     """
     table = read_table(path, ())
     if not table:
@@ -46,6 +51,28 @@ def read_reports(path: Path) -> list[ReportRow]:
             for number, row in enumerate(table, start=2)
             if not row["report"].strip()
         ]
+    problems += [
+        Problem(f"{path}: row {number}: {name}", "not a date", "a date like 2024-03-31, or nothing", "Correct it.")
+        for name in DATE_COLUMNS
+        for number, row in enumerate(table, start=2)
+        if row.get(name, "").strip() and _date(row[name]) is None
+    ]
     if problems or id_column is None:
         raise DataError.of(problems)
-    return [ReportRow(row[id_column], row["report"], row.get("pathology_report", "").strip() or None) for row in table]
+    return [
+        ReportRow(
+            row[id_column],
+            row["report"],
+            row.get("pathology_report", "").strip() or None,
+            _date(row.get("report_date", "")),
+            _date(row.get("pathology_date", "")),
+        )
+        for row in table
+    ]
+
+
+def _date(text: str) -> date | None:
+    try:
+        return date.fromisoformat(text.strip())
+    except ValueError:
+        return None

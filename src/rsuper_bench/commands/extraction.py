@@ -24,31 +24,82 @@ def register(app: typer.Typer) -> None:
 def extract(
     reports: Annotated[Path, typer.Argument(help="CSV with case_id or id, report, optional pathology_report.")],
     out: Annotated[Path, typer.Option(help="File to write, one JSON line a report.")],
-    extractor: Annotated[str, typer.Option(help="How to read the reports.")] = "rules",
-    endpoint: Annotated[str | None, typer.Option(help="Server of a language model; not in this version.")] = None,
+    extractor: Annotated[str, typer.Option(help="How to read the reports: rules or llm.")] = "rules",
+    endpoint: Annotated[str | None, typer.Option(help="llm: URL of an OpenAI-compatible server.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="llm: its name there; may be left out if it is the only one.")
+    ] = None,
+    serve: Annotated[str | None, typer.Option(help="llm: start vLLM with this model for the run (Linux).")] = None,
+    serve_python: Annotated[
+        Path | None, typer.Option(help="llm: python that has vLLM, in an environment of its own.")
+    ] = None,
+    serve_args: Annotated[str, typer.Option(help="llm: further arguments of 'vllm serve', in one string.")] = "",
+    serve_timeout: Annotated[float, typer.Option(min=1, help="llm: seconds the server may take to start.")] = 1800.0,
+    api_key_env: Annotated[
+        str, typer.Option(help="llm: environment variable that holds the key.")
+    ] = "RSUPER_BENCH_LLM_KEY",
+    cache: Annotated[Path | None, typer.Option(help="llm: folder of finished reports; by default OUT.cache.")] = None,
+    concurrency: Annotated[int, typer.Option(min=1, max=4096, help="llm: requests in flight.")] = 32,
+    timeout: Annotated[float, typer.Option(min=0.1, help="llm: seconds for one request.")] = 300.0,
+    attempts: Annotated[int, typer.Option(min=1, help="llm: requests for one report, at most.")] = 8,
+    max_tokens: Annotated[
+        int, typer.Option(min=16, help="llm: longest answer; one that is cut gets four times as many.")
+    ] = 4096,
+    pathology_days: Annotated[
+        int | None,
+        typer.Option(min=0, help="Most days between report_date and pathology_date; by default the case alone counts."),
+    ] = None,
 ) -> None:
-    """Read reports into findings."""
+    """Read reports into findings. A stopped run of llm goes on where it was when the same command runs again."""
     from rich.console import Console
     from rich.progress import track
 
     from rsuper_bench.benchmark.errors import ConfigError, Problem
     from rsuper_bench.benchmark.files import check_out_file
+    from rsuper_bench.commands import llm_extraction as llm
     from rsuper_bench.dataset_builder.extraction.extractor import make_extractor
     from rsuper_bench.dataset_builder.extraction.findings_file import write_findings
+    from rsuper_bench.dataset_builder.extraction.pathology_link import link_pathology
     from rsuper_bench.dataset_builder.extraction.reports_file import read_reports
 
-    reader = make_extractor(extractor)
-    if endpoint is not None:
-        raise ConfigError.of(
-            [Problem("--endpoint", f"'{extractor}' asks no server", "no --endpoint", "Leave the option out.")]
-        )
+    options = llm.LlmOptions(
+        endpoint=endpoint,
+        model=model,
+        serve=serve,
+        serve_python=serve_python,
+        serve_args=serve_args,
+        serve_timeout=serve_timeout,
+        api_key_env=api_key_env,
+        cache=cache,
+        concurrency=concurrency,
+        timeout=timeout,
+        attempts=attempts,
+        max_tokens=max_tokens,
+    )
+    if extractor == "llm":
+        llm.check_options(options)
+    else:
+        reader = make_extractor(extractor)
+        if endpoint is not None or serve is not None:
+            name = "--endpoint" if endpoint is not None else "--serve"
+            fix = "Leave the option out, or add --extractor llm."
+            raise ConfigError.of([Problem(name, f"'{extractor}' asks no server", f"no {name}", fix)])
     check_out_file(out)
-    rows = read_reports(reports)
-    shown = track(rows, "reading reports", console=Console(stderr=True), transient=True)
-    records = [reader.extract(row.case_id, row.report, row.pathology_report) for row in shown]
+    linked = link_pathology(read_reports(reports), pathology_days)
+    if extractor == "llm":
+        run = llm.read_with_llm(linked.rows, options, out)
+        records = run.records
+    else:
+        shown = track(linked.rows, "reading reports", console=Console(stderr=True), transient=True)
+        records = [reader.extract(row.case_id, row.report, row.pathology_report) for row in shown]
+    records = [linked.flagged(record) for record in records]
     write_findings(out, records)
     Console().print(_presence_table(records))
+    if extractor == "llm":
+        llm.show_outcome(run)
     typer.echo(f"wrote {out}")
+    if extractor == "llm":
+        llm.raise_failures(run, out)
 
 
 def _presence_table(records: list[ReportFindings]) -> Table:

@@ -1,0 +1,233 @@
+"""One question to an OpenAI-compatible server: asked again while that may help, and given up on with a reason."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any
+
+import httpx
+from pydantic import ValidationError
+
+from rsuper_bench.benchmark.errors import ConfigError, DataError, Problem
+from rsuper_bench.dataset_builder.extraction.llm.answers import Answer, answer_schema
+from rsuper_bench.dataset_builder.extraction.llm.retry import retry_after_s
+from rsuper_bench.dataset_builder.extraction.llm.settings import LlmSettings, is_loopback
+
+MAX_ANSWER_BYTES = 8 * 1024**2
+LONGER = 4  # times as many tokens for an answer that was cut
+CONNECT_TIMEOUT_S = 20.0
+_BUSY = (408, 409, 425, 429)
+
+
+class GaveUpError(Exception):
+    """No answer to one report. ``reason`` is a short code without any text of the report.
+
+    ``server_away`` says that the server, not the report, is the likely cause.
+    """
+
+    def __init__(self, reason: str, *, server_away: bool = False) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.server_away = server_away
+
+
+class _AskAgainError(Exception):
+    def __init__(self, reason: str, retry_after_s: float | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.retry_after_s = retry_after_s
+
+
+class _RefusedError(Exception):
+    def __init__(self, status: int) -> None:
+        super().__init__(str(status))
+        self.status = status
+
+
+@dataclass
+class Traffic:
+    """What a run cost."""
+
+    requests: int = 0
+    retries: int = 0
+    prompt_tokens: int = 0
+    answer_tokens: int = 0
+    waits: dict[str, int] = field(default_factory=dict)  # reason -> times asked again
+
+
+class LlmClient:
+    """Asks one server. Use it as an async context manager.
+
+    Args:
+        settings: Where and how.
+        sleep: Waits between attempts; tests put their own here.
+    """
+
+    def __init__(self, settings: LlmSettings, *, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+        self.settings = settings
+        self.traffic = Traffic()
+        self._sleep = sleep
+        headers = {} if settings.api_key is None else {"Authorization": f"Bearer {settings.api_key}"}
+        self._http = httpx.AsyncClient(
+            base_url=settings.endpoint,
+            headers=headers,
+            timeout=httpx.Timeout(settings.timeout_s, connect=min(CONNECT_TIMEOUT_S, settings.timeout_s)),
+            limits=httpx.Limits(max_connections=settings.concurrency, max_keepalive_connections=settings.concurrency),
+            verify=settings.endpoint.startswith("https:"),  # reading the certificates takes a while
+            trust_env=not is_loopback(settings.endpoint),  # a proxy must not see what is meant to stay here
+        )
+
+    async def __aenter__(self) -> LlmClient:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._http.aclose()
+
+    async def models(self) -> list[str] | None:
+        """Names of the models the server offers; None where it does not tell.
+
+        Raises:
+            DataError: If the server cannot be reached or refuses the key.
+        """
+        try:
+            response = await self._http.get("/models", timeout=CONNECT_TIMEOUT_S)
+        except httpx.HTTPError as cause:
+            found = f"no answer ({type(cause).__name__})"
+            fix = "Start the server, or correct the address."
+            raise DataError.of([Problem(self.settings.endpoint, found, "a running server", fix)]) from None
+        if response.status_code in (401, 402, 403):
+            self._check_for_all(response.status_code)
+        try:
+            return sorted(str(entry["id"]) for entry in response.json()["data"])
+        except (ValueError, KeyError, TypeError):
+            return None
+
+    async def ask(self, job: str, prompt: str, text: str, answer: type[Answer]) -> Answer:
+        """Ask until there is a valid answer.
+
+        Args:
+            job: Id of the question; it seeds the jitter.
+            prompt: The system message.
+            text: The user message: a report.
+            answer: Model whose schema the answer is held to.
+
+        Raises:
+            GaveUpError: After the last attempt, or where asking again does not help.
+            ConfigError: If the server knows neither key nor model: no other report would fare better.
+        """
+        invalid = 0
+        max_tokens = self.settings.max_tokens
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                content, is_cut = await self._post(self._body(prompt, text, answer, max_tokens, seed=invalid))
+            except _AskAgainError as problem:
+                wait_s = self.settings.retry.wait_s(job, attempt, problem.retry_after_s)
+                if wait_s is None:
+                    raise GaveUpError(problem.reason, server_away=True) from None
+                self._count_again(problem.reason)
+                await self._sleep(wait_s)
+                continue
+            except _RefusedError as problem:
+                cut_before = max_tokens > self.settings.max_tokens  # the longer answer does not fit the model
+                raise GaveUpError("cut" if cut_before else f"refused_{problem.status}") from None
+            if is_cut:
+                if max_tokens > self.settings.max_tokens:
+                    raise GaveUpError("cut")
+                max_tokens *= LONGER
+                self._count_again("cut")
+                continue
+            try:
+                return answer.model_validate_json(content or "")
+            except ValidationError as problem:
+                reason = "invalid_json" if problem.errors()[0]["type"] == "json_invalid" else "invalid_answer"
+            invalid += 1
+            if invalid > self.settings.invalid_retries:
+                raise GaveUpError(reason)
+            self._count_again(reason)
+
+    def _count_again(self, reason: str) -> None:
+        self.traffic.retries += 1
+        self.traffic.waits[reason] = self.traffic.waits.get(reason, 0) + 1
+
+    def _body(self, prompt: str, text: str, answer: type[Answer], max_tokens: int, *, seed: int) -> bytes:
+        body = {
+            "model": self.settings.model,
+            "messages": [{"role": "system", "content": prompt}, {"role": "user", "content": text}],
+            "response_format": {
+                "type": "json_schema",
+                "json_schema": {"name": answer.__name__, "strict": True, "schema": answer_schema(answer)},
+            },
+            "temperature": 0.0 if seed == 0 else 0.3,  # the same question without chance would get the same bad answer
+            "seed": seed,
+            "max_tokens": max_tokens,
+        }
+        try:
+            return json.dumps(body, ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            raise GaveUpError("not_text") from None
+
+    async def _post(self, body: bytes) -> tuple[str | None, bool]:
+        """One request: the answer's text, and whether it was cut."""
+        self.traffic.requests += 1
+        try:
+            async with (
+                asyncio.timeout(self.settings.timeout_s),  # of the whole request: a server may drip for ever
+                self._http.stream(
+                    "POST", "/chat/completions", content=body, headers={"Content-Type": "application/json"}
+                ) as response,
+            ):
+                self._check_status(response)
+                data = bytearray()
+                async for piece in response.aiter_bytes():
+                    data += piece
+                    if len(data) > MAX_ANSWER_BYTES:
+                        raise GaveUpError("answer_too_large")
+        except (TimeoutError, httpx.TimeoutException):
+            raise _AskAgainError("timeout") from None
+        except httpx.HTTPError:
+            raise _AskAgainError("connection") from None
+        return self._read(bytes(data))
+
+    def _check_status(self, response: httpx.Response) -> None:
+        status = response.status_code
+        if status in _BUSY or status >= 500:
+            reason = "rate_limited" if status == 429 else f"server_error_{status}"
+            raise _AskAgainError(reason, retry_after_s(response.headers.get("Retry-After")))
+        self._check_for_all(status)
+        if status != 200:
+            raise _RefusedError(status)
+
+    def _check_for_all(self, status: int) -> None:
+        """Stop at an answer that every other report would get too."""
+        where = self.settings.endpoint
+        if status in (401, 402, 403):
+            fix = "Put a valid key into the environment variable that --api-key-env names."
+            raise ConfigError.of([Problem(where, f"the server refuses the key ({status})", "a key it knows", fix)])
+        if 300 <= status < 400 or status in (404, 405):
+            fix = "Correct --endpoint or --model; GET /models of the server lists what it has."
+            found = f"the server knows no such address or model ({status})"
+            raise ConfigError.of([Problem(where, found, "a model it serves", fix)])
+
+    def _read(self, data: bytes) -> tuple[str | None, bool]:
+        """The first choice of a completion. Anything else is a server that is not well."""
+        try:
+            reply: Any = json.loads(data)
+            choice = reply["choices"][0]
+            content = choice["message"]["content"]
+            usage = reply.get("usage") or {}
+            self.traffic.prompt_tokens += int(usage.get("prompt_tokens") or 0)
+            self.traffic.answer_tokens += int(usage.get("completion_tokens") or 0)
+        except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
+            raise _AskAgainError("not_a_completion") from None
+        reason = choice.get("finish_reason")
+        if reason == "content_filter" or choice["message"].get("refusal"):
+            raise GaveUpError("declined")
+        return content if isinstance(content, str) else None, reason == "length"
