@@ -39,3 +39,13 @@ def test_a_shown_command_is_understood(document, line):
         command = command.commands[name]
     if arguments:  # a verb may be named without its arguments
         command.make_context(command.name, arguments)
+
+
+def test_every_reason_code_is_explained():
+    from rsuper_bench.dataset_builder.rejection import Reason
+
+    pages = " ".join(
+        (ROOT / "docs" / name).read_text("utf-8") for name in ("folder-input.md", "from-pacs-to-release.md")
+    )
+    pages += (ROOT / "docs" / "public-datasets.md").read_text("utf-8")
+    assert [reason for reason in Reason if f"`{reason}`" not in pages] == []

@@ -94,7 +94,7 @@ def _totalsegmentator() -> Check:
     program = shutil.which("TotalSegmentator")
     if program is None:
         advice = "optional, organ masks: pip install TotalSegmentator (its own environment will do)"
-        return Check("TotalSegmentator", "no program of this name on the path", ok=False, needed=False, advice=advice)
+        return Check("TotalSegmentator", "not on the path", ok=False, needed=False, advice=advice)
     return Check("TotalSegmentator", program, ok=True, needed=False)
 
 
