@@ -11,6 +11,8 @@ from pydicom.uid import MediaStorageDirectoryStorage
 
 from rsuper_bench.dataset_builder.dicom.headers import Instance, SeriesInfo, quiet, read_header, read_instance
 
+_ARCHIVES = {".zip", ".tar", ".gz", ".tgz", ".7z", ".rar"}
+
 
 @dataclass
 class Export:
@@ -19,13 +21,15 @@ class Export:
     Attributes:
         unreadable: Paths of files that begin like DICOM and cannot be read, with the kind of error.
         n_other: Files that are not DICOM.
-        n_links: Links that lead out of the export; they are not followed.
+        n_archives: Those of them that are archives, and may hold DICOM files.
+        n_links: Links to folders, and links that lead out of the export; they are not followed.
     """
 
     instances: list[Instance] = field(default_factory=list)
     unreadable: list[tuple[str, str]] = field(default_factory=list)
     n_files: int = 0
     n_other: int = 0
+    n_archives: int = 0
     n_directories: int = 0
     n_links: int = 0
 
@@ -40,12 +44,9 @@ def _read_export(root: Path) -> Export:
     export = Export()
     known: dict[SeriesInfo, SeriesInfo] = {}
     resolved = root.resolve()
-    for path in _files(resolved):
+    for path in _files(resolved, export):
         export.n_files += 1
         relative = path.relative_to(resolved).as_posix()
-        if path.is_symlink() and not path.resolve().is_relative_to(resolved):
-            export.n_links += 1
-            continue
         try:
             header = read_header(path)
         except Exception as cause:  # pydicom raises many types for a damaged file
@@ -53,7 +54,8 @@ def _read_export(root: Path) -> Export:
             continue
         if header is None:
             export.n_other += 1
-        elif header.get("SOPClassUID") == MediaStorageDirectoryStorage or path.name.upper() == "DICOMDIR":
+            export.n_archives += path.suffix.lower() in _ARCHIVES
+        elif header.file_meta.get("MediaStorageSOPClassUID") == MediaStorageDirectoryStorage:
             export.n_directories += 1
         else:
             try:
@@ -66,8 +68,18 @@ def _read_export(root: Path) -> Export:
     return export
 
 
-def _files(root: Path) -> Iterator[Path]:
-    for folder, names, files in os.walk(root):
+def _files(root: Path, export: Export) -> Iterator[Path]:
+    """Files in the order of their paths; folders that cannot be read and links are noted instead."""
+
+    def unreadable(cause: OSError) -> None:
+        export.unreadable.append((Path(cause.filename).relative_to(root).as_posix(), type(cause).__name__))
+
+    for folder, names, files in os.walk(root, onerror=unreadable):
         names.sort()
+        export.n_links += sum(Path(folder, name).is_symlink() for name in names)
         for name in sorted(files):
-            yield Path(folder) / name
+            path = Path(folder, name)
+            if path.is_symlink() and not path.resolve().is_relative_to(root):
+                export.n_links += 1
+            else:
+                yield path

@@ -17,8 +17,9 @@ from typing import Any
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
+from pydicom.filereader import read_file_meta_info
 from pydicom.tag import BaseTag, Tag
-from pydicom.uid import UID
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
 Vector = tuple[float, float, float]
 _KEYWORDS = [
@@ -65,6 +66,7 @@ _KEYWORDS = [
     "SpecificCharacterSet",
 ]
 TAGS: list[BaseTag | int] = [Tag(keyword) for keyword in _KEYWORDS]
+_MAX_DEFLATED_BYTES = 2 * 1024**2
 _MAX_TEXT = 1024  # of one tag; a longer one is damage or an attack
 
 
@@ -150,6 +152,7 @@ def read_header(path: Path) -> Dataset | None:
     with path.open("rb") as file:
         start = file.read(132)
     if start[128:132] == b"DICM":
+        _refuse_bomb(path)
         header = dcmread(path, stop_before_pixels=True, specific_tags=TAGS)
     elif start[:2] in (b"\x08\x00", b"\x02\x00") and len(start) == 132:
         try:
@@ -163,6 +166,14 @@ def read_header(path: Path) -> Dataset | None:
     if not header.get("SOPClassUID") and not header.file_meta.get("MediaStorageSOPClassUID"):
         raise InvalidDicomError("no SOP class")
     return header
+
+
+def _refuse_bomb(path: Path) -> None:
+    """A deflated file grows a thousandfold at most, so that a small one is harmless; no CT slice is a large one."""
+    if path.stat().st_size <= _MAX_DEFLATED_BYTES:
+        return
+    if read_file_meta_info(path).get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
+        raise ValueError("a deflated file too large to be a slice")
 
 
 def read_instance(header: Dataset, path: Path, relative: str) -> Instance:

@@ -39,12 +39,19 @@ def segments_of(path: Path) -> tuple[list[str], set[str]]:
     with quiet():
         header = dcmread(path, stop_before_pixels=True)
         labels = [str(item.get("SegmentLabel", "")) for item in header.get("SegmentSequence") or []]
-        uids = {
-            str(image.ReferencedSOPInstanceUID)
+        images = [
+            image
             for series in header.get("ReferencedSeriesSequence") or []
             for image in series.get("ReferencedInstanceSequence") or []
-        }
-    return labels, uids
+        ]
+        if not images:  # optional there; each frame says it again
+            images = [
+                image
+                for frame in header.get("PerFrameFunctionalGroupsSequence") or []
+                for derivation in frame.get("DerivationImageSequence") or []
+                for image in derivation.get("SourceImageSequence") or []
+            ]
+        return labels, {str(image.ReferencedSOPInstanceUID) for image in images}
 
 
 def read_segmentations(
@@ -101,7 +108,7 @@ def _draw(masks: SegmentedMasks, path: Path, sop_uids: Sequence[str], ct: Volume
             assert_missing_frames_are_empty=True,
             ignore_spatial_locations=True,
         )
-        drawn: NDArray[np.bool_] = frames[..., 0].transpose(2, 1, 0) > 0
+        drawn: NDArray[np.bool_] = frames[..., 0].transpose(2, 1, 0) >= 0.5  # of a fractional one too
         if isinstance(what, TumorType):
             masks.lesions = _blank(masks.lesions, ct)
             masks.lesions.data[drawn] = LESION_NUMBER[what]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +32,8 @@ _POSITION_MM = 0.01  # slices closer than this lie at one place
 _DRIFT_MM = 0.5
 _MULTIFRAME = (EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage)
 _SCOUT = re.compile(
-    r"\b(scout|topogram|localizer|localiser|surview|scanogram|pilot|bolus ?track|smart ?prep|premonitoring)\b"
+    r"\b(scout|topo|topogram|locali[sz]er|surview|scanogram|pilot|bolus ?track|smart ?prep|(pre-?)?monitoring|"
+    r"test ?bolus|timing)\b"
 )
 _DERIVED_TYPES = {
     *("SECONDARY", "MPR", "REFORMATTED", "PROJECTION IMAGE", "MIP", "MINIP", "MAX_IP", "MIN_IP", "VRT", "3D"),
@@ -42,8 +43,8 @@ _DERIVED_WORDS = re.compile(
     r"\b(mpr|mip|minip|vrt|vr|3d|dose ?(report|record|info)|patient protocol|screen ?(save|shot)|iodine map)\b"
 )
 _OTHER_PARTS = re.compile(
-    r"\b(head|brain|skull|neck|sinus(es)?|orbits?|temporal bones?|knee|foot|ankle|hand|wrist|elbow|shoulder|"
-    r"extremit(y|ies)|schaedel|kopf)\b"
+    r"\b(head|headneck|brain|skull|neck|sinus(es)?|orbits?|temporal bones?|[ctl]spine|knee|foot|ankle|hand|wrist|"
+    r"elbow|shoulder|extremit(y|ies)|schaedel|kopf)\b"
 )
 _BODY_PARTS = re.compile(
     r"\b(abd\w*|pelvi\w*|chest|thora\w*|body|trunk|torso|cap|tap|liver|pancrea\w*|renal|kidneys?)\b"
@@ -70,12 +71,14 @@ class CheckedSeries:
     Attributes:
         affine_lps: Voxel index (column, row, slice) -> LPS mm.
         n_repeated: Files left out because they repeat another one of the same instance.
+        n_localizers: Localizer images among the slices, left out.
     """
 
     uid: str
     slices: tuple[Instance, ...]
     affine_lps: NDArray[np.float64]
     n_repeated: int = 0
+    n_localizers: int = 0
 
     @property
     def info(self) -> SeriesInfo:
@@ -126,7 +129,10 @@ def check_series(
     kept = list(unique.values())
     if len(kept) < config.min_slices:
         return Refusal(Reason.TOO_FEW_SLICES, f"{len(kept)} slices, fewer than {config.min_slices}")
-    return _how_slices_lie(series.uid, kept, len(slices) - len(kept), config)
+    checked = _how_slices_lie(series.uid, kept, config)
+    if isinstance(checked, Refusal):
+        return checked
+    return replace(checked, n_repeated=len(slices) - len(kept), n_localizers=len(series.slices) - len(slices))
 
 
 def _what_it_is(info: SeriesInfo) -> Refusal | None:
@@ -170,7 +176,7 @@ def _how_it_is_stored(info: SeriesInfo, config: DicomConfig) -> Refusal | None:
     return None
 
 
-def _how_slices_lie(uid: str, slices: list[Instance], n_repeated: int, config: DicomConfig) -> CheckedSeries | Refusal:
+def _how_slices_lie(uid: str, slices: list[Instance], config: DicomConfig) -> CheckedSeries | Refusal:
     incomplete = sum(
         not (
             item.position
@@ -215,7 +221,7 @@ def _how_slices_lie(uid: str, slices: list[Instance], n_repeated: int, config: D
     spacing = first.pixel_spacing_mm  # (between rows, between columns)
     affine = np.eye(4)
     affine[:3] = np.stack([row * spacing[1], column * spacing[0], step, positions[0]], axis=1)
-    return CheckedSeries(uid, ordered, affine, n_repeated)
+    return CheckedSeries(uid, ordered, affine)
 
 
 def _gaps(along_mm: NDArray[np.float64], tolerance: float) -> Refusal | None:
@@ -259,9 +265,10 @@ def group_series(instances: Iterable[Instance]) -> list[Series]:
         by_uid.setdefault(item.info.series_uid, []).append(item)
     grouped = []
     for uid, slices in sorted(by_uid.items()):
-        places = Counter((item.position, item.info.image_type[2:3]) for item in _without_repeats(slices))
-        numbers = sorted({item.acquisition for item in slices})
-        if len(numbers) > 1 and max(places.values()) > 1:
+        images = [item for item in _without_repeats(slices) if "LOCALIZER" not in item.info.image_type]
+        places = Counter(item.position for item in images)
+        numbers = sorted({item.acquisition for item in images})
+        if len(numbers) > 1 and max(places.values()) == len(numbers):
             for number in numbers:
                 part = tuple(item for item in slices if item.acquisition == number)
                 grouped.append(Series(f"{uid}/{number}", part))

@@ -68,6 +68,7 @@ class Decisions:
     notes: list[str] = field(default_factory=list)
     n_studies: int = 0
     n_repeated: int = 0
+    n_localizers: int = 0
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ def _studies(export: Export) -> list[_Study]:
 def _unreadable(decisions: Decisions, export: Export, pseudonyms: Pseudonyms) -> None:
     for path, kind in export.unreadable:
         name = pseudonyms.of("file", path)  # the path may hold a patient's name
-        decisions.rejections.append(Rejection(name, Reason.UNREADABLE_FILE, f"damaged DICOM header ({kind})"))
+        decisions.rejections.append(Rejection(name, Reason.UNREADABLE_FILE, f"cannot be read ({kind})"))
         decisions.linkage.append((name, "file", path))
 
 
@@ -171,6 +172,7 @@ def _decide(
         return
     masks = _segmentations(decisions, root, study, chosen, config, case_id, pseudonyms)
     decisions.n_repeated += chosen.n_repeated
+    decisions.n_localizers += chosen.n_localizers
     decisions.chosen.append(
         ChosenStudy(
             case_id=case_id,
@@ -246,8 +248,10 @@ def _notes(export: Export, decisions: Decisions) -> list[str]:
     counts: Mapping[str, int] = {
         "files that are not DICOM were passed over": export.n_other,
         "DICOMDIR files were passed over (every file is read instead)": export.n_directories,
-        "links out of the export were not followed": export.n_links,
+        "of them are archives: unpack them if they hold DICOM files": export.n_archives,
+        "links were not followed": export.n_links,
         "files repeat another one and were left out": decisions.n_repeated,
+        "localizer images inside of a series were left out": decisions.n_localizers,
     }
     read = f"{export.n_files} files read: {decisions.n_studies} studies, {len(decisions.chosen)} of them usable"
     return [read, *(f"{number} {what}" for what, number in counts.items() if number)]

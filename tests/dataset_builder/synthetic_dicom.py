@@ -44,7 +44,8 @@ def ct_slice(pixels_hu, *, position, series, study="study-1", instance=1, slope=
     dataset.PatientSex = "F"
     dataset.PatientAge = "061Y"
     dataset.PatientBirthDate = "19600102"
-    dataset.StudyDate = "20210304"
+    dataset.StudyDate, dataset.StudyTime, dataset.StudyID = "20210304", "101112", "1"
+    dataset.SeriesNumber = 1
     dataset.AccessionNumber = f"ACC-{study}"
     dataset.InstitutionName = "Planted General Hospital"
     dataset.Manufacturer = "SYNTHETIC"

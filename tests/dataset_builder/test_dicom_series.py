@@ -165,6 +165,7 @@ def test_a_localizer_inside_a_series_is_left_out(tmp_path):
     save(scout, root / "scout")
     source = opened(root)
     assert source.make(source.keys()[0]).ct.data.shape == (10, 12, 8)
+    assert "1 localizer images inside of a series were left out" in source.notes()
 
 
 def test_two_phases_under_one_series_uid_are_two_series(tmp_path):
@@ -178,6 +179,16 @@ def test_two_phases_under_one_series_uid_are_two_series(tmp_path):
     source = opened(root)
     assert len(source.keys()) == 1
     assert reasons(source) == [Reason.NOT_SELECTED]
+
+
+def test_an_acquisition_number_that_counts_slices_divides_nothing(tmp_path):
+    root = tmp_path / "export"
+    for index, slice_hu in enumerate(hounsfield()):
+        item = ct_slice(
+            slice_hu, position=(-100, -90, EVEN[index]), series="a", instance=index, AcquisitionNumber=index
+        )
+        save(item, root / str(index))
+    assert len(opened(root).keys()) == 1
 
 
 def test_a_study_of_two_patients_is_refused(tmp_path):

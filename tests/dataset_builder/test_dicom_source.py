@@ -1,6 +1,7 @@
 """The dicom source: what an export becomes, and that nothing which names a patient comes with it."""
 
 import csv
+import os
 import pickle
 import re
 
@@ -9,8 +10,9 @@ import numpy as np
 import pydicom
 import pytest
 import SimpleITK
+from pydicom.fileset import FileSet
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
-from synthetic_dicom import MIN_SLICES, MRN, NAME, hounsfield, save, structured_report, uid, write_series
+from synthetic_dicom import MIN_SLICES, MRN, NAME, ct_slice, hounsfield, save, structured_report, uid, write_series
 
 from rsuper_bench.benchmark.errors import ConfigError, DataError
 from rsuper_bench.benchmark.records import Phase
@@ -244,6 +246,47 @@ def test_junk_is_passed_over_and_counted(export, config):
     assert codes(source) == []
 
 
+def test_a_real_dicomdir_is_passed_over(export, config):
+    files = FileSet()
+    for path in sorted((export / "study-1" / "a").iterdir()):
+        files.add(path)
+    files.write(export.parent / "set")
+    (export.parent / "set" / "DICOMDIR").rename(export / "DICOMDIR")
+    source = opened(export, config)
+    assert len(source.keys()) == 1
+    assert "1 DICOMDIR files were passed over (every file is read instead)" in source.notes()
+
+
+def test_archives_are_pointed_out(export, config):
+    (export / "studies.zip").write_bytes(b"PK\x03\x04" + bytes(200))
+    assert "1 of them are archives: unpack them if they hold DICOM files" in opened(export, config).notes()
+
+
+def test_a_deflate_bomb_is_not_opened(export, config):
+    """A deflated file may grow a thousandfold: one that is larger than any slice is not read."""
+    big = ct_slice(np.random.default_rng(0).integers(0, 999, (1100, 1100)), position=(0, 0, 0), series="bomb")
+    big.add_new(0x00091002, "OB", np.random.default_rng(0).bytes(3_000_000))
+    save(big, export / "bomb", DeflatedExplicitVRLittleEndian)
+    source = opened(export, config)
+    assert len(source.keys()) == 1
+    assert codes(source) == [Reason.UNREADABLE_FILE]
+
+
+def test_a_folder_that_cannot_be_read_is_listed(export, config, monkeypatch):
+    (export / "locked").mkdir()
+    scandir = os.scandir
+
+    def refuse(path):
+        if str(path).endswith("locked"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    source = opened(export, config)
+    assert len(source.keys()) == 1
+    assert codes(source) == [Reason.UNREADABLE_FILE]
+
+
 def test_a_damaged_file_is_listed_without_its_name(export, config):
     path = export / "SMITH^JOHN" / "img"
     path.parent.mkdir()
@@ -260,7 +303,7 @@ def test_a_link_out_of_the_export_is_not_followed(export, config, tmp_path):
     (export / "folder").symlink_to(outside[0].parent)
     source = opened(export, config)
     assert len(source.keys()) == 1
-    assert "1 links out of the export were not followed" in source.notes()
+    assert "2 links were not followed" in source.notes()
 
 
 def test_a_file_that_changes_after_the_scan_is_refused(export, config):
