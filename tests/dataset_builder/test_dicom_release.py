@@ -1,7 +1,10 @@
 """From a PACS export to a release on the command line, as docs/from-pacs-to-release.md tells it."""
 
 import csv
+import re
+import shlex
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -132,6 +135,30 @@ def test_an_export_without_a_ct_is_one_clear_error(tmp_path, monkeypatch, capsys
     assert run(monkeypatch, "dataset", "build", "--source", "dicom", "--input", "export", "--out", "release") == 1
     assert "no usable study of 0 (no DICOM file)" in capsys.readouterr().err
     assert not (tmp_path / "release").exists()
+
+
+def test_the_page_can_be_followed(tmp_path, monkeypatch, capsys):
+    """Config, commands and Python of docs/from-pacs-to-release.md as they stand there."""
+    page = (Path(__file__).parents[2] / "docs" / "from-pacs-to-release.md").read_text("utf-8")
+    pattern = r"^```{}\n(.*?)^```"
+    blocks = {
+        kind: re.findall(pattern.format(kind), page, re.MULTILINE | re.DOTALL) for kind in ("yaml", "bash", "python")
+    }
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "hospital.yaml").write_text(blocks["yaml"][0])
+    rows = ["AccessionNumber,ReportText"]
+    for number in range(4):
+        write_series(tmp_path / "export", hounsfield(20, seed=number), study=f"s{number}", PatientID=f"p{number}")
+        rows.append(f"ACC-s{number},Normal liver.")
+    (tmp_path / "reports.csv").write_text("\n".join(rows) + "\n")
+    commands = [line for line in "".join(blocks["bash"]).splitlines() if line.startswith("rsuper-bench dataset")]
+    assert len(commands) == 3
+    for line in commands:
+        assert run(monkeypatch, *shlex.split(line)[1:]) == 0, line
+    for script in blocks["python"]:
+        exec(script, {})  # noqa: S102 (our own page)
+    assert "(10, 12, 20) Normal liver." in capsys.readouterr().out
+    assert sorted(path.name for path in (tmp_path / "private").iterdir()) == ["linkage.csv", "salt"]
 
 
 ORIENTATIONS = {

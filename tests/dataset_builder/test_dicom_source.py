@@ -156,6 +156,17 @@ def test_slope_and_intercept_of_each_slice_count(tmp_path):
     np.testing.assert_array_equal(case.ct.data, expected.transpose(2, 1, 0))
 
 
+@pytest.mark.parametrize("slope", [1.0, 2.0])
+def test_values_beyond_int16_are_cut_and_do_not_wrap(tmp_path, slope):
+    root = tmp_path / "export"
+    paths = write_series(root, np.zeros((8, 12, 10), np.int16), slope=slope)
+    dataset = pydicom.dcmread(paths[0])
+    dataset.PixelData = np.full((12, 10), 65_535, np.uint16).tobytes()
+    dataset.save_as(paths[0])
+    case = only(opened(root, reports(root, [{"accession": "ACC-study-1", "report": REPORT}])))
+    assert (case.ct.data[..., 0] == 32_767).all()
+
+
 def test_nothing_that_names_the_patient_or_the_day_is_carried(export, config):
     source = opened(export, config)
     key = source.keys()[0]

@@ -448,6 +448,65 @@ def test_duplicate_and_unsafe_ids(atlas):
     assert "etc" not in repr(source.rejections())
 
 
+def test_ids_are_text(atlas, phantom):
+    """001 is not 1, and NA is a name."""
+    for scan in ("001", "1", "NA"):
+        write_nifti(atlas / "image_only" / scan / "ct.nii.gz", phantom.ct)
+    with (atlas / "AbdomenAtlas3.0MiniWithMeta.csv").open("a", newline="") as file:
+        csv.writer(file).writerows([[scan, "F", "1", "s", "n"] for scan in ("001", "1", "NA")])
+    keys = opened("abdomenatlas", atlas).keys()
+    assert [key.case_id for key in keys] == ["001", "1", "BDMAP_00000001", "NA"]
+
+
+@pytest.mark.parametrize("damage", [lambda data: data[:-2000], lambda data: b"no gzip" + data, lambda data: b""])
+def test_a_damaged_scan_is_rejected(atlas, damage):
+    path = atlas / "image_only" / "BDMAP_00000001" / "ct.nii.gz"
+    path.write_bytes(damage(path.read_bytes()))
+    source = opened("abdomenatlas", atlas)
+    with pytest.raises(CaseError) as caught:
+        source.make(source.keys()[0])
+    assert caught.value.reason is Reason.UNREADABLE_IMAGE
+
+
+def test_a_mask_on_another_grid_is_rejected(atlas, phantom):
+    path = atlas / "mask_only" / "BDMAP_00000001" / "segmentations" / "liver.nii.gz"
+    write_nifti(path, Volume(np.ones((4, 4, 4), np.uint8), phantom.ct.affine))
+    source = opened("abdomenatlas", atlas)
+    with pytest.raises(CaseError) as caught:
+        source.make(source.keys()[0])
+    assert caught.value.reason is Reason.DIFFERENT_GRID
+
+
+def test_a_config_cannot_run_code(tmp_path):
+    ran = tmp_path / "ran"
+    with pytest.raises(ConfigError, match="cannot be parsed"):
+        opened("pants", tmp_path, f"organ_masks: !!python/object/apply:pathlib.Path.touch [{ran}]\n")
+    assert not ran.exists()
+
+
+def test_a_download_becomes_a_release_on_the_command_line(pants, tmp_path, monkeypatch):
+    from datasets import load_dataset
+    from typer.testing import CliRunner
+
+    from rsuper_bench.cli import app
+
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    out = tmp_path / "release"
+    result = CliRunner().invoke(
+        app, ["dataset", "build", "--source", "pants", "--input", str(pants), "--out", str(out)]
+    )
+    assert result.exit_code == 0, result.output
+    rows = {row["input_id"]: row["reason"] for row in csv.DictReader((out / "rejected.csv").open())}
+    assert rows == {
+        "PanTS_00000003": "table_against_mask", "PanTS_00009002": "table_against_mask",
+        "PanTS_00000004": "missing_file", "PanTS_00000005": "no_report", "PanTS_00000009": "missing_file",
+    }  # fmt: skip
+    data = load_dataset(str(out), "attributes")
+    assert {split: rows.num_rows for split, rows in data.items()} == {"train": 2, "test": 1}
+    assert not any(data["train"]["redistributable"])
+    assert CliRunner().invoke(app, ["dataset", "leakage", str(out)]).exit_code == 1  # the mini tree repeats one phantom
+
+
 def test_a_damaged_xlsx_is_one_clear_error(pants):
     (pants / "metadata.xlsx").write_bytes(b"PK\x03\x04 no zip")
     with pytest.raises(DataError, match=r"metadata\.xlsx: cannot be read"):
