@@ -133,19 +133,20 @@ def write_bytes(path: Path, data: bytes) -> None:
         temporary.write_bytes(data)
 
 
-def read_text(path: Path, error: type[RsuperBenchError] = DataError) -> str:
-    """Read UTF-8 text (a byte-order mark is tolerated).
+def read_text(path: Path, error: type[RsuperBenchError] = DataError, *, encoding: str = "utf-8-sig") -> str:
+    """Read text, by default UTF-8 (a byte-order mark is tolerated).
 
     Raises:
-        RsuperBenchError: Of the given class, when the file is missing, unreadable or not UTF-8.
+        RsuperBenchError: Of the given class, when the file is missing, unreadable or in another encoding.
     """
+    name = encoding.upper().removesuffix("-SIG")
     try:
-        return path.read_text(encoding="utf-8-sig")
+        return path.read_text(encoding=encoding)
     except FileNotFoundError:
         raise error.of([Problem(str(path), "no such file", "a readable file", "Check the path.")]) from None
     except UnicodeDecodeError as cause:
         raise error.of(
-            [Problem(str(path), f"byte {cause.start} is not UTF-8", "UTF-8 text", "Save the file as UTF-8.")]
+            [Problem(str(path), f"byte {cause.start} is not {name}", f"{name} text", f"Save the file as {name}.")]
         ) from None
     except OSError as cause:
         raise error.of(
@@ -213,6 +214,8 @@ def read_table(
     optional: Sequence[str] | None = None,
     error: type[RsuperBenchError] = DataError,
     where: str | None = None,
+    delimiter: str = ",",
+    encoding: str = "utf-8-sig",
 ) -> list[dict[str, str]]:
     """Read a CSV as text: ``001`` stays ``001`` and ``NA`` stays ``NA``.
 
@@ -222,17 +225,19 @@ def read_table(
         optional: When given, any other column is an error.
         error: Class to raise.
         where: Name to show instead of the path.
+        delimiter: Between cells.
+        encoding: Of the text.
 
     Returns:
         One dict a row, in file order, without any row that is wholly empty.
     """
     name = where or str(path)
-    text = read_text(path, error)
+    text = read_text(path, error, encoding=encoding)
     if "\0" in text:
         raise error.of([Problem(name, "holds NUL bytes", "a CSV text file", "Export it again as CSV.")])
     previous_limit = csv.field_size_limit(64 * 1024**2)
     try:
-        reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+        reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=delimiter)
         rows = list(reader)
     except csv.Error as cause:
         raise error.of(

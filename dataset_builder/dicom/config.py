@@ -21,6 +21,8 @@ class ReportTable(Record):
     """A CSV of reports and its columns: ``report`` and at least one that says which study it is of.
 
     Attributes:
+        delimiter: Between cells; a spreadsheet may write semicolons or tabs.
+        encoding: Of the text; spreadsheets on Windows may write ``cp1252``.
         several: What to do when a study has different reports: ``reject`` it, or ``join`` them in file order.
     """
 
@@ -30,6 +32,8 @@ class ReportTable(Record):
     accession: Text | None = None
     patient_id: Text | None = None
     pathology_report: Text | None = None
+    delimiter: Literal[",", ";", "\t"] = ","
+    encoding: Literal["utf-8", "cp1252", "latin-1", "utf-16"] = "utf-8"
     several: Literal["reject", "join"] = "reject"
 
     @model_validator(mode="after")

@@ -63,7 +63,8 @@ def read_report_table(table: ReportTable, studies: Sequence[StudyIds]) -> Report
     """
     keys = [name for name in (table.study_uid, table.accession, table.patient_id) if name]
     required = [table.report, *keys, *([table.pathology_report] if table.pathology_report else [])]
-    rows = read_table(table.file, required, where="the report table")
+    encoding = "utf-8-sig" if table.encoding == "utf-8" else table.encoding
+    rows = read_table(table.file, required, where="the report table", delimiter=table.delimiter, encoding=encoding)
     if not rows:
         raise DataError.of([Problem("the report table", "no row", "a row a report", "Export the reports again.")])
     index = _index(studies)

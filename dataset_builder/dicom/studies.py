@@ -78,7 +78,7 @@ class _Study:
 
     def ids(self) -> StudyIds:
         accessions = tuple(sorted({item.info.accession for item in self.instances} - {""}))
-        return StudyIds(self.uid, accessions, min({item.info.patient_id for item in self.instances}))
+        return StudyIds(self.uid, accessions, max(item.info.patient_id for item in self.instances))
 
 
 def decide(root: Path, export: Export, config: DicomConfig, pseudonyms: Pseudonyms) -> Decisions:
@@ -134,17 +134,17 @@ def _decide(
 ) -> None:
     case_id = pseudonyms.of("case", study.uid)
     decisions.linkage.append((case_id, "study", study.uid))
-    patients = {item.info.patient_id for item in study.instances}
+    patients = {item.info.patient_id for item in study.instances} - {""}
     if not study.uid:
         _reject(decisions, case_id, Reason.NO_USABLE_SERIES, f"{len(study.instances)} files without a study UID")
         return
     if len(patients) > 1:
         _reject(decisions, case_id, Reason.MIXED_PATIENTS, f"{len(patients)} patient ids in one study")
         return
-    patient = patients.pop()
-    if not patient:
+    if not patients:
         _reject(decisions, case_id, Reason.NO_PATIENT_ID, "no patient id: splits by patient could not be drawn")
         return
+    patient = patients.pop()
     decisions.linkage.append((pseudonyms.of("patient", patient), "patient", patient))
     images = [item for item in study.instances if item.info.sop_class not in (*REPORT_CLASSES, SegmentationStorage)]
     usable, refused = _check(root, images, config)

@@ -360,6 +360,16 @@ def test_a_study_with_two_reports_or_an_empty_one(many):
     assert {source.make(key).report for key in keys_of(source)} == {"first\n\naddendum", "same"}
 
 
+def test_a_table_as_spreadsheets_on_windows_write_it(many):
+    text = "acc;report\r\n" + "".join(f"ACC-study-{n};Läsion, 5 mm\r\n" for n in (1, 2, 3))
+    (many.parent / "reports.csv").write_bytes(text.encode("cp1252"))
+    config = "reports: {file: reports.csv, accession: acc, delimiter: ';', encoding: cp1252}\n"
+    (many.parent / "config.yaml").write_text(config)
+    config = load_dicom_config(many.parent / "config.yaml", export=many)
+    source = DicomSource.open(many, config.model_copy(update={"min_slices": MIN_SLICES}))
+    assert {source.make(key).report for key in keys_of(source)} == {"Läsion, 5 mm"}
+
+
 def test_every_study_ends_in_the_release_or_in_the_list(tmp_path):
     root = tmp_path / "export"
     for index in range(6):
