@@ -7,9 +7,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from pydicom.uid import MediaStorageDirectoryStorage
-
-from rsuper_bench.dataset_builder.dicom.headers import Instance, SeriesInfo, quiet, read_header, read_instance
+from rsuper_bench.dataset_builder.dicom.headers import (
+    Instance,
+    SeriesInfo,
+    is_directory,
+    quiet,
+    read_header,
+    read_instance,
+)
 
 _ARCHIVES = {".zip", ".tar", ".gz", ".tgz", ".7z", ".rar"}
 
@@ -49,22 +54,19 @@ def _read_export(root: Path) -> Export:
         relative = path.relative_to(resolved).as_posix()
         try:
             header = read_header(path)
+            directory = header is not None and is_directory(header)
+            instance = None if header is None or directory else read_instance(header, path, relative)
         except Exception as cause:  # pydicom raises many types for a damaged file
             export.unreadable.append((relative, type(cause).__name__))
             continue
-        if header is None:
-            export.n_other += 1
-            export.n_archives += path.suffix.lower() in _ARCHIVES
-        elif header.file_meta.get("MediaStorageSOPClassUID") == MediaStorageDirectoryStorage:
-            export.n_directories += 1
-        else:
-            try:
-                instance = read_instance(header, path, relative)
-            except (ValueError, TypeError, OverflowError, AttributeError) as cause:
-                export.unreadable.append((relative, type(cause).__name__))
-                continue
+        if instance is not None:
             shared = known.setdefault(instance.info, instance.info)
             export.instances.append(replace(instance, info=shared))
+        elif directory:
+            export.n_directories += 1
+        else:
+            export.n_other += 1
+            export.n_archives += path.suffix.lower() in _ARCHIVES
     return export
 
 

@@ -19,7 +19,7 @@ from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_file_meta_info
 from pydicom.tag import BaseTag, Tag
-from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, MediaStorageDirectoryStorage
 
 Vector = tuple[float, float, float]
 _KEYWORDS = [
@@ -166,6 +166,11 @@ def read_header(path: Path) -> Dataset | None:
     if not header.get("SOPClassUID") and not header.file_meta.get("MediaStorageSOPClassUID"):
         raise InvalidDicomError("no SOP class")
     return header
+
+
+def is_directory(header: Dataset) -> bool:
+    """Whether a file is a DICOMDIR."""
+    return bool(header.file_meta.get("MediaStorageSOPClassUID") == MediaStorageDirectoryStorage)
 
 
 def _refuse_bomb(path: Path) -> None:

@@ -18,6 +18,7 @@ from rsuper_bench.benchmark.errors import ConfigError, DataError, Problem, Rsupe
 from rsuper_bench.benchmark.files import csv_text, digest_of, write_text
 from rsuper_bench.dataset_builder.dicom.config import DicomConfig
 from rsuper_bench.dataset_builder.dicom.export import read_export
+from rsuper_bench.dataset_builder.dicom.headers import quiet
 from rsuper_bench.dataset_builder.dicom.pseudonym import Pseudonyms, read_salt
 from rsuper_bench.dataset_builder.dicom.segmentation import SegmentedMasks, read_segmentations
 from rsuper_bench.dataset_builder.dicom.studies import ChosenStudy, Decisions, decide
@@ -120,7 +121,8 @@ class DicomSource:
         if self.config.salt_file is None:
             raise ValueError("a config without a salt file; load_dicom_config gives it one")
         pseudonyms = Pseudonyms(read_salt(self.config.salt_file))
-        decisions = decide(self.root, read_export(self.root), self.config, pseudonyms)
+        with quiet():
+            decisions = decide(self.root, read_export(self.root), self.config, pseudonyms)
         if self.config.linkage_file is not None:
             _write_linkage(self.config.linkage_file, decisions)
         return decisions

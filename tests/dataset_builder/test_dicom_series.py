@@ -14,6 +14,7 @@ from pydicom.uid import (
 )
 from synthetic_dicom import MIN_SLICES, SLICES, ct_slice, hounsfield, save, structured_report, uid, write_series
 
+from rsuper_bench.benchmark.errors import DataError
 from rsuper_bench.benchmark.records import Phase
 from rsuper_bench.dataset_builder.dicom import DicomSource, load_dicom_config
 from rsuper_bench.dataset_builder.dicom.export import read_export
@@ -302,6 +303,36 @@ def test_hostile_tags_neither_fail_the_scan_nor_speak(tmp_path, capfd, caplog):
         assert len(source.keys()) == 1
     said = [repr(source.rejections()), caplog.text, *capfd.readouterr(), *(str(item.message) for item in warned)]
     assert "Penelope" not in " ".join(said)
+
+
+def test_damaged_bytes_give_reason_codes_and_never_an_exception(tmp_path):
+    """Bytes of headers changed at random, and files cut off: what is made is made, the rest has a reason."""
+    root = tmp_path / "export"
+    paths = good(root)
+    source = opened(root)  # writes the report too
+    originals = {path: path.read_bytes() for path in [*paths, root / "study-1" / "report"]}
+    made = refused = 0
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        for path, content in originals.items():
+            damaged = bytearray(content)
+            if rng.random() < 0.15:
+                for place in rng.integers(128, min(len(damaged), 900), rng.choice([1, 3, 30])):
+                    damaged[place] = rng.integers(256)
+            if rng.random() < 0.02:
+                damaged = damaged[: rng.integers(len(damaged))]
+            path.write_bytes(damaged)
+        source = DicomSource.open(root, source.config)
+        try:
+            for key in keys_of(source):
+                source.make(key)
+                made += 1
+        except DataError:
+            refused += 1
+        assert "Penelope" not in repr(source.rejections())
+    assert made > 0
+    assert refused > 0
+    assert made + refused == 30
 
 
 @pytest.fixture

@@ -1,9 +1,12 @@
 """Readers of public data sets, on miniature trees in their layout made from phantoms. No public set was read here."""
 
 import csv
+import json
+import os
 import pickle
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import openpyxl
@@ -530,3 +533,38 @@ def test_every_organ_name_of_the_public_sets_is_known_or_listed():
         "renal vein right", "superior mesenteric artery", "superior mesenteric vein",
     }  # fmt: skip
     assert organ_number("postcava") == ORGAN_NUMBER["inferior_vena_cava"]
+
+
+DATA = Path(os.environ.get("RSUPER_BENCH_DATA", "")) / "ct" / "totalseg_example"
+
+
+@pytest.mark.real_data
+@pytest.mark.skipif(not (DATA / "seg_fast").is_dir(), reason="RSUPER_BENCH_DATA has no ct/totalseg_example")
+@pytest.mark.parametrize("name", ["abdomenatlas", "pants", "merlin"])
+def test_a_real_ct_with_real_masks_in_each_layout(tmp_path, name):
+    """A real CT and one real mask an organ (TotalSegmentator example), against the volumes published with them."""
+    root, scan = tmp_path / name, "BDMAP_00000001"
+    ct, masks = {
+        "abdomenatlas": (f"image_only/{scan}/ct.nii.gz", f"mask_only/{scan}/segmentations"),
+        "pants": (f"ImageTr/{scan}/ct.nii.gz", f"LabelTr/{scan}/segmentations"),
+        "merlin": (f"merlin_data/{scan}.nii.gz", f"masks/{scan}"),
+    }[name]
+    (root / ct).parent.mkdir(parents=True)
+    (root / ct).write_bytes((DATA / "ct_sm.nii.gz").read_bytes())
+    (root / masks).mkdir(parents=True)
+    for path in (DATA / "seg_fast").glob("*.nii.gz"):
+        (root / masks / path.name).write_bytes(path.read_bytes())
+    write_csv(root / "AbdomenAtlas3.0.csv", [{"BDMAP ID": scan, "narrative report": REPORT}])
+    write_csv(root / "metadata.csv", [{"PanTS ID": scan}])
+    (root / "ReportTr" / scan).mkdir(parents=True)
+    (root / "ReportTr" / scan / "report.txt").write_text(REPORT)
+    write_csv(root / "reports_final.csv", [{"study id": scan, "Findings": REPORT, "Split": "train"}])
+    write_csv(root / "merlin_longitudinal_metadata.csv", [PLUS | {"Encrypted Accession Number": scan}])
+    source = opened(name, root)
+    case = source.make(source.keys()[0])
+    published = json.loads((DATA / "seg_fast_statistics.json").read_text())
+    assert case.organs.same_grid(case.ct)
+    for organ in ("spleen", "kidney_left", "kidney_right", "liver", "pancreas"):
+        mm3 = (case.organs.data == ORGAN_NUMBER[organ]).sum() * case.ct.voxel_mm3
+        assert mm3 == pytest.approx(published[organ]["volume"], rel=1e-3), organ
+    assert not (case.organs.data == ORGAN_NUMBER["urinary_bladder"]).any()  # its mask is empty
