@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import pickle
+import shutil
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -97,8 +98,13 @@ PLUS = {
 
 
 @pytest.fixture
-def merlin(tmp_path, phantom):
-    root = tmp_path / "merlin"
+def merlin(tmp_path, merlin_tree):
+    return Path(shutil.copytree(merlin_tree, tmp_path / "merlin"))
+
+
+@pytest.fixture(scope="module")
+def merlin_tree(tmp_path_factory, phantom):
+    root = tmp_path_factory.mktemp("trees") / "merlin"
     for study in ("AC1", "AC2", "AC3", "AC4", "AC9"):
         write_nifti(root / "merlin_data" / f"{study}.nii.gz", phantom.ct)
     rows = [
@@ -197,8 +203,13 @@ def write_pdf(path, text):
 
 
 @pytest.fixture
-def pants(tmp_path, phantom):
-    root = tmp_path / "pants"
+def pants(tmp_path, pants_tree):
+    return Path(shutil.copytree(pants_tree, tmp_path / "pants"))
+
+
+@pytest.fixture(scope="module")
+def pants_tree(tmp_path_factory, phantom):
+    root = tmp_path_factory.mktemp("trees") / "pants"
     rows = []
     for part, scan, tumor, says in (
         ("Tr", "PanTS_00000001", True, 1),
@@ -275,8 +286,13 @@ def test_pants_a_damaged_pdf(pants, content, reason):
 
 
 @pytest.fixture
-def atlas(tmp_path, phantom):
-    root = tmp_path / "atlas"
+def atlas(tmp_path, atlas_tree):
+    return Path(shutil.copytree(atlas_tree, tmp_path / "atlas"))
+
+
+@pytest.fixture(scope="module")
+def atlas_tree(tmp_path_factory, phantom):
+    root = tmp_path_factory.mktemp("trees") / "atlas"
     rows = []
     for index in (1, 2):
         scan = f"BDMAP_0000000{index}"
@@ -323,9 +339,14 @@ LPS_ORIGIN = (-190.0, -150.0, -300.0)
 
 
 @pytest.fixture
-def ct_rate(tmp_path, phantom):
+def ct_rate(tmp_path, ct_rate_tree):
+    return Path(shutil.copytree(ct_rate_tree, tmp_path / "ct_rate"))
+
+
+@pytest.fixture(scope="module")
+def ct_rate_tree(tmp_path_factory, phantom):
     """Blank headers and stored values (HU = value - 8192), as the older files are."""
-    root = tmp_path / "ct_rate" / "dataset"
+    root = tmp_path_factory.mktemp("trees") / "ct_rate" / "dataset"
     stored = (phantom.ct.data.astype(np.float32) + 8192).astype(np.float32)
     metadata, reports = {"train": [], "validation": []}, {"train": [], "validation": []}
     for name in (
