@@ -10,7 +10,7 @@ from rsuper_bench.dataset_builder.dicom.headers import SeriesInfo
 _WORDS = {
     Phase.NON_CONTRAST: (
         r"non[- ]?contrast|non[- ]?con|without contrast|w/?o contrast|w/o|un-?enhanced|pre[- ]?contrast|native|nativ|"
-        r"plain|c-|ohne km"
+        r"plain|c-|ohne km|wo|nc"
     ),
     Phase.ARTERIAL: r"(early|late)[- ]arterial|arterial|arteriell|art|angio|cta",
     Phase.PORTAL_VENOUS: (

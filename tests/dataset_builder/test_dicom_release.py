@@ -193,3 +193,13 @@ def test_every_voxel_lies_where_the_standard_says(tmp_path, name):
         np.testing.assert_allclose(voxel, np.rint(voxel), atol=1e-3)
         assert ct.data[tuple(np.rint(voxel[:3]).astype(int))] == data[k, j, i]
     assert ct.canonical().orientation == "RAS"
+
+
+def test_without_the_extra_the_call_says_what_to_install(tmp_path, monkeypatch, capsys):
+    for name in [name for name in sys.modules if name.startswith("rsuper_bench.dataset_builder.dicom")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "pydicom", None)  # as if it were not installed
+    (tmp_path / "export").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert run(monkeypatch, "dataset", "build", "--source", "dicom", "--input", "export", "--out", "release") == 2
+    assert "pip install 'rsuper-bench[dicom]'" in capsys.readouterr().err
