@@ -12,7 +12,9 @@ from pathlib import Path
 from rsuper_bench.benchmark.errors import ConfigError, DataError, Problem
 
 SALT_BYTES = 32
-_SHOWN = 16  # hex digits: 64 bits, so that a million studies share none
+_LENGTH = 16  # letters of four bits each, so that a million studies share none
+# Consonants: a pseudonym is never a number that could be a record number, nor a word that could be a name.
+_LETTERS = str.maketrans("0123456789abcdef", "bcdfghjklmnpqrst")
 
 
 @dataclass(frozen=True)
@@ -22,9 +24,9 @@ class Pseudonyms:
     salt: bytes = field(repr=False)
 
     def of(self, kind: str, identifier: str) -> str:
-        """Pseudonym of an identifier, such as ``case-0123456789abcdef``."""
+        """Pseudonym of an identifier, such as ``case-bcdfghjklmnpqrst``."""
         digest = hmac.new(self.salt, f"{kind}\0{identifier}".encode(), sha256).hexdigest()
-        return f"{kind}-{digest[:_SHOWN]}"
+        return f"{kind}-{digest[:_LENGTH].translate(_LETTERS)}"
 
 
 def read_salt(path: Path) -> bytes:

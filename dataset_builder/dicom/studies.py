@@ -27,7 +27,7 @@ from rsuper_bench.dataset_builder.dicom.selection import choose_series
 from rsuper_bench.dataset_builder.dicom.series import CheckedSeries, Refusal, check_series, group_series
 from rsuper_bench.dataset_builder.rejection import Reason, Rejection
 
-_SHOWN = 8  # hex digits of a series in rejected.csv, after those of its study
+_SHOWN = 8  # letters of a series in rejected.csv, after those of its study
 
 
 @dataclass(frozen=True)

@@ -173,8 +173,8 @@ def test_nothing_that_names_the_patient_or_the_day_is_carried(export, config):
     carried = repr(source.make(key)) + repr(source.rejections()) + repr(source.notes())
     for secret in (NAME, "Penelope", MRN, "ACC-", uid("study-1"), "2021", "19600102", "General Hospital"):
         assert secret not in carried
-    assert re.fullmatch(r"case-[0-9a-f]{16}", key.case_id)
-    assert re.fullmatch(r"patient-[0-9a-f]{16}", key.patient_id)
+    assert re.fullmatch(r"case-[b-t]{16}", key.case_id)
+    assert re.fullmatch(r"patient-[b-t]{16}", key.patient_id)
 
 
 def test_a_worker_gets_no_identifier_of_the_header(export, config):
