@@ -1,8 +1,8 @@
-"""Score the rules extractor on the gold set, by field: ``python tests/gold/score.py [--heldout] [--out A.json]``.
+"""Score a reading of the gold set: ``python tests/gold/score.py [--heldout] [--findings F.jsonl] [--out A.json]``.
 
 Without ``--heldout`` the development half. The held-out half prints figures only, never a case: who works on an
-extractor must not learn from it. ``--write DIR`` writes ``reports.csv`` and ``labels.jsonl`` for ``dataset extract``
-and ``dataset agreement`` instead, so that any other extractor is scored by the same labels.
+extractor must not learn from it. Without ``--findings`` the rules extractor reads the reports. ``--write DIR`` writes
+``reports.csv`` and ``labels.jsonl`` instead, for ``dataset extract`` with any other extractor.
 """
 
 from __future__ import annotations
@@ -14,17 +14,20 @@ from typing import Any
 from gold_set import DEVELOPMENT, HELDOUT, read_gold
 
 from rsuper_bench.benchmark.files import csv_text, pretty_json, write_text
-from rsuper_bench.dataset_builder.extraction import Extractor, make_extractor
+from rsuper_bench.benchmark.records import ReportFindings
+from rsuper_bench.dataset_builder.extraction import RulesExtractor
 from rsuper_bench.dataset_builder.extraction.agreement import agree
-from rsuper_bench.dataset_builder.extraction.findings_file import write_findings
+from rsuper_bench.dataset_builder.extraction.findings_file import read_findings, write_findings
 from rsuper_bench.dataset_builder.extraction.reference_labels import labels_of
 
 
-def score(half: str, reader: Extractor) -> dict[str, Any]:
-    """Agreement of a reader with the labels of one half: the content of A.json."""
-    reports = read_gold(half)
-    found = {report.findings.case_id: reader.extract(report.findings.case_id, report.text) for report in reports}
-    return agree(found, labels_of({report.findings.case_id: report.findings for report in reports})).as_json()
+def score(half: str, findings: dict[str, ReportFindings] | None = None) -> dict[str, Any]:
+    """Agreement of findings, by default those of the rules, with the labels of one half: the content of A.json."""
+    reports = {report.findings.case_id: report for report in read_gold(half)}
+    if findings is None:
+        reader = RulesExtractor()
+        findings = {case_id: reader.extract(case_id, report.text) for case_id, report in reports.items()}
+    return agree(findings, labels_of({case_id: report.findings for case_id, report in reports.items()})).as_json()
 
 
 def write_files(half: str, folder: Path) -> None:
@@ -80,6 +83,7 @@ def main() -> None:
     parser.add_argument("--heldout", action="store_true", help="score the held-out half")
     parser.add_argument("--out", type=Path, help="write A.json here (development half only)")
     parser.add_argument("--write", type=Path, metavar="DIR", help="write reports.csv and labels.jsonl here; no scores")
+    parser.add_argument("--findings", type=Path, metavar="F.jsonl", help="score these instead of the rules")
     options = parser.parse_args()
     half = HELDOUT if options.heldout else DEVELOPMENT
     if options.heldout and options.out:
@@ -87,9 +91,8 @@ def main() -> None:
     if options.write:
         write_files(half, options.write)
         return
-    reader = make_extractor("rules")
-    content = score(half, reader)
-    print(f"{half}: {len(read_gold(half))} synthetic reports, extractor {reader.info.name} {reader.info.version}\n")
+    content = score(half, read_findings(options.findings) if options.findings else None)
+    print(f"{half}: {len(read_gold(half))} synthetic reports, read by {options.findings or 'the rules'}\n")
     for name, tally in content["by_type"].items():
         counts = " ".join(f"{key.upper()} {tally[key]:3d}" for key in ("tp", "fp", "fn", "tn"))
         size = tally["size"]

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 from gold_set import DEVELOPMENT
-from score import rows, score, write_files
+from score import main, rows, score, write_files
 
-from rsuper_bench.dataset_builder.extraction import RulesExtractor
 from rsuper_bench.dataset_builder.extraction.findings_file import read_findings
 from rsuper_bench.dataset_builder.extraction.reports_file import read_reports
 
@@ -17,7 +16,7 @@ FLOORS = {
 
 @pytest.mark.parametrize("half", FLOORS)
 def test_floors(half):
-    content = score(half, RulesExtractor())
+    content = score(half)
     measured = {
         "presence": content["micro"]["f1"]["value"],
         "size": content["micro"]["size_exact"]["value"],
@@ -32,3 +31,13 @@ def test_the_set_can_be_written_for_other_extractors(tmp_path):
     write_files(DEVELOPMENT, tmp_path)
     labels, reports = read_findings(tmp_path / "labels.jsonl"), read_reports(tmp_path / "reports.csv")
     assert [row.case_id for row in reports] == list(labels)
+    content = score(DEVELOPMENT, labels)
+    assert content["disagreements"] == []
+    assert all(field["agree"] == field["n"] > 0 for field in content["fields"].values())
+
+
+def test_the_heldout_half_lists_no_case(monkeypatch, tmp_path):
+    monkeypatch.setattr("sys.argv", ["score.py", "--heldout", "--out", str(tmp_path / "A.json")])
+    with pytest.raises(SystemExit):
+        main()
+    assert not list(tmp_path.iterdir())

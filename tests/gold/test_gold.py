@@ -54,7 +54,7 @@ def test_sides_are_of_paired_organs(half):
 
 def test_every_labelled_size_stands_in_the_text(half):
     for report in half:
-        numbers = {float(number) for number in re.findall(r"\d+(?:\.\d+)?", report.text)}
+        numbers = {float(number) for number in re.findall(r"\d+(?:\.\d+)?", report.text.replace(",", "."))}
         for found in report.findings.findings:
             for size_mm in found.diameters_mm:
                 assert size_mm in numbers or round(size_mm / 10, 3) in numbers, (report.findings.case_id, size_mm)
