@@ -14,7 +14,7 @@ from rsuper_bench.benchmark.errors import DataError, Problem
 from rsuper_bench.benchmark.literature import detection_reader
 from rsuper_bench.benchmark.report import MEAN, EvaluationReport
 from rsuper_bench.benchmark.sample import Sample, report_patients, report_samples
-from rsuper_bench.benchmark.scores import FEW, PERCENTILE, mean_over
+from rsuper_bench.benchmark.scores import FEW, PERCENTILE, mean_df, mean_over
 from rsuper_bench.benchmark.scoring import Counted, Drawn, Draws, Measures, draw_replicates, map_chunks, measure
 from rsuper_bench.benchmark.scoring import measures_of as points_of
 from rsuper_bench.benchmark.statistics.bootstrap import normal_interval, percentile_interval
@@ -179,16 +179,18 @@ def _difference(name: str, pair: _Pair, confidence: float) -> Difference:
         tested = {"p": mcnemar(counts), "test": "mcnemar-exact"}
         return known.model_copy(update={"low": low, "high": high, "method": "newcombe-10", **tested})
     replicates = pair.drawn[0][name] - pair.drawn[1][name]
-    return _resampled(known, name, replicates, pair.exchanged[name], confidence)
+    return _resampled(known, name, replicates, pair.exchanged[name], confidence, pair.a.smaller_class - 1)
 
 
-def _resampled(known: Difference, name: str, replicates: Floats, exchanged: Floats, confidence: float) -> Difference:
+def _resampled(
+    known: Difference, name: str, replicates: Floats, exchanged: Floats, confidence: float, df: int
+) -> Difference:
     """Interval from the replicates, p-value from the exchanges."""
     difference = known.difference or 0.0
     if "_at_" in name:
         interval, method = percentile_interval(replicates, confidence), PERCENTILE
     else:
-        interval, method = normal_interval(difference, replicates, confidence), "patient-bootstrap-normal"
+        interval, method = normal_interval(difference, replicates, confidence, df), "patient-bootstrap-normal"
     low, high = interval or (None, None)
     no_interval = None if interval else "no interval: too few replicates are defined"
     return known.model_copy(
@@ -244,7 +246,8 @@ def _mean(
         left_out = [str(kind) for kind in pairs if kind not in kinds]
         reason = f"mean over {len(kinds)} of {len(pairs)} tumor types; left out: {', '.join(left_out)}"
         known = Difference(a=one, b=two, difference=one - two, reason=reason if left_out else None)
-        item = _resampled(known, name, replicates, exchanged, confidence)
+        df = mean_df(pairs[kind].a for kind in kinds)
+        item = _resampled(known, name, replicates, exchanged, confidence, df)
         higher = None if item.p is None else _higher(item, item.p, 1 - confidence)
         found[name] = item.model_copy(update={"higher": higher})
     return found

@@ -106,7 +106,7 @@ def evaluate(
     scores = {
         str(kind): score_type(samples[kind], measures[kind], drawn[kind], task.confidence) for kind in task.tumor_types
     }
-    mean_scores, mean_replicates = score_mean(scores, drawn, task)
+    mean_scores, mean_replicates = score_mean(scores, samples, drawn, task)
     study, panels = study_readers(reads, samples, draws, confidence=task.confidence, margin=margin, jobs=jobs)
     info = _data_info(release, reference)
     return EvaluationReport(
