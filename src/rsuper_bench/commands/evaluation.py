@@ -59,23 +59,39 @@ def register(app: typer.Typer) -> None:
 
 
 def validate(
-    submission: Source,
     data: Data,
+    submission: Annotated[
+        str | None, typer.Argument(metavar="[SUB]", help="Submission: folder, zip, or org/name@revision.")
+    ] = None,
     split: Annotated[SplitName, typer.Option(help="Split the submission is for.")] = SplitName.TEST,
     task: TaskName = None,
+    example: Annotated[
+        Path | None,
+        typer.Option(help="Instead of checking, write a valid submission to this folder to start from."),
+    ] = None,
     jobs: Jobs = 1,
 ) -> None:
     """List everything that is wrong with a submission: exit 0 if nothing is."""
-    from rsuper_bench.benchmark.errors import SubmissionError
+    from rsuper_bench.benchmark.errors import ConfigError, Problem, SubmissionError
+    from rsuper_bench.benchmark.example_submission import write_example
     from rsuper_bench.benchmark.records import Split
     from rsuper_bench.benchmark.reference import build_reference
     from rsuper_bench.benchmark.release import open_release
     from rsuper_bench.benchmark.submission import read_submission
     from rsuper_bench.benchmark.validation import check_submission
 
+    if (submission is None) == (example is None):
+        found = "neither a submission nor --example" if submission is None else "both a submission and --example"
+        raise ConfigError.of([Problem("validate", found, "one of the two", "Name the submission to check.")])
     release = open_release(data)
     chosen = _task(task, release)
     reference = build_reference(release, Split(split.value), chosen)
+    if example is not None:
+        write_example(example, reference)
+        pairs = f"{len(reference.records)} cases x {len(chosen.tumor_types)} types"
+        typer.echo(f"wrote {example}: an example for {chosen.name}, {split.value}, {pairs}; replace its scores")
+        return
+    assert submission is not None  # noqa: S101
     read, problems = read_submission(submission)
     if read is not None:
         checked = check_submission(read, reference, release, jobs=jobs)
