@@ -21,7 +21,7 @@ from rsuper_bench.benchmark.reader_record import ReaderTest, StudyPanel, StudyRe
 from rsuper_bench.benchmark.reads import Read, ReadKey, Reads
 from rsuper_bench.benchmark.report import Score
 from rsuper_bench.benchmark.sample import Sample
-from rsuper_bench.benchmark.scores import LOGIT, PERCENTILE
+from rsuper_bench.benchmark.scores import LOGIT, PERCENTILE, small_sample
 from rsuper_bench.benchmark.scoring import Drawn, Draws, map_chunks
 from rsuper_bench.benchmark.statistics.bootstrap import (
     logit_interval,
@@ -158,6 +158,15 @@ def _reader(item: Compared, test: ReaderTest | None, confidence: float) -> Study
 
 def reader_score(item: Compared, name: str, confidence: float) -> Score:
     """One figure of a reader, of the method matched to it, or of their difference."""
+    found = _reader_score(item, name, confidence)
+    positives = int(item.pair.positive.sum())
+    small = small_sample(positives, len(item.pair.positive) - positives)
+    if found.value is None or small is None:
+        return found
+    return found.model_copy(update={"reason": f"{found.reason}; {small}" if found.reason else small})
+
+
+def _reader_score(item: Compared, name: str, confidence: float) -> Score:
     pair, value = item.pair, float(item.own[name][0])
     if np.isnan(value):
         no_calls = pair.called is None and not name.endswith("auroc")

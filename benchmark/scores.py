@@ -51,8 +51,7 @@ def _why_undefined(name: str, sample: Sample) -> str:
 def _with_interval(name: str, value: float, sample: Sample, drawn: Floats, confidence: float) -> Score:
     positives = int(sample.positive.sum())
     negatives = len(sample.positive) - positives
-    few = [f"{count} {word}" for count, word in ((positives, "positive"), (negatives, "negative")) if count < FEW]
-    reason = f"only {' and '.join(few)} cases: small-sample interval" if few else None
+    reason = small_sample(positives, negatives)
     about_positives = name.startswith("sensitivity")
     is_share = about_positives or name.startswith("specificity")
     n = (positives if about_positives else negatives) if is_share else positives + negatives
@@ -80,6 +79,12 @@ def _with_interval(name: str, value: float, sample: Sample, drawn: Floats, confi
         return score(newcombe_interval(value, both[0], both[1], confidence), "newcombe-5-over-patients")
     why = f"no interval: {_why_no_interval(drawn)}"
     return Score(value=value, k=k, n=n, method=method, reason=f"{why}; {reason}" if reason else why)
+
+
+def small_sample(positives: int, negatives: int) -> str | None:
+    """A warning when a class is too small for its interval to hold what it promises (docs/statistics.md)."""
+    few = [f"{count} {word}" for count, word in ((positives, "positive"), (negatives, "negative")) if count < FEW]
+    return f"only {' and '.join(few)} cases: small-sample interval" if few else None
 
 
 def bootstrap_interval(

@@ -60,6 +60,7 @@ def test_by_hand(study):
     assert reader.sensitivity_difference.value == pytest.approx(1 / 4)
     assert reader.specificity_difference.value == pytest.approx(1 / 5)
     assert reader.sensitivity_difference.low <= 1 / 4 <= reader.sensitivity_difference.high
+    assert reader.sensitivity.reason == "only 4 positive and 5 negative cases: small-sample interval"
 
 
 def test_a_reader_is_compared_on_what_that_reader_read(study):
@@ -102,7 +103,8 @@ def test_another_literature_table(study):
 def test_the_report_shows_them(study):
     text = report_markdown(study(reads([1, 1, 0, 0, 1, 0, 0, 0, 0, 1], reader="<i>")))
     assert "## Radiologists who read the same cases" in text
-    assert "| &lt;i&gt; | liver | 9 |" in text
+    assert "| &lt;i&gt; | liver | 9 † |" in text
+    assert "† Fewer than 10 cases of one class" in text
     assert "read the same cases. The method" in text
 
 
