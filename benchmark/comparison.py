@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -20,6 +21,7 @@ from rsuper_bench.benchmark.scoring import measures_of as points_of
 from rsuper_bench.benchmark.statistics.bootstrap import normal_interval, percentile_interval
 from rsuper_bench.benchmark.statistics.paired import PairedCounts, delong_difference, holm, mcnemar, newcombe_paired
 from rsuper_bench.benchmark.statistics.permutation import exchanges, permutation_p
+from rsuper_bench.benchmark.task import CallRule
 from rsuper_bench.benchmark.tumor_types import TumorType
 
 Floats = NDArray[np.float64]
@@ -103,10 +105,22 @@ def _refuse_unlike(a: EvaluationReport, b: EvaluationReport) -> None:
             found = f"{unlike} outcomes that differ in case, patient or truth, and {repeated} that stand twice"
             fix = "One of the reports was changed: evaluate again."
             problems.append(Problem("REPORT_B", found, "the outcomes of REPORT_A's cases", fix))
+        problems += _unusable(a, "REPORT_A") + _unusable(b, "REPORT_B")
         if not truth[0]:
             problems.append(Problem("REPORT_A", "no outcomes", "per-case evidence", "Evaluate again."))
     if problems:
         raise DataError.of(problems)
+
+
+def _unusable(report: EvaluationReport, name: str) -> list[Problem]:
+    """What no evaluation writes, and no comparison can be made of."""
+    kinds, by_volume = set(report.task_definition.tumor_types), report.task_definition.call_rule is CallRule.VOLUME
+    foreign = sum(item.tumor_type not in kinds for item in report.outcomes)
+    without = sum(by_volume and item.volume_mm3 is None and not item.imputed for item in report.outcomes)
+    found = [f"{foreign} outcomes of types outside its task"] if foreign else []
+    found += [f"{without} outcomes without the volume by which its task calls"] if without else []
+    found += [] if re.fullmatch(r"[0-9a-f]{12}", report.fingerprint) else ["a fingerprint that is none"]
+    return [Problem(name, what, "a report as it was written", "Evaluate again.") for what in found]
 
 
 def _figures(sample: Sample, points: Measures) -> Drawn:

@@ -91,6 +91,8 @@ def evaluate(
         SubmissionError: Listing everything that is wrong with the submission.
         DataError: If the release is unusable, or the thresholds were fitted on cases, patients or images of the split.
     """
+    if not 0 <= margin <= 1:
+        raise ConfigError.of([Problem("--margin", f"{margin}", "a share from 0 to 1", "Name another margin.")])
     release = data if isinstance(data, Release) else open_release(data)
     reference = build_reference(release, Split(split), task, counts)
     if thresholds is not None:

@@ -19,7 +19,7 @@ from rsuper_bench.benchmark.tumor_types import TumorType
 # The first of these columns that a table has names its cases.
 CASE_COLUMNS = ("case_id", "BDMAP ID", "BDMAP_ID", "Encrypted Accession Number", "study id", "PanTS ID", "id")
 _COUNT = re.compile(r"^number of (.+?) (?:lesion|tumor) instances$", re.IGNORECASE)
-_NUMBER = re.compile(r"[0-9]+(\.0+)?")  # tables that passed through pandas hold 2.0
+_NUMBER = re.compile(r"([0-9]{1,6})(\.0+)?")  # tables that passed through pandas hold 2.0
 _NOTHING = ("", "nan", "na", "n/a", "none")
 
 
@@ -76,8 +76,8 @@ def read_lesion_counts(path: Path) -> LesionCounts:
         seen[case_id] = line
         for column, kind in kinds.items():
             cell = row[column].strip()
-            if _NUMBER.fullmatch(cell):
-                counts[case_id, kind] = int(float(cell))
+            if number := _NUMBER.fullmatch(cell):
+                counts[case_id, kind] = int(number[1])
             elif cell.casefold() not in _NOTHING:
                 no_numbers.append(f"row {line} {kind}")
     if twice:

@@ -112,15 +112,16 @@ def study_readers(
         jobs: Threads; the result does not depend on it.
     """
     pairs = {key: _Pair.of(samples[key.tumor_type], found) for key, found in reads.items()}
-    if not pairs or not draws.n_patients:
+    if not pairs:
         return (), ()
 
     def draw(stream: tuple[int, np.random.SeedSequence]) -> dict[ReadKey, Drawn]:
         weights = patient_weights(draws.n_patients, *stream)
         return {key: _figures(pair, weights) for key, pair in pairs.items()}
 
-    chunks = map_chunks(draw, draws.streams(), jobs)
-    once = np.ones((draws.n_patients, 1), dtype=np.int32)
+    once = np.ones((max(draws.n_patients, 1), 1), dtype=np.int32)
+    nobody = [{key: _figures(pair, once) for key, pair in pairs.items()}]  # no case counts: every figure is undefined
+    chunks = map_chunks(draw, draws.streams(), jobs) if draws.n_patients else nobody * draws.replicates
     compared = []
     for key, pair in pairs.items():
         own = _figures(pair, once)

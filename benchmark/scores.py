@@ -17,6 +17,7 @@ from rsuper_bench.benchmark.task import Task
 from rsuper_bench.benchmark.tumor_types import TumorType
 
 FEW = 10  # classes smaller than this are flagged
+FEW_MATCHED = 30  # and, where a class sets the operating point, classes smaller than this
 PERCENTILE = "patient-bootstrap-percentile"
 LOGIT = "patient-bootstrap-logit"
 Floats = NDArray[np.float64]
@@ -51,7 +52,7 @@ def _why_undefined(name: str, sample: Sample) -> str:
 def _with_interval(name: str, value: float, sample: Sample, drawn: Floats, confidence: float) -> Score:
     positives = int(sample.positive.sum())
     negatives = len(sample.positive) - positives
-    reason = small_sample(positives, negatives)
+    reason = small_sample(positives, negatives) or _few_matched(name, positives, negatives)
     about_positives = name.startswith("sensitivity")
     is_share = about_positives or name.startswith("specificity")
     n = (positives if about_positives else negatives) if is_share else positives + negatives
@@ -85,6 +86,16 @@ def small_sample(positives: int, negatives: int) -> str | None:
     """A warning when a class is too small for its interval to hold what it promises (docs/statistics.md)."""
     few = [f"{count} {word}" for count, word in ((positives, "positive"), (negatives, "negative")) if count < FEW]
     return f"only {' and '.join(few)} cases: small-sample interval" if few else None
+
+
+def _few_matched(name: str, positives: int, negatives: int) -> str | None:
+    """A warning when few cases set a matched operating point, by which the interval comes out too short."""
+    if "_at_" not in name:
+        return None
+    count, word = (negatives, "negative") if name.startswith("sensitivity") else (positives, "positive")
+    if count >= FEW_MATCHED:
+        return None
+    return f"only {count} {word} cases set the operating point: the interval may be too short"
 
 
 def bootstrap_interval(

@@ -39,15 +39,21 @@ class Placements:
         return _variance_of_mean(self.positive) + _variance_of_mean(self.negative)
 
     @property
-    def steadied_variance(self) -> float:
-        """DeLong's variance with ``PSEUDO_OBSERVATIONS`` in each class; never 0 where the AUROC lies inside (0, 1)."""
+    def steadied(self) -> tuple[float, float]:
+        """DeLong's variance with ``PSEUDO_OBSERVATIONS`` in each class, and its degrees of freedom (Satterthwaite).
+
+        The variance is never 0 where the AUROC lies inside (0, 1). Needs two cases of each class.
+        """
         area = self.auroc
         expected = max(area / (2 - area), 2 * area * area / (1 + area)) - area * area
-        return sum(
+        parts = [
             (len(values) * float(values.var(ddof=1)) + PSEUDO_OBSERVATIONS * expected)
             / ((len(values) + PSEUDO_OBSERVATIONS) * len(values))
             for values in (self.positive, self.negative)
-        )
+        ]
+        sizes = (len(self.positive), len(self.negative))
+        df = sum(parts) ** 2 / sum(part**2 / (size - 1) for part, size in zip(parts, sizes, strict=True))
+        return sum(parts), df
 
 
 def placements(positive: NDArray[np.float64], negative: NDArray[np.float64]) -> Placements:
@@ -81,15 +87,16 @@ def auroc_interval(
 ) -> tuple[float, float, str]:
     """Interval of the AUROC when all cases are independent: low, high, name of the method.
 
-    On the logit scale, from the steadied variance and Student's quantile with the smaller class less one as degrees of
-    freedom. docs/statistics.md shows how often it holds the truth.
+    On the logit scale, from the steadied variance and Student's quantile. docs/statistics.md shows how often it holds
+    the truth.
     """
     placed, smaller = placements(positive, negative), min(len(positive), len(negative))
     auroc = placed.auroc
     if not 0 < auroc < 1 or smaller < 2:
         low, high = newcombe_interval(auroc, len(positive), len(negative), confidence)
         return low, high, "newcombe-5"
-    half = student_quantile(confidence, smaller - 1) * sqrt(placed.steadied_variance) / (auroc * (1 - auroc))
+    variance, df = placed.steadied
+    half = student_quantile(confidence, df) * sqrt(variance) / (auroc * (1 - auroc))
     centre = log(auroc / (1 - auroc))
     return expit(centre - half), expit(centre + half), "logit-delong"
 

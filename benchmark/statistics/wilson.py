@@ -13,7 +13,7 @@ def normal_quantile(confidence: float) -> float:
     return NormalDist().inv_cdf(0.5 + confidence / 2)
 
 
-def student_quantile(confidence: float, df: int) -> float:
+def student_quantile(confidence: float, df: float) -> float:
     """Two-sided quantile of Student's distribution: 2.045 for 0.95 and 29 degrees of freedom."""
     return float(stdtrit(df, 0.5 + confidence / 2))
 

@@ -237,6 +237,15 @@ def test_small_classes_are_flagged(tmp_path):
     rows = [(record.case_id, "liver", index / 30) for index, record in enumerate(records)]
     found = evaluate(in_memory(rows), release_task(release), release)
     assert found.scores["liver"]["auroc"].reason == "only 3 positive cases: small-sample interval"
+    twenty = write_release(tmp_path / "r2", random_records(5, 60, Split.TEST, kinds=(LIVER,)))
+    found = evaluate(in_memory(noisy_scores(6, twenty.records(), (LIVER,))), release_task(twenty), twenty)
+    assert 10 <= found.counts[LIVER].positive < 30
+    assert found.scores["liver"]["auroc"].reason is None
+    matched = found.scores["liver"]["specificity_at_sensitivity_90"].reason
+    assert (
+        matched
+        == f"only {found.counts[LIVER].positive} positive cases set the operating point: the interval may be too short"
+    )
 
 
 def test_calls_by_volume(small_release, task, test_rows, validation_rows):

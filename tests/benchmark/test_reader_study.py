@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from conftest import make_record, write_release, write_submission
 
-from rsuper_bench.benchmark.errors import DataError
+from rsuper_bench.benchmark.errors import ConfigError, DataError
 from rsuper_bench.benchmark.evaluation import evaluate
 from rsuper_bench.benchmark.reader_judgement import judge
 from rsuper_bench.benchmark.reader_study import study_readers
@@ -156,6 +156,29 @@ def test_calls_and_scores_together(study):
 def test_unusable_tables_are_refused(study, table, message):
     with pytest.raises(DataError, match=message):
         study(table)
+
+
+def test_reads_of_cases_that_do_not_count_are_still_shown(study, tmp_path):
+    (reader,) = study("case_id,reader,tumor_type,call\nc9,r1,liver,1\n").readers.study
+    assert (reader.n_cases, reader.n_excluded, reader.sensitivity.value, reader.test) == (0, 1, None, None)
+    records = [make_record(case, {LIVER: Presence.UNCERTAIN}) for case in "ab"]
+    release = write_release(tmp_path / "nothing", records)
+    submission = load_submission(write_submission(tmp_path / "n", [(case, "liver", 0.5) for case in "ab"]))
+    (tmp_path / "n.csv").write_text("case_id,reader,tumor_type,call\na,r1,liver,1\na,r2,liver,1\n")
+    found = evaluate(submission, TASK, release, readers=tmp_path / "n.csv").readers
+    assert [item.n_excluded for item in found.study] == [1, 1]
+    assert found.panels[0].sensitivity.value is None
+
+
+def test_reads_of_other_types_are_refused(study):
+    with pytest.raises(DataError, match="reads of other tumor types only"):
+        study("case_id,reader,tumor_type,call\nc1,r1,kidney,1\n")
+
+
+@pytest.mark.parametrize("margin", [float("nan"), -0.1, 2])
+def test_a_margin_is_a_share(small_release, test_rows, submit, margin):
+    with pytest.raises(ConfigError, match="--margin"):
+        evaluate(load_submission(submit(test_rows)), TASK, small_release, margin=margin)
 
 
 def several(calls_of):

@@ -55,10 +55,11 @@ def test_delong_agrees_with_all_pairs(positive, negative):
 def test_auroc_interval_by_hand():
     # Positives 3 and 1, negatives 2 and 0: placements 1 and 1/2 in both classes, so the AUROC is 3/4 and the variance
     # of each class 1/8. Two observations at 2 (9/16) / (7/4) - 9/16 = 9/112 (more than (3/4) / (5/4) - 9/16) make it
-    # (2/8 + 2 * 9/112) / 4, and each class adds half of that. One degree of freedom: the quantile is tan(0.475 pi).
+    # (2/8 + 2 * 9/112) / 4, and each class adds half of that. Two equal parts of one degree of freedom each make two,
+    # whose quantile is 0.95 / sqrt(2 * 0.975 * 0.025) = 4.303.
     low, high, method = auroc_interval(np.array([3.0, 1.0]), np.array([2.0, 0.0]))
     variance = (2 / 8 + 2 * 9 / 112) / 4
-    half = np.tan(0.475 * np.pi) * np.sqrt(variance) / (3 / 16)
+    half = 0.95 / np.sqrt(2 * 0.975 * 0.025) * np.sqrt(variance) / (3 / 16)
     centre = np.log(3)
     assert method == "logit-delong"
     assert (low, high) == pytest.approx((1 / (1 + np.exp(half - centre)), 1 / (1 + np.exp(-half - centre))))
