@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -14,12 +15,13 @@ from rsuper_bench.benchmark.errors import DataError, Problem
 from rsuper_bench.benchmark.literature import detection_reader
 from rsuper_bench.benchmark.report import MEAN, EvaluationReport
 from rsuper_bench.benchmark.sample import Sample, report_patients, report_samples
-from rsuper_bench.benchmark.scores import FEW, PERCENTILE, mean_over
+from rsuper_bench.benchmark.scores import FEW, PERCENTILE, mean_df, mean_over
 from rsuper_bench.benchmark.scoring import Counted, Drawn, Draws, Measures, draw_replicates, map_chunks, measure
 from rsuper_bench.benchmark.scoring import measures_of as points_of
 from rsuper_bench.benchmark.statistics.bootstrap import normal_interval, percentile_interval
 from rsuper_bench.benchmark.statistics.paired import PairedCounts, delong_difference, holm, mcnemar, newcombe_paired
 from rsuper_bench.benchmark.statistics.permutation import exchanges, permutation_p
+from rsuper_bench.benchmark.task import CallRule
 from rsuper_bench.benchmark.tumor_types import TumorType
 
 Floats = NDArray[np.float64]
@@ -103,10 +105,22 @@ def _refuse_unlike(a: EvaluationReport, b: EvaluationReport) -> None:
             found = f"{unlike} outcomes that differ in case, patient or truth, and {repeated} that stand twice"
             fix = "One of the reports was changed: evaluate again."
             problems.append(Problem("REPORT_B", found, "the outcomes of REPORT_A's cases", fix))
+        problems += _unusable(a, "REPORT_A") + _unusable(b, "REPORT_B")
         if not truth[0]:
             problems.append(Problem("REPORT_A", "no outcomes", "per-case evidence", "Evaluate again."))
     if problems:
         raise DataError.of(problems)
+
+
+def _unusable(report: EvaluationReport, name: str) -> list[Problem]:
+    """What no evaluation writes, and no comparison can be made of."""
+    kinds, by_volume = set(report.task_definition.tumor_types), report.task_definition.call_rule is CallRule.VOLUME
+    foreign = sum(item.tumor_type not in kinds for item in report.outcomes)
+    without = sum(by_volume and item.volume_mm3 is None and not item.imputed for item in report.outcomes)
+    found = [f"{foreign} outcomes of types outside its task"] if foreign else []
+    found += [f"{without} outcomes without the volume by which its task calls"] if without else []
+    found += [] if re.fullmatch(r"[0-9a-f]{12}", report.fingerprint) else ["a fingerprint that is none"]
+    return [Problem(name, what, "a report as it was written", "Evaluate again.") for what in found]
 
 
 def _figures(sample: Sample, points: Measures) -> Drawn:
@@ -179,16 +193,18 @@ def _difference(name: str, pair: _Pair, confidence: float) -> Difference:
         tested = {"p": mcnemar(counts), "test": "mcnemar-exact"}
         return known.model_copy(update={"low": low, "high": high, "method": "newcombe-10", **tested})
     replicates = pair.drawn[0][name] - pair.drawn[1][name]
-    return _resampled(known, name, replicates, pair.exchanged[name], confidence)
+    return _resampled(known, name, replicates, pair.exchanged[name], confidence, pair.a.smaller_class - 1)
 
 
-def _resampled(known: Difference, name: str, replicates: Floats, exchanged: Floats, confidence: float) -> Difference:
+def _resampled(
+    known: Difference, name: str, replicates: Floats, exchanged: Floats, confidence: float, df: int
+) -> Difference:
     """Interval from the replicates, p-value from the exchanges."""
     difference = known.difference or 0.0
     if "_at_" in name:
         interval, method = percentile_interval(replicates, confidence), PERCENTILE
     else:
-        interval, method = normal_interval(difference, replicates, confidence), "patient-bootstrap-normal"
+        interval, method = normal_interval(difference, replicates, confidence, df), "patient-bootstrap-normal"
     low, high = interval or (None, None)
     no_interval = None if interval else "no interval: too few replicates are defined"
     return known.model_copy(
@@ -244,7 +260,8 @@ def _mean(
         left_out = [str(kind) for kind in pairs if kind not in kinds]
         reason = f"mean over {len(kinds)} of {len(pairs)} tumor types; left out: {', '.join(left_out)}"
         known = Difference(a=one, b=two, difference=one - two, reason=reason if left_out else None)
-        item = _resampled(known, name, replicates, exchanged, confidence)
+        df = mean_df(pairs[kind].a for kind in kinds)
+        item = _resampled(known, name, replicates, exchanged, confidence, df)
         higher = None if item.p is None else _higher(item, item.p, 1 - confidence)
         found[name] = item.model_copy(update={"higher": higher})
     return found

@@ -11,6 +11,7 @@ import numpy as np
 
 from rsuper_bench.benchmark.errors import ConfigError, DataError, Problem
 from rsuper_bench.benchmark.files import sha256_file
+from rsuper_bench.benchmark.lesion_counts import LesionCounts
 from rsuper_bench.benchmark.literature import (
     LITERATURE_TABLE,
     detection_reader,
@@ -51,6 +52,7 @@ NO_THRESHOLDS = (
     "No thresholds were given, so there are no calls: sensitivity and specificity at a frozen threshold are undefined."
 )
 Protocol = Literal["rsuper"]
+COUNTED = "The truth is a table of lesion counts, not the release: any counted lesion is positive, whatever its kind."
 OTHER_METHOD = "The thresholds were fitted on a submission of another team or method."
 
 
@@ -60,6 +62,7 @@ def evaluate(
     data: Release | str | Path,
     *,
     split: Split | str = Split.TEST,
+    counts: LesionCounts | None = None,
     thresholds: Thresholds | None = None,
     readers: Path | None = None,
     missing: MissingPolicy = "error",
@@ -75,6 +78,7 @@ def evaluate(
         task: From ``load_task`` or ``release_task``.
         data: Release, or what ``open_release`` takes.
         split: Part of the release to score on.
+        counts: A table of lesion counts that is the truth instead of what the release says.
         thresholds: Frozen calls, from ``calibrate`` on another split.
         readers: Reads of the same cases, or a table of literature figures to use instead of the shipped one.
         missing: ``error`` refuses an incomplete submission; ``fail`` scores what is missing the worst way.
@@ -87,8 +91,10 @@ def evaluate(
         SubmissionError: Listing everything that is wrong with the submission.
         DataError: If the release is unusable, or the thresholds were fitted on cases, patients or images of the split.
     """
+    if not 0 <= margin <= 1:
+        raise ConfigError.of([Problem("--margin", f"{margin}", "a share from 0 to 1", "Name another margin.")])
     release = data if isinstance(data, Release) else open_release(data)
-    reference = build_reference(release, Split(split), task)
+    reference = build_reference(release, Split(split), task, counts)
     if thresholds is not None:
         refuse_shared_cases(thresholds, reference)
         refuse_foreign_rule(thresholds, task)
@@ -106,7 +112,7 @@ def evaluate(
     scores = {
         str(kind): score_type(samples[kind], measures[kind], drawn[kind], task.confidence) for kind in task.tumor_types
     }
-    mean_scores, mean_replicates = score_mean(scores, drawn, task)
+    mean_scores, mean_replicates = score_mean(scores, samples, drawn, task)
     study, panels = study_readers(reads, samples, draws, confidence=task.confidence, margin=margin, jobs=jobs)
     info = _data_info(release, reference)
     return EvaluationReport(
@@ -115,7 +121,7 @@ def evaluate(
         task_definition=task,
         submission=submission.info,
         data=info,
-        statements=_statements(info, reference, thresholds, submission),
+        statements=_statements(info, reference, thresholds, submission, counts),
         seed=seed,
         missing_policy=missing,
         thresholds=None if thresholds is None else {kind: frozen[kind] for kind in task.tumor_types if kind in frozen},
@@ -144,6 +150,7 @@ def evaluate(
             "reference": reference.digest,
             "thresholds": None if thresholds is None else thresholds.digest,
             "literature": literature_digest(),
+            "lesion_counts": None if counts is None else counts.digest,
             "readers": None if readers is None else sha256_file(readers),
         },
         provenance=_provenance(),
@@ -172,7 +179,11 @@ def _data_info(release: Release, reference: Reference) -> DataInfo:
 
 
 def _statements(
-    info: DataInfo, reference: Reference, thresholds: Thresholds | None, submission: Submission
+    info: DataInfo,
+    reference: Reference,
+    thresholds: Thresholds | None,
+    submission: Submission,
+    counts: LesionCounts | None,
 ) -> tuple[str, ...]:
     found = []
     if info.smoke:
@@ -181,6 +192,8 @@ def _statements(
         found.append(SYNTHETIC)
     elif any(record.synthetic for record in reference.records.values()):
         found.append(SOME_SYNTHETIC)
+    if counts is not None:
+        found.append(COUNTED)
     if thresholds is None:
         found.append(NO_THRESHOLDS)
     elif (thresholds.team, thresholds.method) != (submission.info.team, submission.info.method):

@@ -22,7 +22,7 @@ _TESTS = ["not inferior, p", "different, p", "verdict"]
 
 def study_markdown(readers: Readers) -> str:
     """Each reader beside the method, then the readers of each session together."""
-    parts = [_table("reader", [(_name(item), str(item.n_cases), item) for item in readers.study], "cases")]
+    parts = [_table("reader", [(_name(item), _cases(item), item) for item in readers.study], "cases")]
     if readers.panels:
         rows = [(_session(item), str(len(item.readers)), item) for item in readers.panels]
         parts += [
@@ -30,6 +30,8 @@ def study_markdown(readers: Readers) -> str:
             _table("session", rows, "readers"),
         ]
         parts += sorted({f"{item.note}." for item in readers.panels if item.note})
+    if any(_is_small(item) for item in readers.study):
+        parts.append("† Fewer than 10 cases of one class: read the interval, not the figure.")
     everyone: list[StudyReader | StudyPanel] = [*readers.study, *readers.panels]
     tests = [item.test for item in everyone if item.test is not None]
     if tests:
@@ -75,6 +77,15 @@ def _test(test: ReaderTest | None) -> list[str]:
 
 def _name(item: StudyReader) -> str:
     return escape(f"{item.reader}, {item.session}" if item.session else item.reader)
+
+
+def _cases(item: StudyReader) -> str:
+    return f"{item.n_cases} †" if _is_small(item) else str(item.n_cases)
+
+
+def _is_small(item: StudyReader) -> bool:
+    figures = (item.sensitivity, item.specificity, item.auroc)
+    return any(score is not None and "small-sample" in (score.reason or "") for score in figures)
 
 
 def _session(item: StudyPanel) -> str:

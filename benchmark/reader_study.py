@@ -21,7 +21,7 @@ from rsuper_bench.benchmark.reader_record import ReaderTest, StudyPanel, StudyRe
 from rsuper_bench.benchmark.reads import Read, ReadKey, Reads
 from rsuper_bench.benchmark.report import Score
 from rsuper_bench.benchmark.sample import Sample
-from rsuper_bench.benchmark.scores import LOGIT, PERCENTILE
+from rsuper_bench.benchmark.scores import LOGIT, PERCENTILE, small_sample
 from rsuper_bench.benchmark.scoring import Drawn, Draws, map_chunks
 from rsuper_bench.benchmark.statistics.bootstrap import (
     logit_interval,
@@ -72,6 +72,11 @@ class _Pair:
         )
 
     @property
+    def df(self) -> int:
+        """Patients of the class that has fewer, less one."""
+        return min(len(np.unique(self.patient[self.positive == label])) for label in (True, False)) - 1
+
+    @property
     def independent(self) -> bool:
         """Whether all cases are of different patients."""
         return len(np.unique(self.patient)) == len(self.patient)
@@ -107,15 +112,16 @@ def study_readers(
         jobs: Threads; the result does not depend on it.
     """
     pairs = {key: _Pair.of(samples[key.tumor_type], found) for key, found in reads.items()}
-    if not pairs or not draws.n_patients:
+    if not pairs:
         return (), ()
 
     def draw(stream: tuple[int, np.random.SeedSequence]) -> dict[ReadKey, Drawn]:
         weights = patient_weights(draws.n_patients, *stream)
         return {key: _figures(pair, weights) for key, pair in pairs.items()}
 
-    chunks = map_chunks(draw, draws.streams(), jobs)
-    once = np.ones((draws.n_patients, 1), dtype=np.int32)
+    once = np.ones((max(draws.n_patients, 1), 1), dtype=np.int32)
+    nobody = [{key: _figures(pair, once) for key, pair in pairs.items()}]  # no case counts: every figure is undefined
+    chunks = map_chunks(draw, draws.streams(), jobs) if draws.n_patients else nobody * draws.replicates
     compared = []
     for key, pair in pairs.items():
         own = _figures(pair, once)
@@ -153,6 +159,15 @@ def _reader(item: Compared, test: ReaderTest | None, confidence: float) -> Study
 
 def reader_score(item: Compared, name: str, confidence: float) -> Score:
     """One figure of a reader, of the method matched to it, or of their difference."""
+    found = _reader_score(item, name, confidence)
+    positives = int(item.pair.positive.sum())
+    small = small_sample(positives, len(item.pair.positive) - positives)
+    if found.value is None or small is None:
+        return found
+    return found.model_copy(update={"reason": f"{found.reason}; {small}" if found.reason else small})
+
+
+def _reader_score(item: Compared, name: str, confidence: float) -> Score:
     pair, value = item.pair, float(item.own[name][0])
     if np.isnan(value):
         no_calls = pair.called is None and not name.endswith("auroc")
@@ -163,13 +178,25 @@ def reader_score(item: Compared, name: str, confidence: float) -> Score:
         return _area(item, name, value, confidence)
     n = int(pair.positive.sum() if figure == "sensitivity" else (~pair.positive).sum())
     k = None if is_difference else round(value * n)
-    if k is not None and pair.independent and not name.startswith("method"):
-        low, high = wilson_interval(k, n, confidence)
-        return Score(value=value, low=low, high=high, k=k, n=n, method="wilson")
+    if k is not None and not name.startswith("method"):
+        return _own_share(item, name, value, k, n, confidence)
     interval = percentile_interval(item.drawn[name], confidence)
     if interval is None:
         return Score(value=value, k=k, n=n, method=PERCENTILE, reason="no interval: too few replicates are defined")
     return Score(value=value, low=interval[0], high=interval[1], k=k, n=n, method=PERCENTILE)
+
+
+def _own_share(item: Compared, name: str, value: float, k: int, n: int, confidence: float) -> Score:
+    """Sensitivity or specificity of the reader's own calls."""
+    pair = item.pair
+    patients = len(np.unique(pair.patient[pair.positive == (name == "sensitivity")]))
+    interval, method = wilson_interval(k, n, confidence), "wilson"
+    if not pair.independent:
+        interval, method = wilson_interval(round(value * patients), patients, confidence), "wilson-over-patients"
+        resampled = logit_interval(value, item.drawn[name], confidence, patients - 1)
+        if resampled is not None:
+            interval, method = resampled, LOGIT
+    return Score(value=value, low=interval[0], high=interval[1], k=k, n=n, method=method)
 
 
 def _area(item: Compared, name: str, value: float, confidence: float) -> Score:
@@ -180,13 +207,13 @@ def _area(item: Compared, name: str, value: float, confidence: float) -> Score:
         if pair.independent and area.error > 0:
             low, high = area.interval(confidence)
             return Score(value=value, low=low, high=high, n=n, method="delong")
-        interval, method = normal_interval(value, item.drawn[name], confidence), NORMAL
+        interval, method = normal_interval(value, item.drawn[name], confidence, pair.df), NORMAL
     else:
         scores = pair.scored if name == "auroc" else pair.decision
         if pair.independent:
             low, high, method = auroc_interval(scores[pair.positive], scores[~pair.positive], confidence)
             return Score(value=value, low=low, high=high, n=n, method=method)
-        interval, method = logit_interval(value, item.drawn[name], confidence), LOGIT
+        interval, method = logit_interval(value, item.drawn[name], confidence, pair.df), LOGIT
     reason = None if interval else "no interval: the bootstrap replicates do not vary"
     low_or_none, high_or_none = interval or (None, None)
     return Score(value=value, low=low_or_none, high=high_or_none, n=n, method=method, reason=reason)

@@ -93,6 +93,9 @@ def read_reads(path: Path, reference: Reference) -> Reads:
                 for (found, expected, fix), lines in problems.items()
             ]
         )
+    if reads and not any(key.tumor_type in reference.task.tumor_types for key in reads):
+        expected, fix = f"some of {', '.join(reference.task.tumor_types)}", "Name the task that was read."
+        raise DataError.of([Problem(path.name, "reads of other tumor types only", expected, fix)])
     order = {kind: index for index, kind in enumerate(reference.task.tumor_types)}
     wanted = sorted(
         (key for key in reads if key.tumor_type in order), key=lambda key: (order[key.tumor_type], *key[1:])

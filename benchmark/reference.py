@@ -9,10 +9,11 @@ from functools import cached_property
 
 from rsuper_bench.benchmark.errors import DataError, Problem
 from rsuper_bench.benchmark.files import digest_of
+from rsuper_bench.benchmark.lesion_counts import LesionCounts, refuse_uncounted
 from rsuper_bench.benchmark.records import CaseRecord, Split
 from rsuper_bench.benchmark.release import Release
 from rsuper_bench.benchmark.report import Exclusion
-from rsuper_bench.benchmark.task import Task
+from rsuper_bench.benchmark.task import Task, Truth, why_not_evaluable
 from rsuper_bench.benchmark.tumor_types import TumorType
 
 # One salt for every release: the same patient must be found again in another one. The hash keeps identifiers out of
@@ -77,11 +78,17 @@ class Reference:
         return digest_of({"task": self.task.fingerprint, "reference": self.digest})[:12]
 
 
-def build_reference(release: Release, split: Split, task: Task) -> Reference:
+def build_reference(release: Release, split: Split, task: Task, counts: LesionCounts | None = None) -> Reference:
     """Read the truth of a split.
 
+    Args:
+        release: Where the cases are.
+        split: Part of it.
+        task: Rules of what counts.
+        counts: A table of lesion counts that is the truth instead of what the release says.
+
     Raises:
-        DataError: If the split has no cases.
+        DataError: If the split has no cases, or the table does not count the types of the task.
     """
     records = {record.case_id: record for record in release.records(split)}
     if not records:
@@ -92,14 +99,16 @@ def build_reference(release: Release, split: Split, task: Task) -> Reference:
                 )
             ]
         )
-    truths = {kind: _truths(records.values(), task, kind) for kind in task.tumor_types}
+    if counts is not None:
+        refuse_uncounted(counts, task.tumor_types, set(records), split)
+    truths = {kind: _truths(records.values(), task, kind, counts) for kind in task.tumor_types}
     return Reference(task=task, split=split, records=records, truths=truths)
 
 
-def _truths(records: Iterable[CaseRecord], task: Task, kind: TumorType) -> Truths:
+def _truths(records: Iterable[CaseRecord], task: Task, kind: TumorType, counts: LesionCounts | None) -> Truths:
     case_ids, positive, excluded = [], [], []
     for record in records:
-        truth = task.truth(record, kind)
+        truth = task.truth(record, kind) if counts is None else _counted(record, kind, counts)
         if truth.positive is None:
             reason = truth.reason or "unknown"
             excluded.append(Exclusion(case_id=record.case_id, tumor_type=kind, reason=reason))
@@ -107,6 +116,15 @@ def _truths(records: Iterable[CaseRecord], task: Task, kind: TumorType) -> Truth
             case_ids.append(record.case_id)
             positive.append(truth.positive)
     return Truths(tuple(case_ids), tuple(positive), tuple(excluded))
+
+
+def _counted(record: CaseRecord, kind: TumorType, counts: LesionCounts) -> Truth:
+    """Truth of one case by a table of counts; an organ that is not there is still left out."""
+    absent = why_not_evaluable(record, kind)
+    if absent is not None:
+        return Truth(positive=None, reason=absent)
+    found = counts.positive(record.case_id, kind)
+    return Truth(positive=found, reason="not_counted" if found is None else None)
 
 
 def release_task(release: Release) -> Task:

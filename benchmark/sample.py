@@ -44,6 +44,15 @@ class Sample:
         """Predicted volume, infinitely wrong where the prediction is missing."""
         return _worst_where(self.imputed, self.positive, self.volume_mm3)
 
+    def patients_with(self, *, positive: bool) -> int:
+        """Number of patients with a positive, or with a negative, case."""
+        return len(np.unique(self.patient[self.positive == positive]))
+
+    @property
+    def smaller_class(self) -> int:
+        """Patients of the class that has fewer."""
+        return min(self.patients_with(positive=True), self.patients_with(positive=False))
+
     @property
     def one_case_a_patient(self) -> bool:
         """Whether all cases are of different patients, and so independent."""

@@ -17,6 +17,7 @@ from rsuper_bench.benchmark.task import Task
 from rsuper_bench.benchmark.tumor_types import TumorType
 
 FEW = 10  # classes smaller than this are flagged
+FEW_MATCHED = 30  # and, where a class sets the operating point, classes smaller than this
 PERCENTILE = "patient-bootstrap-percentile"
 LOGIT = "patient-bootstrap-logit"
 Floats = NDArray[np.float64]
@@ -51,8 +52,7 @@ def _why_undefined(name: str, sample: Sample) -> str:
 def _with_interval(name: str, value: float, sample: Sample, drawn: Floats, confidence: float) -> Score:
     positives = int(sample.positive.sum())
     negatives = len(sample.positive) - positives
-    few = [f"{count} {word}" for count, word in ((positives, "positive"), (negatives, "negative")) if count < FEW]
-    reason = f"only {' and '.join(few)} cases: small-sample interval" if few else None
+    reason = small_sample(positives, negatives) or _few_matched(name, positives, negatives)
     about_positives = name.startswith("sensitivity")
     is_share = about_positives or name.startswith("specificity")
     n = (positives if about_positives else negatives) if is_share else positives + negatives
@@ -68,22 +68,38 @@ def _with_interval(name: str, value: float, sample: Sample, drawn: Floats, confi
         return score((low, high), method)
     if k is not None and name in ("sensitivity", "specificity") and sample.one_case_a_patient:
         return score(wilson_interval(k, n, confidence), "wilson")
-    interval, method = bootstrap_interval(name, value, drawn, confidence)
+    patients = sample.patients_with(positive=about_positives) if is_share else sample.smaller_class
+    interval, method = bootstrap_interval(name, value, drawn, confidence, patients - 1)
     if interval is not None:
         return score(interval, method)
     # Replicates that never vary (a figure of 0 or 1) would claim certainty: fall back to a method that does not.
-    patients = len(np.unique(sample.patient[sample.positive == about_positives])) if is_share else 0
     if is_share and patients:
         return score(wilson_interval(round(value * patients), patients, confidence), "wilson-over-patients")
     if name == "auroc":
-        both = [len(np.unique(sample.patient[sample.positive == label])) for label in (True, False)]
+        both = [sample.patients_with(positive=label) for label in (True, False)]
         return score(newcombe_interval(value, both[0], both[1], confidence), "newcombe-5-over-patients")
     why = f"no interval: {_why_no_interval(drawn)}"
     return Score(value=value, k=k, n=n, method=method, reason=f"{why}; {reason}" if reason else why)
 
 
+def small_sample(positives: int, negatives: int) -> str | None:
+    """A warning when a class is too small for its interval to hold what it promises (docs/statistics.md)."""
+    few = [f"{count} {word}" for count, word in ((positives, "positive"), (negatives, "negative")) if count < FEW]
+    return f"only {' and '.join(few)} cases: small-sample interval" if few else None
+
+
+def _few_matched(name: str, positives: int, negatives: int) -> str | None:
+    """A warning when few cases set a matched operating point, by which the interval comes out too short."""
+    if "_at_" not in name:
+        return None
+    count, word = (negatives, "negative") if name.startswith("sensitivity") else (positives, "positive")
+    if count >= FEW_MATCHED:
+        return None
+    return f"only {count} {word} cases set the operating point: the interval may be too short"
+
+
 def bootstrap_interval(
-    name: str, value: float, drawn: Floats, confidence: float
+    name: str, value: float, drawn: Floats, confidence: float, df: int
 ) -> tuple[tuple[float, float] | None, str]:
     """Interval of a figure from its replicates, and the name of the method.
 
@@ -91,7 +107,7 @@ def bootstrap_interval(
     the logit interval covers better (docs/statistics.md has both, side by side).
     """
     if "_at_" not in name:
-        return logit_interval(value, drawn, confidence), LOGIT
+        return logit_interval(value, drawn, confidence, df), LOGIT
     interval = percentile_interval(drawn, confidence)
     return interval if interval is not None and interval[0] < interval[1] else None, PERCENTILE
 
@@ -102,7 +118,10 @@ def _why_no_interval(drawn: Floats) -> str:
 
 
 def score_mean(
-    scores: Mapping[str, Mapping[str, Score]], drawn: Mapping[TumorType, Drawn], task: Task
+    scores: Mapping[str, Mapping[str, Score]],
+    samples: Mapping[TumorType, Sample],
+    drawn: Mapping[TumorType, Drawn],
+    task: Task,
 ) -> tuple[dict[str, Score], Drawn]:
     """Unweighted mean over the tumor types in which a metric is defined, with its replicates.
 
@@ -120,7 +139,9 @@ def score_mean(
             continue
         replicates[name] = mean_over([drawn[kind][name] for kind in defined])
         value = float(np.mean(list(defined.values())))
-        interval, method = bootstrap_interval(name, value, replicates[name], task.confidence)
+        interval, method = bootstrap_interval(
+            name, value, replicates[name], task.confidence, mean_df(samples[kind] for kind in defined)
+        )
         reasons = []
         if len(defined) < len(values):
             left_out = ", ".join(str(kind) for kind in values if kind not in defined)
@@ -131,6 +152,11 @@ def score_mean(
         reason = "; ".join(reasons) or None
         means[name] = Score(value=value, low=low, high=high, n=len(defined), method=method, reason=reason)
     return means, replicates
+
+
+def mean_df(samples: Iterable[Sample]) -> int:
+    """Degrees of freedom of a mean over tumor types: those of the types together."""
+    return sum(max(sample.smaller_class - 1, 0) for sample in samples)
 
 
 def mean_over(columns: Iterable[Floats]) -> Floats:

@@ -79,10 +79,9 @@ class Task(Record):
 
     def truth(self, record: CaseRecord, tumor_type: TumorType) -> Truth:
         """Reference of one case: what the report, the mask or pathology says under this task's rules."""
-        if tumor_type in record.not_evaluable:
-            return Truth(positive=None, reason=str(record.not_evaluable[tumor_type]))
-        if tumor_type.anatomy.only_sex is not None and record.sex not in (None, tumor_type.anatomy.only_sex):
-            return Truth(positive=None, reason="absent_by_sex")
+        absent = why_not_evaluable(record, tumor_type)
+        if absent is not None:
+            return Truth(positive=None, reason=absent)
         if self.reference is ReferenceKind.MASK:
             if tumor_type not in record.lesion_masks:
                 return Truth(positive=None, reason="no_lesion_mask")
@@ -107,6 +106,15 @@ class Task(Record):
         if Malignancy.BENIGN in proven:
             return Truth(positive=False)
         return Truth(positive=None, reason="no_pathology")
+
+
+def why_not_evaluable(record: CaseRecord, tumor_type: TumorType) -> str | None:
+    """Why a case can be neither positive nor negative (resected, out of view, absent by sex), or None."""
+    if tumor_type in record.not_evaluable:
+        return str(record.not_evaluable[tumor_type])
+    if tumor_type.anatomy.only_sex is not None and record.sex not in (None, tumor_type.anatomy.only_sex):
+        return "absent_by_sex"
+    return None
 
 
 def stated_presence(

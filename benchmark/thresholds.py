@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from rsuper_bench.benchmark import metrics
 from rsuper_bench.benchmark.errors import ConfigError, DataError, Problem
 from rsuper_bench.benchmark.files import digest_of, pretty_json, read_model, write_text
+from rsuper_bench.benchmark.lesion_counts import LesionCounts
 from rsuper_bench.benchmark.predictions_table import shown
 from rsuper_bench.benchmark.records import Identifier, Record, Sha256, Split
 from rsuper_bench.benchmark.reference import Reference, build_reference
@@ -121,9 +122,12 @@ def calibrate(
     *,
     split: Split | str = Split.VALIDATION,
     rule: str = "youden",
+    counts: LesionCounts | None = None,
     jobs: int = 1,
 ) -> Thresholds:
     """Choose one threshold a tumor type on a split that will not be tested on.
+
+    With ``counts``, a table of lesion counts is the truth instead of what the release says.
 
     Raises:
         SubmissionError: Listing everything that is wrong with the submission.
@@ -131,7 +135,7 @@ def calibrate(
     """
     chosen = parse_rule(rule)
     release = data if isinstance(data, Release) else open_release(data)
-    reference = build_reference(release, Split(split), task)
+    reference = build_reference(release, Split(split), task, counts)
     checked = check_submission(submission, reference, release, jobs=jobs)
     require_scorable(checked)
     fitted = {}

@@ -7,7 +7,7 @@ from math import log
 import numpy as np
 from numpy.typing import NDArray
 
-from rsuper_bench.benchmark.statistics.wilson import expit, normal_quantile
+from rsuper_bench.benchmark.statistics.wilson import expit, student_quantile
 
 CHUNK = 50  # replicates drawn at a time: memory is CHUNK x patients, whatever the number of replicates
 ROUNDING = 1e-12  # replicates that differ by less do not differ
@@ -44,8 +44,10 @@ def percentile_interval(replicates: NDArray[np.float64], confidence: float) -> t
     return float(low), float(high)
 
 
-def logit_interval(value: float, replicates: NDArray[np.float64], confidence: float) -> tuple[float, float] | None:
-    """Normal interval on the logit scale with the standard error of the replicates, by the delta method.
+def logit_interval(
+    value: float, replicates: NDArray[np.float64], confidence: float, df: int
+) -> tuple[float, float] | None:
+    """Interval on the logit scale with the standard error of the replicates, by the delta method.
 
     It covers better than percentiles where a figure is near 1 and its distribution is skewed (docs/statistics.md).
 
@@ -53,24 +55,32 @@ def logit_interval(value: float, replicates: NDArray[np.float64], confidence: fl
         value: The figure itself, a share.
         replicates: ``(R,)``, NaN where undefined.
         confidence: Level.
+        df: Degrees of freedom of Student's quantile: patients less one.
 
     Returns:
         None when the value is 0 or 1, too few replicates are defined, or they do not vary.
     """
-    defined = replicates[~np.isnan(replicates)]
-    if len(defined) < max(MIN_DEFINED * len(replicates), 2) or not 0 < value < 1:
+    error = standard_error(replicates)
+    if error is None or error <= ROUNDING or not 0 < value < 1 or df < 1:
         return None
-    error = float(defined.std(ddof=1))
-    if error <= ROUNDING:
-        return None
-    centre, half = log(value / (1 - value)), normal_quantile(confidence) * error / (value * (1 - value))
+    centre, half = log(value / (1 - value)), student_quantile(confidence, df) * error / (value * (1 - value))
     return expit(centre - half), expit(centre + half)
 
 
-def normal_interval(value: float, replicates: NDArray[np.float64], confidence: float) -> tuple[float, float] | None:
-    """Normal interval of a difference with the standard error of its replicates; None when too few are defined."""
+def normal_interval(
+    value: float, replicates: NDArray[np.float64], confidence: float, df: int
+) -> tuple[float, float] | None:
+    """Interval of a difference in [-1, 1] with the standard error of its replicates; None when too few are defined."""
+    error = standard_error(replicates)
+    if error is None or df < 1:
+        return None
+    half = student_quantile(confidence, df) * error
+    return max(value - half, -1.0), min(value + half, 1.0)
+
+
+def standard_error(replicates: NDArray[np.float64]) -> float | None:
+    """Standard deviation of the replicates that are defined (not NaN); None when too few are."""
     defined = replicates[~np.isnan(replicates)]
     if len(defined) < max(MIN_DEFINED * len(replicates), 2):
         return None
-    half = normal_quantile(confidence) * float(defined.std(ddof=1))
-    return max(value - half, -1.0), min(value + half, 1.0)
+    return float(defined.std(ddof=1))

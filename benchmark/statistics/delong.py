@@ -1,8 +1,8 @@
 """DeLong's variance of the AUROC, and intervals that stay inside [0, 1].
 
 Sources: DeLong, DeLong and Clarke-Pearson 1988 (variance); Sun and Xu 2014 (computed from mid-ranks in O(n log n));
-Pepe 2003 (interval on the logit scale); Newcombe 2006, Statistics in Medicine 25:559, method 5 (score interval, used
-when DeLong's variance is zero, as it is when the scores separate the classes without a miss).
+Pepe 2003 (interval on the logit scale); Hanley and McNeil 1982 (variances under an exponential model); Newcombe 2006,
+Statistics in Medicine 25:559, method 5 (score interval, used when the scores separate the classes without a miss).
 """
 
 from __future__ import annotations
@@ -14,7 +14,11 @@ from math import log, sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from rsuper_bench.benchmark.statistics.wilson import expit, normal_quantile
+from rsuper_bench.benchmark.statistics.wilson import expit, normal_quantile, student_quantile
+
+# Where the AUROC is near 1, few cases of a class carry its whole variance, and a small sample often holds none of them.
+# Each class's variance is therefore averaged with this many observations at Hanley and McNeil's larger value.
+PSEUDO_OBSERVATIONS = 2
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,23 @@ class Placements:
     def variance(self) -> float:
         """DeLong's variance of :attr:`auroc`."""
         return _variance_of_mean(self.positive) + _variance_of_mean(self.negative)
+
+    @property
+    def steadied(self) -> tuple[float, float]:
+        """DeLong's variance with ``PSEUDO_OBSERVATIONS`` in each class, and its degrees of freedom (Satterthwaite).
+
+        The variance is never 0 where the AUROC lies inside (0, 1). Needs two cases of each class.
+        """
+        area = self.auroc
+        expected = max(area / (2 - area), 2 * area * area / (1 + area)) - area * area
+        parts = [
+            (len(values) * float(values.var(ddof=1)) + PSEUDO_OBSERVATIONS * expected)
+            / ((len(values) + PSEUDO_OBSERVATIONS) * len(values))
+            for values in (self.positive, self.negative)
+        ]
+        sizes = (len(self.positive), len(self.negative))
+        df = sum(parts) ** 2 / sum(part**2 / (size - 1) for part, size in zip(parts, sizes, strict=True))
+        return sum(parts), df
 
 
 def placements(positive: NDArray[np.float64], negative: NDArray[np.float64]) -> Placements:
@@ -64,13 +85,18 @@ def _variance_of_mean(values: NDArray[np.float64]) -> float:
 def auroc_interval(
     positive: NDArray[np.float64], negative: NDArray[np.float64], confidence: float = 0.95
 ) -> tuple[float, float, str]:
-    """Interval of the AUROC when all cases are independent: low, high, name of the method."""
-    placed = placements(positive, negative)
-    auroc, variance = placed.auroc, placed.variance
-    if variance < 1e-12 or not 0 < auroc < 1 or min(len(positive), len(negative)) < 2:
+    """Interval of the AUROC when all cases are independent: low, high, name of the method.
+
+    On the logit scale, from the steadied variance and Student's quantile. docs/statistics.md shows how often it holds
+    the truth.
+    """
+    placed, smaller = placements(positive, negative), min(len(positive), len(negative))
+    auroc = placed.auroc
+    if not 0 < auroc < 1 or smaller < 2:
         low, high = newcombe_interval(auroc, len(positive), len(negative), confidence)
         return low, high, "newcombe-5"
-    half = normal_quantile(confidence) * sqrt(variance) / (auroc * (1 - auroc))
+    variance, df = placed.steadied
+    half = student_quantile(confidence, df) * sqrt(variance) / (auroc * (1 - auroc))
     centre = log(auroc / (1 - auroc))
     return expit(centre - half), expit(centre + half), "logit-delong"
 

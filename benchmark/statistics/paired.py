@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import sqrt
-from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import stdtr
 
 from rsuper_bench.benchmark.statistics.delong import placements
-from rsuper_bench.benchmark.statistics.wilson import normal_quantile, wilson_interval
+from rsuper_bench.benchmark.statistics.wilson import student_quantile, wilson_interval
 
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
@@ -98,10 +98,11 @@ class AreaDifference:
 
     value: float
     error: float
+    df: int  # the smaller class less one
 
     def interval(self, confidence: float = 0.95) -> tuple[float, float]:
-        """Normal interval."""
-        half = normal_quantile(confidence) * self.error
+        """Interval by Student's quantile."""
+        half = student_quantile(confidence, self.df) * self.error
         return max(self.value - half, -1.0), min(self.value + half, 1.0)
 
     @property
@@ -109,7 +110,7 @@ class AreaDifference:
         """Two-sided p-value; 1 when neither the difference nor its error is above rounding."""
         if self.error < 1e-12:
             return 1.0 if abs(self.value) < 1e-12 else 0.0
-        return 2 * NormalDist().cdf(-abs(self.value) / self.error)
+        return float(2 * stdtr(self.df, -abs(self.value) / self.error))
 
 
 def delong_difference(first: Floats, second: Floats, positive: Bools) -> AreaDifference:
@@ -123,7 +124,8 @@ def delong_difference(first: Floats, second: Floats, positive: Bools) -> AreaDif
         float((a - b).var(ddof=1) / len(a)) if len(a) > 1 else 0.0
         for a, b in ((one.positive, two.positive), (one.negative, two.negative))
     )
-    return AreaDifference(one.auroc - two.auroc, sqrt(variance))
+    smaller = min(len(one.positive), len(one.negative))
+    return AreaDifference(one.auroc - two.auroc, sqrt(variance), max(smaller - 1, 1))
 
 
 def holm(p_values: Mapping[str, float]) -> dict[str, float]:

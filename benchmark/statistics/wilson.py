@@ -5,10 +5,17 @@ from __future__ import annotations
 from math import exp, sqrt
 from statistics import NormalDist
 
+from scipy.special import stdtrit
+
 
 def normal_quantile(confidence: float) -> float:
     """Two-sided quantile of the normal distribution: 1.96 for 0.95."""
     return NormalDist().inv_cdf(0.5 + confidence / 2)
+
+
+def student_quantile(confidence: float, df: float) -> float:
+    """Two-sided quantile of Student's distribution: 2.045 for 0.95 and 29 degrees of freedom."""
+    return float(stdtrit(df, 0.5 + confidence / 2))
 
 
 def wilson_interval(k: int, n: int, confidence: float = 0.95) -> tuple[float, float]:

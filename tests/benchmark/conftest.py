@@ -11,10 +11,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import settings
 
 from rsuper_bench.benchmark.records import CaseRecord, CtInfo, Extractor, Presence, Split
 from rsuper_bench.benchmark.release import LabelMap, Release, attributes_row
 from rsuper_bench.benchmark.tumor_types import TumorType
+
+settings.register_profile("unhurried", deadline=None)  # a busy machine is no failure
+settings.load_profile("unhurried")
 
 THREE = (TumorType.LIVER, TumorType.KIDNEY, TumorType.PANCREAS)
 

@@ -19,7 +19,7 @@ from rsuper_bench.benchmark.files import pretty_json
 from rsuper_bench.benchmark.records import Presence, Split
 from rsuper_bench.benchmark.reference import release_task
 from rsuper_bench.benchmark.statistics.paired import PairedCounts, mcnemar
-from rsuper_bench.benchmark.task import Task
+from rsuper_bench.benchmark.task import CallRule, Task
 from rsuper_bench.benchmark.thresholds import calibrate
 from rsuper_bench.benchmark.tumor_types import TumorType
 from rsuper_bench.cli import app
@@ -126,6 +126,19 @@ def test_reports_of_other_cases_are_refused(small_records, reports, task, tmp_pa
     doubled = reports[1].model_copy(update={"outcomes": reports[1].outcomes + reports[1].outcomes[:2]})
     with pytest.raises(DataError, match="2 that stand twice"):
         compare(reports[0], doubled)
+
+
+def test_reports_nobody_wrote_are_refused(reports):
+    first = reports[0]
+    strange = first.outcomes[0].model_copy(update={"tumor_type": TumorType.LUNG})
+    forged = first.model_copy(update={"outcomes": (strange, *first.outcomes[1:]), "fingerprint": "nothing"})
+    with pytest.raises(DataError) as caught:
+        compare(forged, forged)
+    assert "1 outcomes of types outside its task" in str(caught.value)
+    assert "a fingerprint that is none" in str(caught.value)
+    by_volume = first.task_definition.model_copy(update={"call_rule": CallRule.VOLUME})
+    with pytest.raises(DataError, match="without the volume by which its task calls"):
+        compare(first, first.model_copy(update={"task_definition": by_volume}))
 
 
 def test_the_markdown_says_which_is_which(reports):

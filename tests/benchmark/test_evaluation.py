@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+
 import numpy as np
 import pytest
 from conftest import THREE, make_record, noisy_scores, random_records, write_release, write_submission
@@ -16,6 +18,7 @@ from rsuper_bench.benchmark.literature import detection_reader, literature_reade
 from rsuper_bench.benchmark.records import Presence, Split
 from rsuper_bench.benchmark.reference import release_task
 from rsuper_bench.benchmark.report import SubmissionInfo
+from rsuper_bench.benchmark.rsuper_protocol import report_protocol_table
 from rsuper_bench.benchmark.submission import CaseType, Prediction, Submission, load_submission
 from rsuper_bench.benchmark.task import CallRule, Task
 from rsuper_bench.benchmark.thresholds import calibrate
@@ -40,6 +43,20 @@ def in_memory(rows, volumes=None):
         for case, kind, score in rows
     }
     return Submission(SubmissionInfo(team="team", method="method"), predictions, {}, has_table=True)
+
+
+def with_volumes(rows):
+    return in_memory(rows, {(case, kind): 3000 * float(score) for case, kind, score in rows})
+
+
+@pytest.fixture(scope="session")
+def readers_table(small_release, tmp_path_factory):
+    """Two readers who call a third of the cases each, whatever is there."""
+    path = tmp_path_factory.mktemp("readers") / "readers.csv"
+    cases = [record.case_id for record in small_release.records(Split.TEST)]
+    rows = [f"{case},r{r},liver,{int((i + r) % 3 == 0)}" for r in (0, 1) for i, case in enumerate(cases)]
+    path.write_text("\n".join(["case_id,reader,tumor_type,call", *rows]) + "\n")
+    return path
 
 
 @pytest.fixture(scope="session")
@@ -125,7 +142,7 @@ def test_the_fingerprint_follows_the_truth(tmp_path, small_records, small_releas
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 10**6), ties=st.booleans(), dropped=st.sets(st.integers(0, 59), min_size=1, max_size=8))
-def test_leaving_a_case_out_never_helps(small_release, task, frozen, seed, ties, dropped):
+def test_leaving_a_case_out_never_helps(small_release, task, frozen, readers_table, seed, ties, dropped):
     cheap = task.model_copy(update={"bootstrap_replicates": 100})
     test = small_release.records(Split.TEST)
     rows = noisy_scores(seed, test)
@@ -133,8 +150,15 @@ def test_leaving_a_case_out_never_helps(small_release, task, frozen, seed, ties,
         rows = [(case, kind, round(float(score) * 2) / 2) for case, kind, score in rows]
     left_out = {test[index].case_id for index in dropped}
     kept = [row for row in rows if row[0] not in left_out]
-    whole = evaluate(in_memory(rows), cheap, small_release, thresholds=frozen)
-    part = evaluate(in_memory(kept), cheap, small_release, thresholds=frozen, missing="fail")
+    given = {"thresholds": frozen, "readers": readers_table, "protocol": "rsuper", "missing": "fail"}
+    whole, part = (evaluate(with_volumes(found), cheap, small_release, **given) for found in (rows, kept))
+    for mine, theirs in zip(part.readers.study, whole.readers.study, strict=True):
+        assert mine.method_sensitivity.value <= theirs.method_sensitivity.value + 1e-12
+        assert mine.method_specificity.value <= theirs.method_specificity.value + 1e-12
+    tables = [list(csv.DictReader(report_protocol_table(report).splitlines())) for report in (part, whole)]
+    for mine, theirs in zip(*tables, strict=True):
+        for column in mine.keys() - {"threshold"}:
+            assert float(mine[column].split("%")[0]) <= float(theirs[column].split("%")[0]), column
     for kind, scores in part.scores.items():
         for name, score in scores.items():
             assert score.value <= whole.scores[kind][name].value + 1e-12, (kind, name)
@@ -213,13 +237,19 @@ def test_small_classes_are_flagged(tmp_path):
     rows = [(record.case_id, "liver", index / 30) for index, record in enumerate(records)]
     found = evaluate(in_memory(rows), release_task(release), release)
     assert found.scores["liver"]["auroc"].reason == "only 3 positive cases: small-sample interval"
+    twenty = write_release(tmp_path / "r2", random_records(5, 60, Split.TEST, kinds=(LIVER,)))
+    found = evaluate(in_memory(noisy_scores(6, twenty.records(), (LIVER,))), release_task(twenty), twenty)
+    assert 10 <= found.counts[LIVER].positive < 30
+    assert found.scores["liver"]["auroc"].reason is None
+    matched = found.scores["liver"]["specificity_at_sensitivity_90"].reason
+    assert (
+        matched
+        == f"only {found.counts[LIVER].positive} positive cases set the operating point: the interval may be too short"
+    )
 
 
 def test_calls_by_volume(small_release, task, test_rows, validation_rows):
     by_volume = task.model_copy(update={"call_rule": CallRule.VOLUME})
-
-    def with_volumes(rows):
-        return in_memory(rows, {(case, kind): 1000 * float(score) for case, kind, score in rows})
 
     thresholds = calibrate(with_volumes(validation_rows), by_volume, small_release)
     found = evaluate(with_volumes(test_rows), by_volume, small_release, thresholds=thresholds)

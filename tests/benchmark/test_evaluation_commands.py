@@ -213,3 +213,28 @@ def test_a_table_that_cannot_be_read_is_not_missing_besides(small_release, submi
     call = ("validate", folder, "--data", small_release.folder, "--split", "test")
     result = CliRunner().invoke(app, [str(part) for part in call])
     assert [problem.where for problem in result.exception.problems] == ["predictions.csv"]
+
+
+def test_an_example_submission_is_valid(small_release, tmp_path):
+    example, data = tmp_path / "example", ("--data", small_release.folder, "--split", "test")
+    assert "60 cases x 3 types" in run("validate", "--example", example, *data)
+    assert "no problems" in run("validate", example, *data)
+    run("evaluate", example, *data, "--out", tmp_path / "out")
+    assert load_report(tmp_path / "out").scores["liver"]["auroc"].value == 0.5
+    with pytest.raises(ConfigError, match="is there already"):
+        run("validate", "--example", example, *data)
+
+
+def test_an_example_for_calls_by_volume_has_volumes(small_release, tmp_path):
+    task = tmp_path / "task.yaml"
+    task.write_text("name: volumes-v1\ndescription: ''\ntumor_types: [liver]\ncall_rule: volume\n")
+    data = ("--data", small_release.folder, "--split", "validation", "--task", task)
+    run("validate", "--example", tmp_path / "example", *data)
+    assert "no problems" in run("validate", tmp_path / "example", *data)
+
+
+@pytest.mark.parametrize("arguments", [(), ("SUB", "--example", "x")])
+def test_validate_checks_or_writes(small_release, tmp_path, monkeypatch, arguments):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match="a submission"):
+        run("validate", *arguments, "--data", small_release.folder)

@@ -11,6 +11,7 @@ import typer
 
 if TYPE_CHECKING:
     from rsuper_bench.benchmark.evaluation import Protocol
+    from rsuper_bench.benchmark.lesion_counts import LesionCounts
     from rsuper_bench.benchmark.release import Release
     from rsuper_bench.benchmark.report import EvaluationReport
     from rsuper_bench.benchmark.submission import Submission
@@ -48,6 +49,13 @@ TaskName = Annotated[
         "and negative cases in the release (release-types-v1)."
     ),
 ]
+Counted = Annotated[
+    Path | None,
+    typer.Option(
+        "--reference",
+        help="Table of 'number of <organ> lesion instances' per CT that is the truth instead of the release.",
+    ),
+]
 Jobs = Annotated[int, typer.Option(min=1, help="Threads; results do not depend on it.")]
 
 
@@ -59,23 +67,40 @@ def register(app: typer.Typer) -> None:
 
 
 def validate(
-    submission: Source,
     data: Data,
+    submission: Annotated[
+        str | None, typer.Argument(metavar="[SUB]", help="Submission: folder, zip, or org/name@revision.")
+    ] = None,
     split: Annotated[SplitName, typer.Option(help="Split the submission is for.")] = SplitName.TEST,
     task: TaskName = None,
+    counted: Counted = None,
+    example: Annotated[
+        Path | None,
+        typer.Option(help="Instead of checking, write a valid submission to this folder to start from."),
+    ] = None,
     jobs: Jobs = 1,
 ) -> None:
     """List everything that is wrong with a submission: exit 0 if nothing is."""
-    from rsuper_bench.benchmark.errors import SubmissionError
+    from rsuper_bench.benchmark.errors import ConfigError, Problem, SubmissionError
+    from rsuper_bench.benchmark.example_submission import write_example
     from rsuper_bench.benchmark.records import Split
     from rsuper_bench.benchmark.reference import build_reference
     from rsuper_bench.benchmark.release import open_release
     from rsuper_bench.benchmark.submission import read_submission
     from rsuper_bench.benchmark.validation import check_submission
 
+    if (submission is None) == (example is None):
+        found = "neither a submission nor --example" if submission is None else "both a submission and --example"
+        raise ConfigError.of([Problem("validate", found, "one of the two", "Name the submission to check.")])
     release = open_release(data)
     chosen = _task(task, release)
-    reference = build_reference(release, Split(split.value), chosen)
+    reference = build_reference(release, Split(split.value), chosen, _counts(counted))
+    if example is not None:
+        write_example(example, reference)
+        pairs = f"{len(reference.records)} cases x {len(chosen.tumor_types)} types"
+        typer.echo(f"wrote {example}: an example for {chosen.name}, {split.value}, {pairs}; replace its scores")
+        return
+    assert submission is not None  # noqa: S101
     read, problems = read_submission(submission)
     if read is not None:
         checked = check_submission(read, reference, release, jobs=jobs)
@@ -94,6 +119,7 @@ def calibrate(
     split: Annotated[SplitName, typer.Option(help="Split to fit on, never the one to test on.")] = SplitName.VALIDATION,
     rule: Annotated[str, typer.Option(help="youden, specificity=0.9 or sensitivity=0.9.")] = "youden",
     task: TaskName = None,
+    counted: Counted = None,
     jobs: Jobs = 1,
 ) -> None:
     """Freeze one threshold a tumor type on a split that will not be tested on."""
@@ -105,8 +131,9 @@ def calibrate(
     check_out_file(out)
     release = open_release(data)
     chosen = _task(task, release)
-    read = _read(submission, release, chosen, split, jobs=jobs)
-    fitted = thresholds.calibrate(read, chosen, release, split=split.value, rule=rule, jobs=jobs)
+    counts = _counts(counted)
+    read = _read(submission, release, chosen, split, counts=counts, jobs=jobs)
+    fitted = thresholds.calibrate(read, chosen, release, split=split.value, rule=rule, counts=counts, jobs=jobs)
     thresholds.save_thresholds(fitted, out)
     for kind, item in fitted.thresholds.items():
         if item.value is None:
@@ -123,6 +150,7 @@ def evaluate(
     out: Annotated[Path, typer.Option(help="Folder to write.")],
     split: Annotated[SplitName, typer.Option(help="Split to score on.")] = SplitName.TEST,
     task: TaskName = None,
+    counted: Counted = None,
     thresholds: Annotated[
         Path | None,
         typer.Option(
@@ -166,11 +194,13 @@ def evaluate(
     release = open_release(data)
     chosen = _task(task, release)
     frozen = load_thresholds(thresholds) if thresholds else None
+    counts = _counts(counted)
     report = score(
-        _read(submission, release, chosen, split, missing=missing, jobs=jobs),
+        _read(submission, release, chosen, split, missing=missing, counts=counts, jobs=jobs),
         chosen,
         release,
         split=split.value,
+        counts=counts,
         thresholds=frozen,
         readers=readers,
         missing="fail" if missing is Missing.FAIL else "error",
@@ -193,8 +223,21 @@ def evaluate(
     typer.echo(f"wrote {out / 'report.json'} and {out / 'report.md'}")
 
 
+def _counts(table: Path | None) -> LesionCounts | None:
+    from rsuper_bench.benchmark.lesion_counts import read_lesion_counts
+
+    return None if table is None else read_lesion_counts(table)
+
+
 def _read(
-    source: str, release: Release, task: Task, split: SplitName, *, missing: Missing = Missing.ERROR, jobs: int
+    source: str,
+    release: Release,
+    task: Task,
+    split: SplitName,
+    *,
+    missing: Missing = Missing.ERROR,
+    counts: LesionCounts | None,
+    jobs: int,
 ) -> Submission:
     """The submission; if anything is wrong with its files, all that is wrong with it for the task is listed too."""
     from rsuper_bench.benchmark.errors import SubmissionError
@@ -206,7 +249,7 @@ def _read(
     read, problems = read_submission(source)
     if read is None or problems:
         if read is not None:
-            reference = build_reference(release, Split(split.value), task)
+            reference = build_reference(release, Split(split.value), task, counts)
             policy: MissingPolicy = "fail" if missing is Missing.FAIL else "error"
             problems += check_submission(read, reference, release, missing=policy, jobs=jobs).problems
         raise SubmissionError.of(problems)
