@@ -156,6 +156,8 @@ BAD_ONCE = {
     "invalid JSON": Reply('{"organs": [}'),
     "prose": Reply("Sure! Here is the JSON you asked for."),
     "no answer": Reply(None),
+    "not a number": Reply('{"organs": [], "findings": NaN}'),
+    "deep answer": Reply("[" * 100_000),
     "outside the schema": Reply({"organs": [], "findings": [], "thoughts": "hm"}),
     "cut": Reply('{"organs": [', finish_reason="length"),
 }
@@ -226,6 +228,14 @@ def test_an_endless_answer_is_not_read_to_its_end(read, monkeypatch):
     monkeypatch.setattr(client_module, "MAX_ANSWER_BYTES", 10_000)
     with FakeLlmServer(lambda request: Reply("x" * 1_000_000)) as server:
         assert read(server, rows(1)).failures == {"case_000": "answer_too_large"}
+
+
+def test_bare_control_characters_in_a_quote_are_read(read):
+    text = "A 2 cm\tcyst in the liver."
+    answer = json.dumps({"organs": [], "findings": [finding("liver", "2 cm\tcyst in the liver")]})
+    with FakeLlmServer(lambda request: Reply(answer.replace("\\t", "\t"))) as server:
+        run = read(server, [ReportRow("a", text)])
+    assert run.records[0].findings[0].evidence["tumor_type"] == (2, 24)
 
 
 def test_a_cut_answer_is_asked_for_once_more_and_longer(read):

@@ -9,6 +9,7 @@ from rsuper_bench.benchmark.records import Span
 
 # What models replace when they copy: typographic dashes, quotation marks and the sign of multiplication.
 _TYPOGRAPHIC = str.maketrans("‐‑‒–—−‘’‚“”„×", "------'''\"\"\"x")
+_BLANKS = re.compile(r"\s{2,}|[^\S ]")  # all white space but single blanks, which may stay
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)?|[.,]\d+")
 _UNIT_AFTER = re.compile(r"[\s-]{0,4}(mm|cm|millimet|centimet)", re.IGNORECASE)
 _UNIT = re.compile(r"(?<![a-z])(mm|cm|millimet|centimet)", re.IGNORECASE)
@@ -89,14 +90,21 @@ def _numbers(text: str) -> list[float]:
 
 def _normalised(text: str) -> tuple[str, list[int]]:
     """The text in lower case with single blanks, and where in the original each of its characters stands."""
-    characters: list[str] = []
+    parts: list[str] = []
     offsets: list[int] = []
-    for offset, character in enumerate(text.translate(_TYPOGRAPHIC)):
-        if character.isspace():
-            if characters and characters[-1] == " ":
-                continue
-            character = " "
-        lower = (character if character.isascii() else normalize("NFKC", character)).lower()
-        characters.append(lower if len(lower) == 1 else character)
-        offsets.append(offset)
-    return "".join(characters), offsets
+    done = 0
+    for start, end in [*(match.span() for match in _BLANKS.finditer(text)), (len(text), len(text))]:
+        piece = text[done:start]
+        parts.append(piece.lower() if piece.isascii() else "".join(map(_plain, piece)))
+        offsets.extend(range(done, start))
+        if end > start:
+            parts.append(" ")
+            offsets.append(start)
+        done = end
+    return "".join(parts), offsets
+
+
+def _plain(character: str) -> str:
+    """One character for one: the plain, lower-case form where that is a single character too."""
+    plain = normalize("NFKC", character).lower().translate(_TYPOGRAPHIC)
+    return plain if len(plain) == 1 and not plain.isspace() else character
