@@ -152,6 +152,7 @@ BAD_ONCE = {
     "no completion": Reply(raw=b"[]"),
     "no JSON at all": Reply(raw=b"<html>"),
     "no choices": Reply(raw=b'{"choices": []}'),
+    "endless cost": Reply(raw=b'{"choices": [{"message": {"content": ""}}], "usage": {"prompt_tokens": Infinity}}'),
     "deep": Reply(raw=b"[" * 100_000),
     "invalid JSON": Reply('{"organs": [}'),
     "prose": Reply("Sure! Here is the JSON you asked for."),
@@ -274,16 +275,17 @@ def test_lies_about_quotes_are_dropped_and_counted(read):
         assert read(server, rows(3)).dropped == run.dropped  # the count is kept with the answer
 
 
-def test_a_server_that_went_away_ends_the_run_and_keeps_what_is_finished(read):
+@pytest.mark.parametrize(("status", "reason", "most"), [(502, "server_error_502", 80), (400, "refused_400", 25)])
+def test_a_server_that_went_away_ends_the_run_and_keeps_what_is_finished(read, status, reason, most):
     first = {row.report for row in rows(10)}
 
     def behave(request):
-        return answer_honestly(request) if request.text in first else Reply(status=502)
+        return answer_honestly(request) if request.text in first else Reply(status=status)
 
     with FakeLlmServer(behave) as server:
-        with pytest.raises(DataError, match=r"in a row got no answer \(last: server_error_502\)"):
+        with pytest.raises(DataError, match=rf"in a row got no answer \(last: {reason}\)"):
             read(server, rows(60), concurrency=4)
-        assert len(server.asked) < 80  # not four times for each of fifty reports
+        assert len(server.asked) < most  # not each of fifty reports
         server.behave = answer_honestly
         run = read(server, rows(60))
     assert run.from_cache == 10

@@ -28,7 +28,7 @@ _BUSY = (408, 409, 425, 429)
 class GaveUpError(Exception):
     """No answer to one report. ``reason`` is a short code without any text of the report.
 
-    ``server_away`` says that the server, not the report, is the likely cause.
+    ``server_away`` says that the server may be the cause, not the report: many of these in a row end the run.
     """
 
     def __init__(self, reason: str, *, server_away: bool = False) -> None:
@@ -135,8 +135,9 @@ class LlmClient:
                 await self._sleep(wait_s)
                 continue
             except _RefusedError as problem:
-                cut_before = max_tokens > self.settings.max_tokens  # the longer answer does not fit the model
-                raise GaveUpError("cut" if cut_before else f"refused_{problem.status}") from None
+                if max_tokens > self.settings.max_tokens:  # the longer answer does not fit the model
+                    raise GaveUpError("cut") from None
+                raise GaveUpError(f"refused_{problem.status}", server_away=True) from None
             if is_cut:
                 if max_tokens > self.settings.max_tokens:
                     raise GaveUpError("cut")
@@ -250,7 +251,7 @@ class LlmClient:
             usage = reply.get("usage") or {}
             self.traffic.prompt_tokens += int(usage.get("prompt_tokens") or 0)
             self.traffic.answer_tokens += int(usage.get("completion_tokens") or 0)
-        except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
+        except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError):
             raise _AskAgainError("not_a_completion") from None
         reason = choice.get("finish_reason")
         if reason == "content_filter" or choice["message"].get("refusal"):
