@@ -122,7 +122,7 @@ class RowReader:
         if column in self.cells and not cell:
             fix = "Add it, or leave the case out."
             self._note(column, Reason.EMPTY_REPORT, "empty report", "the text of the report", fix)
-        return cell
+        return self.cells.get(column, "")  # as it stands: evidence counts its characters from the first
 
     def _path(self, column: str) -> str | None:
         """The path, or None if there is none or it must not be opened."""

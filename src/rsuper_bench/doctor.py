@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import shutil
+import sys
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -35,6 +36,18 @@ def _package(distribution: str, module: str, advice: str, *, needed: bool) -> Ch
     if find_spec(module) is None:
         return Check(distribution, f"{found}, but it cannot be imported", ok=False, needed=needed, advice=advice)
     return Check(distribution, found, ok=True, needed=needed)
+
+
+def _vllm() -> Check:
+    """What ``--serve`` needs: vLLM here, or in the environment that a variable names."""
+    from rsuper_bench.dataset_builder.extraction.llm.local_server.python import PYTHON_VARIABLE, has_vllm, vllm_python
+
+    python = vllm_python()
+    where = "" if python == Path(sys.executable) else f", by {PYTHON_VARIABLE}"
+    if has_vllm(python):
+        return Check("vllm", f"found{where}", ok=True, needed=False)
+    advice = f"optional, for --serve: docs/llm-extraction.md; name its python in {PYTHON_VARIABLE}"
+    return Check("vllm", f"not installed{where}", ok=False, needed=False, advice=advice)
 
 
 def _device() -> Check:
@@ -141,7 +154,11 @@ def examine(folder: Path) -> list[Check]:
         ),
         _totalsegmentator(),
         _package(
-            "vllm", "vllm", "optional, report reading by a language model: pip install vllm (Linux, GPU)", needed=False
+            "httpx",
+            "httpx",
+            "optional, report reading by a language model: pip install 'rsuper-bench[llm]'",
+            needed=False,
         ),
+        _vllm(),
         _package("distributed", "distributed", "optional, clusters: pip install 'dask[distributed]'", needed=False),
     ]

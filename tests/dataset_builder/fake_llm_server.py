@@ -88,6 +88,11 @@ def answer_honestly(request: Request) -> Reply:
     return Reply(honest(request.text))
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 1024  # all clients may come at once
+
+
 class FakeLlmServer:
     """Use it as a context manager; ``endpoint`` is its address.
 
@@ -104,6 +109,7 @@ class FakeLlmServer:
         capacity: int | None = None,
         models: list[str] | None = (MODEL,),  # type: ignore[assignment]
         models_status: int = 200,
+        port: int = 0,
     ) -> None:
         self.behave = behave
         self.models = models
@@ -114,8 +120,7 @@ class FakeLlmServer:
         self._lock = threading.Lock()
         self._slots = threading.Semaphore(capacity or 10_000)
         self._closing = threading.Event()
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._http.daemon_threads = True
+        self._http = _Server(("127.0.0.1", port), self._handler())
         self.endpoint = f"http://127.0.0.1:{self._http.server_address[1]}/v1"
 
     def times(self, text: str) -> int:
@@ -156,7 +161,9 @@ class FakeLlmServer:
                 pass
 
             def do_GET(self) -> None:
-                if not self.path.endswith("/models") or server.models is None:
+                if self.path == "/health":
+                    self._send(200, b"")
+                elif not self.path.endswith("/models") or server.models is None:
                     self._send(404, b"{}")
                 else:
                     listed = {"data": [{"id": name} for name in server.models]}

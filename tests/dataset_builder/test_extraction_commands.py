@@ -130,9 +130,9 @@ def test_missing_columns(tmp_path, call):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--extractor", "llm"], "not part of this version"),
-        (["--extractor", "llm", "--endpoint", "http://localhost:1"], "not part of this version"),
+        (["--extractor", "llm"], "neither --endpoint nor --serve"),
         (["--endpoint", "http://localhost:1"], "asks no server"),
+        (["--serve", "model"], "asks no server"),
         (["--extractor", "rule"], "Did you mean 'rules'"),
     ],
 )

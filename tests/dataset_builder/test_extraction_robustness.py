@@ -136,7 +136,7 @@ def test_pathology_denial_is_no_malignancy():
 
 
 @pytest.mark.parametrize(
-    ("name", "message"), [("rule", "Did you mean 'rules'"), ("llm", "not part of this version"), ("x", "one of")]
+    ("name", "message"), [("rule", "Did you mean 'rules'"), ("llm", "through a server"), ("x", "one of")]
 )
 def test_unknown_extractors(name, message):
     with pytest.raises(ConfigError, match=message):

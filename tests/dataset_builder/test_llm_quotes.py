@@ -1,5 +1,8 @@
 """A quote is found where it stands, in whole words and whole numbers, and nowhere else."""
 
+import re
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -54,6 +57,28 @@ def test_any_run_of_words_is_found_however_the_blanks_are_written(parts, data):
     elif "ß" not in words and "İstanbul" not in words:  # these change their length with their case
         assert span is not None
         assert report[slice(*span)].split() == words
+
+
+@given(st.lists(st.sampled_from(["cyst", "liver", ". ", "cysts", "a"]), min_size=1, max_size=30), st.data())
+def test_no_place_is_nearer_than_the_one_that_is_found(parts, data):
+    report = " ".join(parts)
+    finder = QuoteFinder(report)
+    start = data.draw(st.integers(0, len(report) - 1))
+    near = (start, data.draw(st.integers(start + 1, min(len(report), start + 9))))
+    places = [match.span() for match in re.finditer(r"\bcyst\b", report)]
+    span = finder.find("cyst", near=near)
+    assert (span is None) == (not places)
+    if span is not None:
+        assert finder._distance(span, near) == min(finder._distance(place, near) for place in places)
+
+
+@pytest.mark.parametrize(("report", "quote"), [("a " * 50_000, "a a"), ("a" * 100_000, "a"), ("1." * 50_000, "1")])
+def test_texts_made_to_be_slow_are_not(report, quote):
+    finder = QuoteFinder(report)
+    begin = time.perf_counter()
+    for _ in range(20):
+        finder.find(quote, near=(50_000, 50_003))
+    assert time.perf_counter() - begin < 5  # a look at every place took minutes
 
 
 @given(st.text(max_size=80), st.text(max_size=12))

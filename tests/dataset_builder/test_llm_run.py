@@ -152,10 +152,13 @@ BAD_ONCE = {
     "no completion": Reply(raw=b"[]"),
     "no JSON at all": Reply(raw=b"<html>"),
     "no choices": Reply(raw=b'{"choices": []}'),
+    "endless cost": Reply(raw=b'{"choices": [{"message": {"content": ""}}], "usage": {"prompt_tokens": Infinity}}'),
     "deep": Reply(raw=b"[" * 100_000),
     "invalid JSON": Reply('{"organs": [}'),
     "prose": Reply("Sure! Here is the JSON you asked for."),
     "no answer": Reply(None),
+    "not a number": Reply('{"organs": [], "findings": NaN}'),
+    "deep answer": Reply("[" * 100_000),
     "outside the schema": Reply({"organs": [], "findings": [], "thoughts": "hm"}),
     "cut": Reply('{"organs": [', finish_reason="length"),
 }
@@ -228,6 +231,14 @@ def test_an_endless_answer_is_not_read_to_its_end(read, monkeypatch):
         assert read(server, rows(1)).failures == {"case_000": "answer_too_large"}
 
 
+def test_bare_control_characters_in_a_quote_are_read(read):
+    text = "A 2 cm\tcyst in the liver."
+    answer = json.dumps({"organs": [], "findings": [finding("liver", "2 cm\tcyst in the liver")]})
+    with FakeLlmServer(lambda request: Reply(answer.replace("\\t", "\t"))) as server:
+        run = read(server, [ReportRow("a", text)])
+    assert run.records[0].findings[0].evidence["tumor_type"] == (2, 24)
+
+
 def test_a_cut_answer_is_asked_for_once_more_and_longer(read):
     with FakeLlmServer(lambda request: Reply("{", finish_reason="length")) as server:
         read(server, rows(1), max_tokens=100)
@@ -264,16 +275,17 @@ def test_lies_about_quotes_are_dropped_and_counted(read):
         assert read(server, rows(3)).dropped == run.dropped  # the count is kept with the answer
 
 
-def test_a_server_that_went_away_ends_the_run_and_keeps_what_is_finished(read):
+@pytest.mark.parametrize(("status", "reason", "most"), [(502, "server_error_502", 80), (400, "refused_400", 25)])
+def test_a_server_that_went_away_ends_the_run_and_keeps_what_is_finished(read, status, reason, most):
     first = {row.report for row in rows(10)}
 
     def behave(request):
-        return answer_honestly(request) if request.text in first else Reply(status=502)
+        return answer_honestly(request) if request.text in first else Reply(status=status)
 
     with FakeLlmServer(behave) as server:
-        with pytest.raises(DataError, match=r"in a row got no answer \(last: server_error_502\)"):
+        with pytest.raises(DataError, match=rf"in a row got no answer \(last: {reason}\)"):
             read(server, rows(60), concurrency=4)
-        assert len(server.asked) < 80  # not four times for each of fifty reports
+        assert len(server.asked) < most  # not each of fifty reports
         server.behave = answer_honestly
         run = read(server, rows(60))
     assert run.from_cache == 10

@@ -1,11 +1,10 @@
-"""Makes a Llama of 0.2 million random weights, with a tokenizer, in a folder: ``python tiny_llama.py FOLDER TEXT...``.
+"""Makes a Llama of 0.3 million random weights, with a tokenizer, in a folder: ``python tiny_llama.py FOLDER TEXT...``.
 
 It knows nothing; it is there to see a real server work. The tokenizer is trained on the given text files. One direction
-of the embedding is the same for all tokens, and the output layer uses it to favour the characters that close JSON:
-without that, random weights write each string to its very last allowed character.
+of the embedding is the same for all tokens, and the output layer uses it to favour the end of a string: without that,
+random weights write each string to its very last allowed character.
 """
 
-import json
 import sys
 from pathlib import Path
 
@@ -16,8 +15,8 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 TEMPLATE = "{% for m in messages %}<|{{ m['role'] }}|>{{ m['content'] }}<|end|>{% endfor %}<|assistant|>"
 SPECIAL = ["<|pad|>", "<|end|>", "<|system|>", "<|user|>", "<|assistant|>"]
 VOCABULARY = 2048
-SPREAD = 0.3  # of the weights: wide enough that an answer depends on its report
-END_BIAS = 1.8
+SPREAD = 0.25  # of the weights: wide enough that an answer depends on its report
+END_BIAS = 4.0
 CONTEXT = 8192
 
 
@@ -66,7 +65,6 @@ def main() -> None:
     tokenizer = make_tokenizer(texts)
     tokenizer.save_pretrained(folder)
     make_model(tokenizer).save_pretrained(folder)
-    print(json.dumps({"parameters": sum(weight.numel() for weight in make_model(tokenizer).parameters())}))
 
 
 if __name__ == "__main__":

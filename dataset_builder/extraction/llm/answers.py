@@ -7,6 +7,7 @@ model only to what it says.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
@@ -121,12 +122,14 @@ class PathologyAnswer(Answer):
     diagnoses: Annotated[list[DiagnosisAnswer], Field(max_length=MAX_DIAGNOSES)]
 
 
+@cache
 def answer_schema(model: type[Answer]) -> dict[str, Any]:
     """JSON Schema of an answer, without the titles and texts that only cost tokens and grammar."""
     schema: dict[str, Any] = _plain(model.model_json_schema())
     return schema
 
 
+@cache
 def schema_digest(model: type[Answer]) -> str:
     """Digest of the schema a model is held to."""
     return digest_of(answer_schema(model))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
@@ -20,13 +21,14 @@ from rsuper_bench.dataset_builder.extraction.llm.settings import LlmSettings, is
 MAX_ANSWER_BYTES = 8 * 1024**2
 LONGER = 4  # times as many tokens for an answer that was cut
 CONNECT_TIMEOUT_S = 20.0
+_JSON = {"Content-Type": "application/json"}
 _BUSY = (408, 409, 425, 429)
 
 
 class GaveUpError(Exception):
     """No answer to one report. ``reason`` is a short code without any text of the report.
 
-    ``server_away`` says that the server, not the report, is the likely cause.
+    ``server_away`` says that the server may be the cause, not the report: many of these in a row end the run.
     """
 
     def __init__(self, reason: str, *, server_away: bool = False) -> None:
@@ -71,15 +73,10 @@ class LlmClient:
         self.settings = settings
         self.traffic = Traffic()
         self._sleep = sleep
-        headers = {} if settings.api_key is None else {"Authorization": f"Bearer {settings.api_key}"}
-        self._http = httpx.AsyncClient(
-            base_url=settings.endpoint,
-            headers=headers,
-            timeout=httpx.Timeout(settings.timeout_s, connect=min(CONNECT_TIMEOUT_S, settings.timeout_s)),
-            limits=httpx.Limits(max_connections=settings.concurrency, max_keepalive_connections=settings.concurrency),
-            verify=settings.endpoint.startswith("https:"),  # reading the certificates takes a while
-            trust_env=not is_loopback(settings.endpoint),  # a proxy must not see what is meant to stay here
-        )
+        self._idle: list[httpx.AsyncClient] = []
+        self._all: list[httpx.AsyncClient] = []
+        # Reading the certificates takes a while: once for all connections, and not at all where there are none.
+        self._verify = httpx.create_ssl_context() if settings.endpoint.startswith("https:") else False
 
     async def __aenter__(self) -> LlmClient:
         return self
@@ -87,7 +84,8 @@ class LlmClient:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._http.aclose()
+        for http in self._all:
+            await http.aclose()
 
     async def models(self) -> list[str] | None:
         """Names of the models the server offers; None where it does not tell.
@@ -96,7 +94,8 @@ class LlmClient:
             DataError: If the server cannot be reached or refuses the key.
         """
         try:
-            response = await self._http.get("/models", timeout=CONNECT_TIMEOUT_S)
+            with self._connection() as http:
+                response = await http.get("/models", timeout=CONNECT_TIMEOUT_S)
         except httpx.HTTPError as cause:
             found = f"no answer ({type(cause).__name__})"
             fix = "Start the server, or correct the address."
@@ -136,8 +135,9 @@ class LlmClient:
                 await self._sleep(wait_s)
                 continue
             except _RefusedError as problem:
-                cut_before = max_tokens > self.settings.max_tokens  # the longer answer does not fit the model
-                raise GaveUpError("cut" if cut_before else f"refused_{problem.status}") from None
+                if max_tokens > self.settings.max_tokens:  # the longer answer does not fit the model
+                    raise GaveUpError("cut") from None
+                raise GaveUpError(f"refused_{problem.status}", server_away=True) from None
             if is_cut:
                 if max_tokens > self.settings.max_tokens:
                     raise GaveUpError("cut")
@@ -145,9 +145,11 @@ class LlmClient:
                 self._count_again("cut")
                 continue
             try:
-                return answer.model_validate_json(content or "")
-            except ValidationError as problem:
-                reason = "invalid_json" if problem.errors()[0]["type"] == "json_invalid" else "invalid_answer"
+                return answer.model_validate(_parsed(content or ""))
+            except ValidationError:
+                reason = "invalid_answer"
+            except (ValueError, RecursionError):
+                reason = "invalid_json"
             invalid += 1
             if invalid > self.settings.invalid_retries:
                 raise GaveUpError(reason)
@@ -174,22 +176,46 @@ class LlmClient:
         except UnicodeEncodeError:
             raise GaveUpError("not_text") from None
 
+    @contextmanager
+    def _connection(self) -> Iterator[httpx.AsyncClient]:
+        """A client with one connection, for one request at a time.
+
+        One pool of many connections looks at each of them for every request, which costs more than the request itself.
+        """
+        http = self._idle.pop() if self._idle else self._connect()
+        try:
+            yield http
+        finally:
+            self._idle.append(http)
+
+    def _connect(self) -> httpx.AsyncClient:
+        settings = self.settings
+        http = httpx.AsyncClient(
+            base_url=settings.endpoint,
+            headers={} if settings.api_key is None else {"Authorization": f"Bearer {settings.api_key}"},
+            timeout=httpx.Timeout(settings.timeout_s, connect=min(CONNECT_TIMEOUT_S, settings.timeout_s)),
+            limits=httpx.Limits(max_connections=1, max_keepalive_connections=1),
+            verify=self._verify,
+            trust_env=not is_loopback(settings.endpoint),  # a proxy must not see what is meant to stay here
+        )
+        self._all.append(http)
+        return http
+
     async def _post(self, body: bytes) -> tuple[str | None, bool]:
         """One request: the answer's text, and whether it was cut."""
         self.traffic.requests += 1
         try:
-            async with (
-                asyncio.timeout(self.settings.timeout_s),  # of the whole request: a server may drip for ever
-                self._http.stream(
-                    "POST", "/chat/completions", content=body, headers={"Content-Type": "application/json"}
-                ) as response,
-            ):
-                self._check_status(response)
-                data = bytearray()
-                async for piece in response.aiter_bytes():
-                    data += piece
-                    if len(data) > MAX_ANSWER_BYTES:
-                        raise GaveUpError("answer_too_large")
+            with self._connection() as http:
+                async with (
+                    asyncio.timeout(self.settings.timeout_s),  # of the whole request: a server may drip for ever
+                    http.stream("POST", "/chat/completions", content=body, headers=_JSON) as response,
+                ):
+                    self._check_status(response)
+                    data = bytearray()
+                    async for piece in response.aiter_bytes():
+                        data += piece
+                        if len(data) > MAX_ANSWER_BYTES:
+                            raise GaveUpError("answer_too_large")
         except (TimeoutError, httpx.TimeoutException):
             raise _AskAgainError("timeout") from None
         except httpx.HTTPError:
@@ -225,9 +251,18 @@ class LlmClient:
             usage = reply.get("usage") or {}
             self.traffic.prompt_tokens += int(usage.get("prompt_tokens") or 0)
             self.traffic.answer_tokens += int(usage.get("completion_tokens") or 0)
-        except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
+        except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError):
             raise _AskAgainError("not_a_completion") from None
         reason = choice.get("finish_reason")
         if reason == "content_filter" or choice["message"].get("refusal"):
             raise GaveUpError("declined")
         return content if isinstance(content, str) else None, reason == "length"
+
+
+def _parsed(content: str) -> Any:
+    """JSON; bare control characters in strings, which constrained decoding may write, are let through."""
+    return json.loads(content, strict=False, parse_constant=_no_constant)
+
+
+def _no_constant(_name: str) -> None:
+    raise ValueError("NaN and Infinity are no JSON")

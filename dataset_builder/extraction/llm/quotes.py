@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from unicodedata import normalize
 
 from rsuper_bench.benchmark.records import Span
 
 # What models replace when they copy: typographic dashes, quotation marks and the sign of multiplication.
 _TYPOGRAPHIC = str.maketrans("‐‑‒–—−‘’‚“”„×", "------'''\"\"\"x")
+_BLANKS = re.compile(r"\s{2,}|[^\S ]")  # all white space but single blanks, which may stay
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)?|[.,]\d+")
 _UNIT_AFTER = re.compile(r"[\s-]{0,4}(mm|cm|millimet|centimet)", re.IGNORECASE)
 _UNIT = re.compile(r"(?<![a-z])(mm|cm|millimet|centimet)", re.IGNORECASE)
 _SENTENCE_END = re.compile(r"[.;!?]\s|\n\s*\n")
 _OTHER_SENTENCE = 1000  # characters that the end of a sentence counts for
+_MOST_TRIES = 5000  # places that are parts of words; only a text made to be slow has more
 
 
 class QuoteFinder:
@@ -40,19 +43,31 @@ class QuoteFinder:
         wanted = _normalised(quote)[0].strip()
         if not any(character.isalnum() for character in wanted):
             return None
-        best: tuple[int, int, int] | None = None
-        start = self._text.find(wanted)
-        while start >= 0:
-            end = start + len(wanted)
-            if self._is_whole(start, end):
-                span = (self._offsets[start], self._offsets[end - 1] + 1)
-                distance = 0 if near is None else self._distance(span, near)
-                if best is None or distance < best[0]:
-                    best = (distance, *span)
-                if near is None:
-                    break
-            start = self._text.find(wanted, start + 1)
-        return None if best is None else best[1:]
+        if near is None:
+            return self._next(wanted, 0)
+        # Further away on the same side is never nearer: one place on each side is enough.
+        middle = bisect_left(self._offsets, near[0])
+        places = (self._next(wanted, max(0, middle - len(wanted) + 1)), self._previous(wanted, middle))
+        return min((place for place in places if place), key=lambda place: self._distance(place, near), default=None)
+
+    def _next(self, wanted: str, start: int) -> Span | None:
+        for _ in range(_MOST_TRIES):
+            start = self._text.find(wanted, start)
+            if start < 0 or self._is_whole(start, start + len(wanted)):
+                return None if start < 0 else self._span(start, len(wanted))
+            start += 1
+        return None
+
+    def _previous(self, wanted: str, end: int) -> Span | None:
+        for _ in range(_MOST_TRIES):
+            start = self._text.rfind(wanted, 0, end)
+            if start < 0 or self._is_whole(start, start + len(wanted)):
+                return None if start < 0 else self._span(start, len(wanted))
+            end = start + len(wanted) - 1
+        return None
+
+    def _span(self, start: int, length: int) -> Span:
+        return self._offsets[start], self._offsets[start + length - 1] + 1
 
     def _distance(self, span: Span, near: Span) -> int:
         between = self.report[min(span[1], near[1]) : max(span[0], near[0])]
@@ -89,14 +104,21 @@ def _numbers(text: str) -> list[float]:
 
 def _normalised(text: str) -> tuple[str, list[int]]:
     """The text in lower case with single blanks, and where in the original each of its characters stands."""
-    characters: list[str] = []
+    parts: list[str] = []
     offsets: list[int] = []
-    for offset, character in enumerate(text.translate(_TYPOGRAPHIC)):
-        if character.isspace():
-            if characters and characters[-1] == " ":
-                continue
-            character = " "
-        lower = (character if character.isascii() else normalize("NFKC", character)).lower()
-        characters.append(lower if len(lower) == 1 else character)
-        offsets.append(offset)
-    return "".join(characters), offsets
+    done = 0
+    for start, end in [*(match.span() for match in _BLANKS.finditer(text)), (len(text), len(text))]:
+        piece = text[done:start]
+        parts.append(piece.lower() if piece.isascii() else "".join(map(_plain, piece)))
+        offsets.extend(range(done, start))
+        if end > start:
+            parts.append(" ")
+            offsets.append(start)
+        done = end
+    return "".join(parts), offsets
+
+
+def _plain(character: str) -> str:
+    """One character for one: the plain, lower-case form where that is a single character too."""
+    plain = normalize("NFKC", character).lower().translate(_TYPOGRAPHIC)
+    return plain if len(plain) == 1 and not plain.isspace() else character

