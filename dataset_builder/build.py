@@ -27,7 +27,7 @@ from rsuper_bench.dataset_builder.staging import StagedCase, Staging
 from rsuper_bench.dataset_builder.summary import Summary
 
 RUN_FILE = "run.json"
-STAGING_VERSION = 1  # raised when a staged case is no longer what an earlier version staged
+STAGING_VERSION = 2  # raised when a staged case is no longer what an earlier version staged
 _PACKAGES = ("rsuper-bench", "datasets", "nibabel", "numpy", "pillow", "pyarrow", "scipy")
 
 

@@ -14,6 +14,7 @@ from rsuper_bench.benchmark.nifti import Volume, nifti_bytes
 from rsuper_bench.benchmark.records import MAX_REPORTED_AGE, CaseRecord, CtInfo, Presence, ReportFindings, Split
 from rsuper_bench.benchmark.release import attributes_row
 from rsuper_bench.benchmark.tumor_types import TumorType
+from rsuper_bench.dataset_builder.fingerprint import fingerprint
 from rsuper_bench.dataset_builder.label_map import LABEL_MAP, LESION_NUMBER
 from rsuper_bench.dataset_builder.preview import preview_png
 from rsuper_bench.dataset_builder.raw_case import RawCase
@@ -99,6 +100,7 @@ def prepare_case(raw: RawCase, split: Split, extractor: ReportReader) -> Prepare
             phase=raw.phase,
             scanner=raw.scanner,
             kvp=raw.kvp,
+            fingerprint=fingerprint(ct),
         ),
         sex=raw.sex,
         age=None if raw.age is None else min(raw.age, MAX_REPORTED_AGE),
