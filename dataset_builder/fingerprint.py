@@ -44,7 +44,7 @@ def distances(one: NDArray[np.uint64], others: NDArray[np.uint64]) -> NDArray[np
         one: ``(8,)``, from :func:`as_words`.
         others: ``(N, 8)``.
     """
-    return np.bitwise_count(one ^ others).sum(axis=-1, dtype=np.int64)
+    return np.asarray(np.bitwise_count(one ^ others).sum(axis=-1, dtype=np.int64))
 
 
 def as_words(digits: str) -> NDArray[np.uint64]:
@@ -57,11 +57,11 @@ def _shares(size: int) -> NDArray[np.float64]:
     starts = np.arange(size) * _BINS
     edges = np.arange(_BINS) * size
     overlap = np.minimum(starts + _BINS, edges[:, None] + size) - np.maximum(starts, edges[:, None])
-    return overlap.clip(0).astype(np.float64)
+    return np.asarray(overlap.clip(0), dtype=np.float64)
 
 
 @cache
 def _cosines() -> NDArray[np.float64]:
     """``(8, 32)``: cosines 1 to 8 in whole 1/256; without the mean, which says nothing."""
     place = np.arange(_BINS) + 0.5
-    return np.rint(256 * np.cos(np.pi / _BINS * np.arange(1, _FREQUENCIES + 1)[:, None] * place))
+    return np.asarray(np.rint(256 * np.cos(np.pi / _BINS * np.arange(1, _FREQUENCIES + 1)[:, None] * place)))

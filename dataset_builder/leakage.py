@@ -91,7 +91,9 @@ def _reports(releases: Sequence[Release], places: Sequence[_Place]) -> Iterator[
 
     Reports of two computer-made cases are left out: one grammar wrote them, and their patients have numbers.
     """
-    by_id = {f"{name} {record.case_id}": (record, (name, split, case_id)) for _, record, (name, split, case_id) in places}
+    by_id = {
+        f"{name} {record.case_id}": (record, (name, split, case_id)) for _, record, (name, split, case_id) in places
+    }
     texts: dict[str, frozenset[int]] = {}
     for name, release in zip(_names(releases), releases, strict=True):
         for path in sorted((release.folder / "cases").glob("*.parquet")):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,11 @@ from rsuper_bench.benchmark.files import digest_of, read_text, sha256_bytes, sha
 from rsuper_bench.benchmark.nifti import Volume, read_nifti
 from rsuper_bench.benchmark.records import CaseRecord, CountRelation, Presence
 from rsuper_bench.benchmark.release import LabelMap, Release, record_from_row
+from rsuper_bench.benchmark.release_info import ReleaseKind
 from rsuper_bench.benchmark.task import stated_presence
 from rsuper_bench.benchmark.tumor_types import TumorType
 from rsuper_bench.dataset_builder.gate_finding import GateFinding
+from rsuper_bench.dataset_builder.release_writer import PARTS
 
 # Mask volume over the volume of the reported ellipsoids: the extremes over 210 tumors are 0.12 and 10.3 (METHOD 11).
 # Beyond them a unit or a mask is wrong, not a measurement.
@@ -44,8 +46,10 @@ def lint(folder: Path) -> Iterator[GateFinding]:
         yield GateFinding(case_id, "not_in_manifest", "in attributes but not in manifest.jsonl")
     for case_id, line in sorted(manifest.items()):
         if case_id in records and digest_of(records[case_id]) != line["record"]:
-            yield GateFinding(case_id, "changed_record", "its row in attributes is not the one the manifest vouches for")
-    if release.has_volumes:
+            yield GateFinding(
+                case_id, "changed_record", "its row in attributes is not the one the manifest vouches for"
+            )
+    if release.info is None or release.info.kind is not ReleaseKind.ATTRIBUTES:
         yield from _cases(release, manifest, records)
 
 
@@ -71,7 +75,9 @@ def _manifest(folder: Path) -> dict[str, dict[str, Any]]:
     return {line["case_id"]: line for line in lines}
 
 
-def _cases(release: Release, manifest: dict[str, dict[str, Any]], records: dict[str, CaseRecord]) -> Iterator[GateFinding]:
+def _cases(
+    release: Release, manifest: dict[str, dict[str, Any]], records: dict[str, CaseRecord]
+) -> Iterator[GateFinding]:
     seen = set()
     for row in _rows(release.folder / "cases"):
         if isinstance(row, GateFinding):
@@ -84,8 +90,10 @@ def _cases(release: Release, manifest: dict[str, dict[str, Any]], records: dict[
             continue
         if record_from_row(row) != records[case_id]:
             yield GateFinding(case_id, "changed_record", "its rows in cases and attributes differ")
-        yield from _digests(case_id, row, manifest[case_id]["files"])
-        yield from _images(records[case_id], row, release.label_map)
+        withheld = manifest[case_id].get("withheld", [])
+        yield from _digests(case_id, row, manifest[case_id]["files"], withheld)
+        if "ct" not in withheld:
+            yield from _images(records[case_id], row, release.label_map)
     for case_id in sorted(manifest.keys() - seen):
         yield GateFinding(case_id, "missing_row", "in manifest.jsonl but not in cases")
 
@@ -100,12 +108,16 @@ def _rows(folder: Path) -> Iterator[dict[str, Any] | GateFinding]:
             yield GateFinding("", "unreadable", f"cases/{path.name}: {type(cause).__name__}")
 
 
-def _digests(case_id: str, row: dict[str, Any], files: dict[str, dict[str, str]]) -> Iterator[GateFinding]:
-    parts = ("ct", "organs", "lesions", "report", "pathology_report")
-    for part in parts:
+def _digests(
+    case_id: str, row: dict[str, Any], files: dict[str, dict[str, str]], withheld: Collection[str]
+) -> Iterator[GateFinding]:
+    for part in PARTS:
         value = row.get(part)
         data = value.encode() if isinstance(value, str) else value and value["bytes"]
-        if part in files and data is None:
+        if part in withheld:
+            if data is not None:
+                yield GateFinding(case_id, "not_withheld", f"{part}: the manifest says that it is left out")
+        elif part in files and data is None:
             yield GateFinding(case_id, "missing_file", f"{part} is in the manifest but not in the row")
         elif data is not None and (part not in files or sha256_bytes(data) != files[part]["sha256"]):
             yield GateFinding(case_id, "changed_file", f"{part}: its sha256 is not the one in the manifest")
@@ -143,7 +155,9 @@ def _lesions(record: CaseRecord, lesions: Volume | None, label_map: LabelMap) ->
             detail = f"{kind}: the table says {noted_mm3:.1f} mm3, the mask has {mask_mm3:.1f}"
             yield GateFinding(record.case_id, "changed_record", detail)
         if stated_presence(record, kind) is Presence.PRESENT and mask_mm3 == 0:
-            yield GateFinding(record.case_id, "tumor_without_mask", f"{kind}: the report has a tumor, the mask is empty")
+            yield GateFinding(
+                record.case_id, "tumor_without_mask", f"{kind}: the report has a tumor, the mask is empty"
+            )
         elif record.presence_of(kind) is Presence.ABSENT and mask_mm3 > 0:
             detail = f"{kind}: the report excludes one, the mask has {mask_mm3:.0f} mm3"
             yield GateFinding(record.case_id, "mask_without_tumor", detail)

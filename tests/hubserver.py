@@ -112,10 +112,10 @@ def serving() -> Iterator[Hub]:
         thread.join()
 
 
-def client_environment(hub: Hub, home: Path, token: str | None = "hf_owner") -> dict[str, str]:
+def client_environment(hub: Hub, home: Path, account: str | None = "hf_owner") -> dict[str, str]:
     """Environment of a client process: a cache of its own, and nothing of the one who runs the tests."""
-    account = {} if token is None else {"HF_TOKEN": token}
-    return account | {
+    token = {} if account is None else {"HF_TOKEN": account}
+    return token | {
         "HF_ENDPOINT": hub.url,
         "HF_HOME": str(home),
         "HF_HUB_DISABLE_XET": "1",
@@ -153,7 +153,7 @@ class _Handler(BaseHTTPRequestHandler):
         (r"/datasets/(?P<repo>[^/]+/[^/]+)/resolve/(?P<revision>[^/]+)/(?P<path>.+)", "resolve"),
     )
 
-    def log_message(self, format, *args):
+    def log_message(self, format, *args):  # noqa: A002
         pass
 
     def handle_any(self):

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cache
+from importlib.resources import files
 from typing import TYPE_CHECKING, Any
+
+import yaml
 
 from rsuper_bench.dataset_builder.phi.text import scan_text
 
@@ -15,26 +19,20 @@ if TYPE_CHECKING:
 # Whole kinds of values: names, dates and times, and texts that anybody may have typed into.
 _VALUE_KINDS = {"PN": "name", "DA": "date", "DT": "date", "TM": "date"}
 _TEXTS = ("LO", "LT", "SH", "ST", "UC", "UT", "UR", "AE")
-_KEYWORDS = {
-    "medical_record_number": "PatientID OtherPatientIDs IssuerOfPatientID PatientInsurancePlanCodeSequence AdmissionID MedicalRecordLocator"
-    " ServiceEpisodeID InsurancePlanIdentification MilitaryRank BranchOfService",
-    "accession_number": "AccessionNumber StudyID FillerOrderNumberImagingServiceRequest PlacerOrderNumberImagingServiceRequest"
-    " RequestedProcedureID ScheduledProcedureStepID PerformedProcedureStepID SpecimenAccessionNumber SpecimenIdentifier",
-    "address": "PatientAddress InstitutionAddress ReferringPhysicianAddress PersonAddress RegionOfResidence CountryOfResidence"
-    " CurrentPatientLocation PatientInstitutionResidence",
-    "phone": "PatientTelephoneNumbers PatientTelecomInformation ReferringPhysicianTelephoneNumbers PersonTelephoneNumbers"
-    " OrderCallbackPhoneNumber",
-    "institution": "InstitutionName InstitutionalDepartmentName StationName IssuerOfAccessionNumberSequence",
-    "device": "DeviceSerialNumber PlateID DetectorID GantryID CassetteID DeviceUID",
-    "name": "PatientMotherBirthName PatientBirthName OtherPatientNames OperatorIdentificationSequence ResponsiblePerson"
-    " ResponsibleOrganization RETIRED_PatientName Occupation EthnicGroup PatientReligiousPreference",
-    "text": "PatientComments AdditionalPatientHistory ImageComments StudyComments RequestAttributesComments"
-    " RequestingService TextValue TextString DerivationDescription IdentifyingComments",
-}  # fmt: skip
-_KIND_OF = {keyword: kind for kind, keywords in _KEYWORDS.items() for keyword in keywords.split()}
-_UIDS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "FrameOfReferenceUID", "MediaStorageSOPInstanceUID",
-         "ReferencedSOPInstanceUID", "InstanceCreatorUID", "SynchronizationFrameOfReferenceUID")  # fmt: skip
-_HARMLESS = ("Manufacturer", "ManufacturerModelName", "SoftwareVersions", "Modality", "BodyPartExamined", "ConvolutionKernel")
+_HARMLESS = (
+    "Manufacturer",
+    "ManufacturerModelName",
+    "SoftwareVersions",
+    "Modality",
+    "BodyPartExamined",
+    "ConvolutionKernel",
+)
+
+
+@cache
+def _kinds() -> dict[str, str]:
+    table = yaml.safe_load((files(__package__) / "words" / "dicom.yaml").read_text("utf-8"))
+    return {keyword: kind for kind, keywords in table.items() for keyword in keywords}
 
 
 def scan_dicom(dataset: Dataset) -> Iterator[tuple[str, str]]:
@@ -43,7 +41,7 @@ def scan_dicom(dataset: Dataset) -> Iterator[tuple[str, str]]:
     Yields:
         Reason code and attribute (keyword, or the tag when it has none); never the value.
     """
-    for element in [*getattr(dataset, "file_meta", None) or (), *dataset]:
+    for element in [*(getattr(dataset, "file_meta", None) or ()), *dataset]:
         yield from _scan_element(element)
 
 
@@ -61,11 +59,9 @@ def _scan_element(element: DataElement) -> Iterator[tuple[str, str]]:
         yield "overlay", f"{element.tag}"
     elif element.VR in _VALUE_KINDS:
         yield _VALUE_KINDS[element.VR], where
-    elif where in _KIND_OF:
-        yield _KIND_OF[where], where
-    elif where in _UIDS:
-        if not str(element.value).startswith("2.25."):  # made from a random number, says nothing of its origin
-            yield "uid", where
+    elif where in _kinds():
+        if not str(element.value).startswith("2.25."):  # an UID from a random number says nothing of its origin
+            yield _kinds()[where], where
     elif element.VR == "AS":
         if re.fullmatch(r"(0(?!90)9\d|[1-9]\d\d)Y", str(element.value)):
             yield "age_over_89", where

@@ -7,6 +7,7 @@ import io
 import json
 import re
 from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -51,10 +52,8 @@ def scan_release(folder: Path, known: Collection[str] = ()) -> Iterator[GateFind
 
 def _scan(folder: Path, known: frozenset[str]) -> Iterator[GateFinding]:
     tables = sorted(folder.rglob("*.parquet"))
-    try:
+    with suppress(pa.ArrowException, OSError, ValueError):  # an unreadable file is reported below
         known |= lower_words(_reports(tables))
-    except (pa.ArrowException, OSError, ValueError):
-        pass  # said below, file by file
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         name = path.relative_to(folder).as_posix()
         shown = name if not scan_path(name) else f"file {name.count('/') + 1} folders deep"

@@ -13,7 +13,12 @@ _PATTERNS = (
     ("phone", re.compile(r"(?<!\d)\d{3}[-.]\d{3}[-.]\d{4}(?!\d)")),
     ("date", re.compile(r"(?<!\d)(?:19|20)\d\d[-._]?(?:0[1-9]|1[0-2])[-._]?(?:0[1-9]|[12]\d|3[01])(?!\d)")),
     ("date", re.compile(r"(?<!\d)(?:0?[1-9]|[12]\d|3[01])[-._](?:0?[1-9]|[12]\d|3[01])[-._](?:19|20)?\d\d(?!\d)")),
-    ("date", re.compile(r"(?<!\d)(?:0[1-9]|[12]\d|3[01])(?:0[1-9]|1[0-2])(?:19|20)\d\d(?!\d)|(?<!\d)(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:19|20)\d\d(?!\d)")),
+    (
+        "date",
+        re.compile(
+            r"(?<!\d)(?:0[1-9]|[12]\d|3[01])(?:0[1-9]|1[0-2])(?:19|20)\d\d(?!\d)|(?<!\d)(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:19|20)\d\d(?!\d)"
+        ),
+    ),
     ("date", re.compile(r"\d{1,2}[-._]?(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*[-._]?\d{2,4}", re.I)),
     ("email", re.compile(r"[\w.+-]+@[\w-]+\.\w+")),
     ("medical_record_number", re.compile(r"(?:mrn|mr|pid|ssn|dob|nhs|csn|fin|hosp|chart)[-._#]?\d{3,}", re.I)),
@@ -35,9 +40,11 @@ def scan_identifier(value: str) -> list[Hit]:
     given, surnames = words("given_names") - common, words("surnames") - common
     for match in _WORD.finditer(plain.text):
         word = match.group().lower()
-        if (len(word) > 3 and word in given | surnames) or (len(word) == 3 and word in given):
-            hits.append(Hit(*match.span(), "name"))
-        elif len(word) > 5 and _glued(word, given, surnames):
+        if (
+            (len(word) > 3 and word in given | surnames)
+            or (len(word) == 3 and word in given)
+            or (len(word) > 5 and _glued(word, given, surnames))
+        ):
             hits.append(Hit(*match.span(), "name"))
         elif word in words("institutions"):
             hits.append(Hit(*match.span(), "institution"))

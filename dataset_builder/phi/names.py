@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from functools import cache
 from importlib.resources import files
 
 from rsuper_bench.dataset_builder.phi.hit import Hit
 
 _TOKEN = re.compile(r"[A-Za-z]+(?:['\-][A-Za-z]+)*")
-_LINK = re.compile(r"(?:[ ]+|\s*,\s*|[ ]+(?:[A-Z]\.?[ ]+)|[ ]+(?:van|von|der|den|de|del|della|di|da|la|le|bin|al|el|ten|ter)[ ]+)")
+_LINK = re.compile(
+    r"(?:[ ]+|\s*,\s*|[ ]+(?:[A-Z]\.?[ ]+)|[ ]+(?:van|von|der|den|de|del|della|di|da|la|le|bin|al|el|ten|ter)[ ]+)"
+)
 _PLACES = {("ann", "arbor"), ("mary", "joseph")}  # staging system and nodule
 _INITIAL = re.compile(r"\b(?:[A-Z]\.[ ]?){1,3}$")
 # Words after which a capitalised word that is not known is a person.
@@ -21,10 +23,11 @@ _CUE = re.compile(
     re.I,
 )
 _AFTER_EPONYM = re.compile(
-    r"(?:'s|s')?(?:[- ][A-Za-z]+)?[- ]+(?:sign|signs|disease|syndrome|cyst|cysts|hernia|hernias|procedure|classification|score|criteria|duct"
-    r"|ligament|pouch|fascia|node|nodes|nodule|nodules|tumou?r|lymphoma|sarcoma|type|grade|category|catheter|tube|filter|stent|units?|line"
-    r"|angle|triangle|space|point|fracture|operation|repair|esophagus|diverticulum|ring|sphincter|valve|maneuver|lobe|test|segments?|anastomosis"
-    r"|limb|resection|vein|artery|gland|glands|bodies|cells?|contracture|deformity|index|stage|staging|phenomenon|patch|patches|plaque)\b",
+    r"(?:'s|s')?(?:[- ][A-Za-z]+)?[- ]+(?:signs?|diseases?|syndrome|cysts?|hernias?|procedure|classification|score"
+    r"|criteria|duct|ligament|pouch|fascia|nodes?|nodules?|tumou?r|lymphoma|sarcoma|type|grade|category|catheter|tube"
+    r"|filter|stent|units?|line|angle|triangle|space|point|fracture|operation|repair|esophagus|diverticulum|ring"
+    r"|sphincter|valve|maneuver|lobe|test|segments?|anastomosis|limb|resection|vein|artery|glands?|bodies|cells?"
+    r"|contracture|deformity|index|stage|staging|phenomenon|patch(?:es)?|plaque)\b",
     re.I,
 )
 
@@ -59,23 +62,40 @@ def scan_names(text: str, known: Collection[str] = ()) -> Iterator[Hit]:
         if index + 1 < len(tokens):
             next_start, next_end, after = tokens[index + 1]
             link = _LINK.fullmatch(text[end:next_start])
-            if link and (low, after.lower()) not in _PLACES and _is_name(low, after.lower().removesuffix("'s"), word, after, link.group(), given, surnames, plain):
+            if (
+                link
+                and (low, after.lower()) not in _PLACES
+                and _is_name(low, after.lower().removesuffix("'s"), word, after, link.group(), given, surnames, plain)
+            ):
                 yield Hit(start, next_end, "name")
                 continue
-        if not capital or word.isupper() and len(word) < 4 or plain(word):
+        if not capital or (word.isupper() and len(word) < 4) or plain(word):
             continue
         before = text[max(start - 60, 0) : start]
-        eponym = _AFTER_EPONYM.match(text, end) is not None or _AFTER_EPONYM.match(text, end - 2 if word.endswith("'s") else end)
-        if _INITIAL.search(before) and low in surnames | given:
-            yield Hit(start, end, "name")
-        elif not eponym and (low in surnames or low in given) and (word.isupper() or _mid_sentence(before) or word.endswith("'s")):
-            yield Hit(start, end, "name")
-        elif not eponym and not word.isupper() and _CUE.search(before):
+        eponym = _AFTER_EPONYM.match(text, end) is not None or _AFTER_EPONYM.match(
+            text, end - 2 if word.endswith("'s") else end
+        )
+        if (
+            (_INITIAL.search(before) and low in surnames | given)
+            or (
+                not eponym
+                and (low in surnames or low in given)
+                and (word.isupper() or _mid_sentence(before) or word.endswith("'s"))
+            )
+            or (not eponym and not word.isupper() and _CUE.search(before))
+        ):
             yield Hit(start, end, "name")
 
 
 def _is_name(
-    first: str, second: str, word: str, after: str, link: str, given: Collection[str], surnames: Collection[str], plain
+    first: str,
+    second: str,
+    word: str,
+    after: str,
+    link: str,
+    given: Collection[str],
+    surnames: Collection[str],
+    plain: Callable[[str], bool],
 ) -> bool:
     """Whether two neighbours are a name: `John Smith`, `Smith, John`, `JOHN Q. SMITH`, `john smith`, `Xu Okafor`."""
     both_capital = word[0].isupper() and after[0].isupper()

@@ -1,5 +1,6 @@
 """What protected information looks like when it has a form: numbers, dates, addresses, labelled names, ages."""
 
+# ruff: noqa: E501, ISC004 - one rule a line
 from __future__ import annotations
 
 import re
@@ -53,6 +54,7 @@ _ANY_INSTITUTION = (
     r"|pet|us|hospital|field|day|general|community|regional|local|teaching|university|cancer|medical|health|children's|no)"
 )
 
+# fmt: off
 _PATTERNS: tuple[tuple[str, str, int], ...] = (
     ("email", r"[\w.+-]+\s?@\s?[\w-]+(?:\.[\w-]+)+|[\w.+-]+ ?[\[(]at[\])] ?[\w-]+(?:\.| ?[\[(]dot[\])] ?)\w+", re.I),
     ("url", r"\b(?:https?|ftp)://\S+|\bwww\.\S+\.\S+", re.I),
@@ -105,7 +107,7 @@ _PATTERNS: tuple[tuple[str, str, int], ...] = (
     ("address", r"\b(?:home\s+)?address\s*:\s*\S+|\b(?i:lives|resides|residing|resident)\s+(?:in|at|on|of)\s+[A-Z0-9]\w+", 0),
     ("institution", rf"(?<![\w-])(?:[A-Z][\w'.&-]*\s)*(?!(?i:{_ANY_INSTITUTION})\b)[A-Z][\w'.&-]*\s"
                     rf"(?:(?i:of|for|and|the|general|community|regional|teaching|cancer|children's|university)\s){{0,2}}(?i:{_INSTITUTION})\b", 0),
-    ("institution", rf"\b(?i:hospital|university|institute|clinic|infirmary|faculty)\s+(?:of|at|for)\s+(?:the\s+)?[A-Z]\w+", 0),
+    ("institution", r"\b(?i:hospital|university|institute|clinic|infirmary|faculty)\s+(?:of|at|for)\s+(?:the\s+)?[A-Z]\w+", 0),
     ("institution", r"\b(?:institution|facility|hospital|clinic|department|location|site|ward|room|bed)\s*(?:name)?\s*:\s*[A-Z0-9]\w*", re.I),
     ("institution", r"\bS(?:t|aint)\.?\s+[A-Z][a-z]+(?:'s|s)\b(?!\s+(?:sign|disease))", 0),
     ("physician", rf"(?<![\w.])(?i:{_TITLE})\b\.?\s+(?:[A-Z]\.\s*)*{_NAME}(?:[- ]{_NAME}){{0,2}}", 0),
@@ -125,6 +127,7 @@ _PATTERNS: tuple[tuple[str, str, int], ...] = (
     ("age_over_89", r"\b(?:ninety|(?:one|a)\s+hundred)(?:[- ](?:and[- ])?(?:one|two|three|four|five|six|seven|eight|nine|ten))?[- ]+years?\b"
                     r"|\b(?:nona|cente)genarian\b|\bcentenarian\b|\b(?:early|mid|late|her|his|their|the)[- ](?:nineties|90'?s)\b", re.I),
 )
+# fmt: on
 PATTERNS = tuple((kind, re.compile(pattern, flags)) for kind, pattern, flags in _PATTERNS)
 
 
