@@ -20,7 +20,7 @@ from rsuper_bench.benchmark.records import CaseRecord
 from rsuper_bench.benchmark.release import Release
 from rsuper_bench.benchmark.release_info import ReleaseInfo, ReleaseKind
 from rsuper_bench.dataset_builder.build import is_built, move_to_place
-from rsuper_bench.dataset_builder.prepared_case import PreparedCase, files_of, volumes_of
+from rsuper_bench.dataset_builder.prepared_case import PreparedCase, files_of, texts_of, volumes_of
 from rsuper_bench.dataset_builder.preview import preview_png
 from rsuper_bench.dataset_builder.raw_case import CaseKey, RawCase, Source
 from rsuper_bench.dataset_builder.rejection import CheckedSource, Reason, Rejection
@@ -172,7 +172,7 @@ def _joined(record: CaseRecord, raw: RawCase, voxels: dict[str, str]) -> Prepare
     files = files_of(ct, organs, lesions)
     if sha256_bytes(gzip.decompress(files["ct"])) == voxels.get("ct"):
         record = record.model_copy(update={"ct": record.ct.model_copy(update={"sha256": sha256_bytes(files["ct"])})})
-    return PreparedCase(record, raw.report, raw.pathology_report, files, preview_png(ct, organs, lesions))
+    return PreparedCase(record, *texts_of(raw), files, preview_png(ct, organs, lesions))
 
 
 def _differences(case: PreparedCase, record: CaseRecord, line: dict[str, Any]) -> list[Problem]:

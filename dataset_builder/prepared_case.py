@@ -17,6 +17,7 @@ from rsuper_bench.benchmark.release import attributes_row
 from rsuper_bench.benchmark.tumor_types import TumorType
 from rsuper_bench.dataset_builder.fingerprint import fingerprint
 from rsuper_bench.dataset_builder.label_map import LABEL_MAP, LESION_NUMBER
+from rsuper_bench.dataset_builder.phi.blank import blank_dates_and_ages
 from rsuper_bench.dataset_builder.preview import preview_png
 from rsuper_bench.dataset_builder.raw_case import RawCase
 from rsuper_bench.dataset_builder.rejection import CaseError, Reason
@@ -119,7 +120,13 @@ def prepare_case(raw: RawCase, split: Split, extractor: ReportReader) -> Prepare
         not_evaluable={**findings.not_evaluable, **raw.not_evaluable},
         extractor=findings.extractor,
     )
-    return PreparedCase(record, raw.report, raw.pathology_report, files, preview_png(ct, organs, lesions))
+    return PreparedCase(record, *texts_of(raw), files, preview_png(ct, organs, lesions))
+
+
+def texts_of(raw: RawCase) -> tuple[str, str | None]:
+    """Report and pathology report as a release holds them: dates and ages above 89 are blanked in place."""
+    pathology = raw.pathology_report
+    return blank_dates_and_ages(raw.report), pathology if pathology is None else blank_dates_and_ages(pathology)
 
 
 def volumes_of(raw: RawCase) -> tuple[Volume, Volume | None, Volume | None]:
