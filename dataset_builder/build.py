@@ -18,6 +18,7 @@ from rsuper_bench.benchmark.errors import ConfigError, DataError, Problem
 from rsuper_bench.benchmark.files import digest_of, pretty_json, read_model, sha256_file, write_text
 from rsuper_bench.benchmark.records import Record, Split
 from rsuper_bench.benchmark.release_info import RELEASE_FILE, ReleaseInfo, ReleaseKind
+from rsuper_bench.dataset_builder.cluster import on_cluster
 from rsuper_bench.dataset_builder.prepared_case import ReportReader, prepare_case
 from rsuper_bench.dataset_builder.raw_case import CaseKey, Source
 from rsuper_bench.dataset_builder.rejection import CaseError, CheckedSource, Reason, Rejection, detail_of
@@ -60,6 +61,7 @@ class BuildPlan:
         strict: An unusable case stops the build; otherwise it goes to ``rejected.csv``.
         shard: ``(i, n)``: make every n-th case from the i-th (1 <= i <= n) and stop; a build without a shard goes on
             from what all shards have made.
+        cluster: Address of a Dask scheduler that makes the cases, instead of this machine.
         name: Of the release.
         version: Of the release.
         kind: How much of its cases the release carries.
@@ -75,6 +77,7 @@ class BuildPlan:
     strict: bool = False
     jobs: int = 1
     shard: tuple[int, int] | None = None
+    cluster: str | None = None
     fractions: Mapping[Split, float] = field(default_factory=lambda: DEFAULT_FRACTIONS)
     name: str = ""
     version: str = "1.0.0"
@@ -156,12 +159,14 @@ def _build(
         delayed(stage_case)(plan.source, key, splits[key.case_id], plan.extractor, staging, digests[key.case_id])
         for key in mine
     )
-    results = Parallel(n_jobs=plan.jobs, return_as="generator_unordered")(work)
-    for done, rejection in enumerate(results, start=1):
-        if rejection is not None:
-            rejected.append(rejection)
-        if on_case is not None:
-            on_case(done, len(mine))
+    with on_cluster(plan.cluster):
+        # A cluster takes as many cases as it has workers; --jobs is for this machine.
+        parallel = Parallel(n_jobs=plan.jobs if plan.cluster is None else -1, return_as="generator_unordered")
+        for done, rejection in enumerate(parallel(work), start=1):
+            if rejection is not None:
+                rejected.append(rejection)
+            if on_case is not None:
+                on_case(done, len(mine))
     rejected.sort(key=lambda item: item.input_id)
     if rejected and plan.strict:
         raise DataError.of([_as_problem(item) for item in rejected])

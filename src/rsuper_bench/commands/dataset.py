@@ -46,6 +46,9 @@ def build(
     ] = "full",
     jobs: Annotated[int, typer.Option(min=1, help="Cases at once; the bytes are the same for any number.")] = 1,
     shard: Annotated[str | None, typer.Option(help="i/n: make this part only; then build without it.")] = None,
+    cluster: Annotated[
+        str | None, typer.Option(help="Address of a Dask scheduler (tcp://host:8786) whose workers make the cases.")
+    ] = None,
     reject_bad: Annotated[bool, typer.Option("--reject-bad", help="Go on without unusable cases; list them.")] = False,
     smoke: Annotated[
         bool, typer.Option("--smoke", help="Let one anatomy be in several splits; marks the release as no evidence.")
@@ -73,6 +76,7 @@ def build(
         strict=SOURCES[source].strict and not reject_bad,
         jobs=jobs,
         shard=part,
+        cluster=cluster,
         fractions=dict(zip(Split, fractions, strict=True)),
         name=_checked_name(name),
         version=_checked_version(version),
