@@ -25,7 +25,7 @@ from rsuper_bench.dataset_builder.preview import preview_png
 from rsuper_bench.dataset_builder.raw_case import CaseKey, RawCase, Source
 from rsuper_bench.dataset_builder.rejection import CheckedSource, Reason, Rejection
 from rsuper_bench.dataset_builder.release_writer import WITHHELD, write_release
-from rsuper_bench.dataset_builder.sources import SourceOptions, open_source
+from rsuper_bench.dataset_builder.sources import SOURCES, SourceOptions, open_source
 from rsuper_bench.dataset_builder.staging import Staging
 
 
@@ -63,7 +63,7 @@ def attach(
     info = _incomplete(overlay)
     if not scans.is_dir():
         raise ConfigError.of([Problem("--scans", f"no such folder {scans}", "your download", "Check the path.")])
-    source = open_source(info.source, SourceOptions(seed=info.seed, input=scans, config=config, reject_bad=True))
+    source = _source(info, scans, config)
     keys = {key.case_id: key for key in source.keys()}  # noqa: SIM118
     lines = _manifest(overlay)
     digests = {
@@ -106,6 +106,16 @@ def _incomplete(overlay: Release) -> ReleaseInfo:
         fix = "Use the release as it is." if info else "Build or download the release again."
         raise ConfigError.of([Problem(str(overlay.folder), found, "an overlay or attributes-only release", fix)])
     return info
+
+
+def _source(info: ReleaseInfo, scans: Path, config: Path | None) -> Source:
+    kind = SOURCES.get(info.source)
+    if kind is None or "input" not in kind.needs:
+        fix = "Build the release again with the command it was built with."
+        raise ConfigError.of([Problem(f"source {info.source}", "reads no download", "a source with --input", fix)])
+    # What the source refuses is listed with all else that is missing.
+    options = SourceOptions(seed=info.seed, input=scans, config=config, reject_bad="reject_bad" in kind.takes)
+    return open_source(info.source, options)
 
 
 def _manifest(overlay: Release) -> dict[str, dict[str, Any]]:

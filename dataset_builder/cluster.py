@@ -35,7 +35,7 @@ def on_cluster(address: str | None) -> Iterator[None]:
         fix = "pip install 'rsuper-bench[cluster]'"
         raise ConfigError.of([Problem("--cluster", "dask.distributed is not installed", "it is", fix)]) from None
     try:
-        client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
+        client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)  # type: ignore[no-untyped-call]
     except (OSError, ValueError, TypeError) as cause:
         found = f"no scheduler answers at {address[:80]!a} ({type(cause).__name__})"
         fix = "Start one with `dask scheduler`, and workers with `dask worker ADDRESS`."

@@ -3,7 +3,7 @@
 import csv
 import dataclasses
 import hashlib
-import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -271,21 +271,28 @@ def test_killed_at_any_moment_the_next_run_gives_the_same_bytes(tmp_path):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     result = CliRunner().invoke(app, command(tmp_path, whole))
     assert result.exit_code == 0, result.output
-    seconds = json.loads((whole / "run.json").read_text())["seconds"]
     rng = np.random.default_rng(0)
-    for _ in range(8):
+    moments = {"start": 0, "cases": 0, "release": 0}
+    work = tmp_path / ".killed.building"
+    for kill in range(20):
         process = subprocess.Popen(
             [sys.executable, "-m", "rsuper_bench", *command(tmp_path, killed)],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        staged = tmp_path / ".killed.building" / "cases"
-        while process.poll() is None and not staged.exists():
-            time.sleep(0.01)
-        time.sleep(rng.uniform(0, seconds / 4))
+        # In turn: at any time, while cases are made, while the release is put together.
+        place = (tmp_path, work / "cases", work / "release")[kill % 3]
+        while process.poll() is None and not place.exists():
+            time.sleep(0.002)
+        time.sleep(rng.uniform(0, (3.0, 0.3, 0.15)[kill % 3]))
         process.send_signal(signal.SIGKILL)
         process.wait()
-        assert not killed.exists() or content(killed) == content(whole)  # never half a release
+        moments["release" if (work / "release").exists() else "cases" if (work / "cases").exists() else "start"] += 1
+        if killed.exists():  # it was ready before: begin again
+            assert content(killed) == content(whole)  # never half a release
+            shutil.rmtree(killed)
+    assert moments["cases"] >= 3
+    assert moments["release"] >= 3
     result = CliRunner().invoke(app, command(tmp_path, killed))
     assert result.exit_code == 0, result.output
     assert content(killed) == content(whole)
