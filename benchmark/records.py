@@ -205,7 +205,10 @@ class ReportFindings(Record):
 
 
 class CtInfo(Record):
-    """Facts about the CT of a case. ``file`` is relative to the release or to the source folder."""
+    """Facts about the CT of a case. ``file`` is relative to the release or to the source folder.
+
+    ``fingerprint`` is of the picture and not of the bytes: it finds the same scan on another grid.
+    """
 
     file: str
     sha256: Sha256
@@ -215,6 +218,7 @@ class CtInfo(Record):
     phase: Phase = Phase.UNKNOWN
     scanner: str | None = None
     kvp: PositiveFloat | None = None
+    fingerprint: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{128}$")] | None = None
 
 
 class CaseRecord(Record):

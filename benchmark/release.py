@@ -23,12 +23,17 @@ from rsuper_bench.benchmark.errors import ConfigError, DataError, Problem, Rsupe
 from rsuper_bench.benchmark.files import model_problems, read_model, read_text, sha256_file
 from rsuper_bench.benchmark.nifti import Volume, read_nifti
 from rsuper_bench.benchmark.records import CaseRecord, Presence, Split
-from rsuper_bench.benchmark.release_info import RELEASE_FILE, ReleaseInfo
+from rsuper_bench.benchmark.release_info import RELEASE_FILE, ReleaseInfo, ReleaseKind
 from rsuper_bench.benchmark.tumor_types import TumorType
 
 CONFIGS = ("cases", "attributes", "tumors")
 VOLUME_COLUMNS = ("ct", "organs", "lesions")
 HUB_NAME = re.compile(r"^[A-Za-z0-9][\w.-]*/[\w.-]+(@[\w./-]+)?$")
+
+
+def configs_of(kind: ReleaseKind) -> tuple[str, ...]:
+    """The configs that a release of a kind has."""
+    return tuple(config for config in CONFIGS if config != "cases" or kind is not ReleaseKind.ATTRIBUTES)
 
 
 @dataclass(frozen=True)
@@ -267,7 +272,8 @@ class Release:
         }
         ct = read["ct"]
         if ct is None:
-            raise DataError.of([Problem(f"case {case_id}", "no CT", "a CT", "Rebuild the release.")])
+            fix = "Join the release with your own download first: rsuper-bench dataset attach."
+            raise DataError.of([Problem(f"case {case_id}", "the release does not carry its CT", "a CT", fix)])
         return CaseVolumes(ct=ct, organs=read["organs"], lesions=read["lesions"])
 
 

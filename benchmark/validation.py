@@ -209,7 +209,10 @@ def _grid(release: Release, reference: Reference, case_id: str) -> tuple[tuple[i
     """Shape and affine of the CT: from the head of the embedded file, or the shape alone without images."""
     if not release.has_volumes:
         return reference.records[case_id].ct.shape, None
-    return nifti_grid(release.columns(case_id, ["ct"])["ct"]["bytes"], case_id)
+    ct = release.columns(case_id, ["ct"])["ct"]
+    if ct is None:  # an overlay that was not attached
+        return reference.records[case_id].ct.shape, None
+    return nifti_grid(ct["bytes"], case_id)
 
 
 def nifti_grid(data: bytes, case_id: str) -> tuple[tuple[int, ...], NDArray[np.float64]]:

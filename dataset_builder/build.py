@@ -17,7 +17,8 @@ from joblib import Parallel, delayed
 from rsuper_bench.benchmark.errors import ConfigError, DataError, Problem
 from rsuper_bench.benchmark.files import digest_of, pretty_json, read_model, sha256_file, write_text
 from rsuper_bench.benchmark.records import Record, Split
-from rsuper_bench.benchmark.release_info import RELEASE_FILE, ReleaseInfo
+from rsuper_bench.benchmark.release_info import RELEASE_FILE, ReleaseInfo, ReleaseKind
+from rsuper_bench.dataset_builder.cluster import on_cluster
 from rsuper_bench.dataset_builder.prepared_case import ReportReader, prepare_case
 from rsuper_bench.dataset_builder.raw_case import CaseKey, Source
 from rsuper_bench.dataset_builder.rejection import CaseError, CheckedSource, Reason, Rejection, detail_of
@@ -27,7 +28,7 @@ from rsuper_bench.dataset_builder.staging import StagedCase, Staging
 from rsuper_bench.dataset_builder.summary import Summary
 
 RUN_FILE = "run.json"
-STAGING_VERSION = 1  # raised when a staged case is no longer what an earlier version staged
+STAGING_VERSION = 2  # raised when a staged case is no longer what an earlier version staged
 _PACKAGES = ("rsuper-bench", "datasets", "nibabel", "numpy", "pillow", "pyarrow", "scipy")
 
 
@@ -60,7 +61,10 @@ class BuildPlan:
         strict: An unusable case stops the build; otherwise it goes to ``rejected.csv``.
         shard: ``(i, n)``: make every n-th case from the i-th (1 <= i <= n) and stop; a build without a shard goes on
             from what all shards have made.
+        cluster: Address of a Dask scheduler that makes the cases, instead of this machine.
         name: Of the release.
+        version: Of the release.
+        kind: How much of its cases the release carries.
     """
 
     source: Source
@@ -73,8 +77,11 @@ class BuildPlan:
     strict: bool = False
     jobs: int = 1
     shard: tuple[int, int] | None = None
+    cluster: str | None = None
     fractions: Mapping[Split, float] = field(default_factory=lambda: DEFAULT_FRACTIONS)
     name: str = ""
+    version: str = "1.0.0"
+    kind: ReleaseKind = ReleaseKind.FULL
 
 
 @dataclass(frozen=True)
@@ -106,10 +113,17 @@ def build(plan: BuildPlan, on_case: Callable[[int, int], None] | None = None) ->
     splits = draw_splits(keys, seed=plan.seed, fractions=plan.fractions, smoke=plan.smoke)
     digests = {key.case_id: _case_digest(plan, key, splits[key.case_id]) for key in keys}
     identity = digest_of(
-        [digests, plan.smoke, plan.name, [(item.input_id, item.reason, item.detail) for item in refused]]
+        [
+            digests,
+            plan.smoke,
+            plan.name,
+            plan.version,
+            plan.kind,
+            [(item.input_id, item.reason, item.detail) for item in refused],
+        ]
     )
     staging = Staging.beside(plan.out)
-    if _is_built(plan.out, identity):
+    if is_built(plan.out, identity):
         staging.remove()
         return BuildResult("already built", len(keys), refused)
     try:
@@ -145,12 +159,14 @@ def _build(
         delayed(stage_case)(plan.source, key, splits[key.case_id], plan.extractor, staging, digests[key.case_id])
         for key in mine
     )
-    results = Parallel(n_jobs=plan.jobs, return_as="generator_unordered")(work)
-    for done, rejection in enumerate(results, start=1):
-        if rejection is not None:
-            rejected.append(rejection)
-        if on_case is not None:
-            on_case(done, len(mine))
+    with on_cluster(plan.cluster):
+        # A cluster takes as many cases as it has workers; --jobs is for this machine.
+        parallel = Parallel(n_jobs=plan.jobs if plan.cluster is None else -1, return_as="generator_unordered")
+        for done, rejection in enumerate(parallel(work), start=1):
+            if rejection is not None:
+                rejected.append(rejection)
+            if on_case is not None:
+                on_case(done, len(mine))
     rejected.sort(key=lambda item: item.input_id)
     if rejected and plan.strict:
         raise DataError.of([_as_problem(item) for item in rejected])
@@ -161,6 +177,8 @@ def _build(
     shutil.rmtree(staging.release, ignore_errors=True)
     info = ReleaseInfo(
         name=plan.name or plan.source_name,
+        version=plan.version,
+        kind=plan.kind,
         source=plan.source_name,
         seed=plan.seed,
         synthetic=False,
@@ -169,17 +187,22 @@ def _build(
     summary = write_release(staging, splits, digests, refused, info)
     if not plan.smoke:
         _refuse_leaks(summary)
+    move_to_place(staging, plan.out, identity, started, plan.jobs)
+    return BuildResult("built", summary.n_cases, (*refused, *rejected), summary)
+
+
+def move_to_place(staging: Staging, out: Path, identity: str, started: float, jobs: int) -> None:
+    """Give a finished release its ``run.json`` and its place, and remove the work folder."""
     run = RunInfo(
         build=identity,
         started=datetime.fromtimestamp(started, UTC),
         seconds=round(time.time() - started, 3),
-        jobs=plan.jobs,
+        jobs=jobs,
         versions={"python": platform.python_version()} | {package: version(package) for package in _PACKAGES},
     )
     write_text(staging.release / RUN_FILE, pretty_json(run))
-    staging.release.replace(plan.out.absolute())
+    staging.release.replace(out.absolute())
     staging.remove()
-    return BuildResult("built", summary.n_cases, (*refused, *rejected), summary)
 
 
 def stage_case(
@@ -224,7 +247,7 @@ def _case_digest(plan: BuildPlan, key: CaseKey, split: Split) -> str:
     )
 
 
-def _is_built(out: Path, identity: str) -> bool:
+def is_built(out: Path, identity: str) -> bool:
     """Whether the release stands there already; anything else in its place is refused."""
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return False

@@ -9,8 +9,8 @@ import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from rsuper_bench.benchmark.records import Split
-from rsuper_bench.benchmark.release import CONFIGS
 from rsuper_bench.benchmark.release_info import ReleaseInfo
+from rsuper_bench.dataset_builder.schema import FEATURES
 from rsuper_bench.dataset_builder.summary import Summary
 
 DEFAULT_CONFIG = "attributes"  # opens without downloading an image
@@ -26,6 +26,12 @@ HUB_LICENCES = {
     "apache-2.0": "apache-2.0",
     "mit": "mit",
 }
+# Shown where the repository is gated, and only there.
+_GATED_PROMPT = (
+    "These data come from patients unless the card calls them synthetic. By asking for access you agree to the "
+    "licences of the cases ({licences}), not to try to find out who a patient is, not to pass the data on to "
+    "anybody who has not agreed to the same, and to use them for research only."
+)
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 
 
@@ -68,6 +74,14 @@ def _header(info: ReleaseInfo, summary: Summary, splits: Mapping[str, Sequence[S
         "task_categories": ["image-segmentation", "image-classification"],
         "tags": tags,
         "size_categories": [next((name for limit, name in _SIZES if summary.n_cases < limit), "n>1M")],
+        "extra_gated_heading": "Ask for access",
+        "extra_gated_prompt": _GATED_PROMPT.format(licences=", ".join(sorted(summary.licences))),
+        "extra_gated_fields": {
+            "Name": "text",
+            "Institution": "text",
+            "What I will use it for": "text",
+            "I agree to the terms above": "checkbox",
+        },
         "configs": [
             {
                 "config_name": config,
@@ -76,8 +90,10 @@ def _header(info: ReleaseInfo, summary: Summary, splits: Mapping[str, Sequence[S
                     {"split": str(split), "path": f"{config}/{split}-*.parquet"} for split in splits[config]
                 ],
             }
-            for config in CONFIGS
+            for config in splits
         ],
+        # With the columns at hand a reader does not fetch them from the first file of each config.
+        "dataset_info": [{"config_name": config, "features": FEATURES[config]._to_yaml_list()} for config in splits],
     }
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from datasets import Features, Image, List, Nifti, Value
 
-from rsuper_bench.benchmark.release import CONFIGS
+from rsuper_bench.benchmark.release import configs_of
 from rsuper_bench.benchmark.release_info import ReleaseInfo
 from rsuper_bench.dataset_builder.schema import FEATURES
 from rsuper_bench.dataset_builder.summary import Summary
@@ -67,7 +67,7 @@ def croissant(info: ReleaseInfo, summary: Summary) -> dict[str, Any]:
         "keywords": ["computed tomography", "radiology reports", "tumor detection"],
         "isLiveDataset": False,
         "citeAs": "arXiv:2507.05582, arXiv:2510.14803",
-        "distribution": [_repository(), *(_file_set(config) for config in CONFIGS)],
+        "distribution": [_repository(), *(_file_set(config) for config in configs_of(info.kind))],
         "recordSet": [
             {
                 "@type": "cr:RecordSet",
@@ -77,7 +77,7 @@ def croissant(info: ReleaseInfo, summary: Summary) -> dict[str, Any]:
                 "key": [{"@id": f"{config}/case_id"}] if config != "tumors" else _tumor_key(),
                 "field": _fields(config, FEATURES[config]),
             }
-            for config in CONFIGS
+            for config in configs_of(info.kind)
         ],
     }
 

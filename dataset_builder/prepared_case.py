@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -14,7 +15,9 @@ from rsuper_bench.benchmark.nifti import Volume, nifti_bytes
 from rsuper_bench.benchmark.records import MAX_REPORTED_AGE, CaseRecord, CtInfo, Presence, ReportFindings, Split
 from rsuper_bench.benchmark.release import attributes_row
 from rsuper_bench.benchmark.tumor_types import TumorType
+from rsuper_bench.dataset_builder.fingerprint import fingerprint
 from rsuper_bench.dataset_builder.label_map import LABEL_MAP, LESION_NUMBER
+from rsuper_bench.dataset_builder.phi.blank import blank_dates_and_ages
 from rsuper_bench.dataset_builder.preview import preview_png
 from rsuper_bench.dataset_builder.raw_case import RawCase
 from rsuper_bench.dataset_builder.rejection import CaseError, Reason
@@ -57,6 +60,15 @@ class PreparedCase:
             "pathology_report": self.pathology_report,
         }
 
+    def voxel_digests(self) -> dict[str, str]:
+        """Digest of every volume without its compression, which differs between machines; empty when it is not needed.
+
+        Who joins an overlay with a download of their own compares these.
+        """
+        if self.record.redistributable:
+            return {}
+        return {name: sha256_bytes(gzip.decompress(data)) for name, data in sorted(self.files.items())}
+
     def digests(self) -> dict[str, str]:
         """Digest of every part that the manifest vouches for."""
         texts = {"report": self.report, "pathology_report": self.pathology_report}
@@ -75,13 +87,8 @@ def prepare_case(raw: RawCase, split: Split, extractor: ReportReader) -> Prepare
     """
     if not raw.report.strip():
         raise _refuse(raw, Reason.EMPTY_REPORT, "report", "empty", "the text of a report", "Add the report.")
-    ct = _hounsfield(raw)
-    organs = _labels(raw, "organs", raw.organs, ct, set(LABEL_MAP.organs))
-    lesions = _labels(raw, "lesions", raw.lesions, ct, set(LABEL_MAP.lesions))
-    if raw.lesion_types and lesions is None:
-        raise _refuse(raw, Reason.BAD_VALUE, "lesion_types", "types without a lesion mask", "a mask", "Add the mask.")
-    volumes = {"ct": ct, "organs": organs, "lesions": lesions}
-    files = {name: nifti_bytes(volume) for name, volume in volumes.items() if volume is not None}
+    ct, organs, lesions = volumes_of(raw)
+    files = files_of(ct, organs, lesions)
     findings = extractor.extract(raw.case_id, raw.report, raw.pathology_report)
     record = CaseRecord(
         case_id=raw.case_id,
@@ -99,6 +106,7 @@ def prepare_case(raw: RawCase, split: Split, extractor: ReportReader) -> Prepare
             phase=raw.phase,
             scanner=raw.scanner,
             kvp=raw.kvp,
+            fingerprint=fingerprint(ct),
         ),
         sex=raw.sex,
         age=None if raw.age is None else min(raw.age, MAX_REPORTED_AGE),
@@ -112,7 +120,33 @@ def prepare_case(raw: RawCase, split: Split, extractor: ReportReader) -> Prepare
         not_evaluable={**findings.not_evaluable, **raw.not_evaluable},
         extractor=findings.extractor,
     )
-    return PreparedCase(record, raw.report, raw.pathology_report, files, preview_png(ct, organs, lesions))
+    return PreparedCase(record, *texts_of(raw), files, preview_png(ct, organs, lesions))
+
+
+def texts_of(raw: RawCase) -> tuple[str, str | None]:
+    """Report and pathology report as a release holds them: dates and ages above 89 are blanked in place."""
+    pathology = raw.pathology_report
+    return blank_dates_and_ages(raw.report), pathology if pathology is None else blank_dates_and_ages(pathology)
+
+
+def volumes_of(raw: RawCase) -> tuple[Volume, Volume | None, Volume | None]:
+    """CT, organs and lesions of a raw case as a release holds them.
+
+    Raises:
+        CaseError: With a reason code, when an image cannot be used.
+    """
+    ct = _hounsfield(raw)
+    organs = _labels(raw, "organs", raw.organs, ct, set(LABEL_MAP.organs))
+    lesions = _labels(raw, "lesions", raw.lesions, ct, set(LABEL_MAP.lesions))
+    if raw.lesion_types and lesions is None:
+        raise _refuse(raw, Reason.BAD_VALUE, "lesion_types", "types without a lesion mask", "a mask", "Add the mask.")
+    return ct, organs, lesions
+
+
+def files_of(ct: Volume, organs: Volume | None, lesions: Volume | None) -> dict[str, bytes]:
+    """The NIfTI bytes of the volumes that there are, by column name."""
+    volumes = {"ct": ct, "organs": organs, "lesions": lesions}
+    return {name: nifti_bytes(volume) for name, volume in volumes.items() if volume is not None}
 
 
 def _hounsfield(raw: RawCase) -> Volume:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 
 from rsuper_bench.benchmark.files import canonical_json, csv_text, digest_of, pretty_json, sha256_file, write_text
 from rsuper_bench.benchmark.records import CaseRecord, Split
-from rsuper_bench.benchmark.release import CONFIGS, attributes_row
-from rsuper_bench.benchmark.release_info import RELEASE_FILE, ReleaseInfo
+from rsuper_bench.benchmark.release import CONFIGS, attributes_row, configs_of
+from rsuper_bench.benchmark.release_info import RELEASE_FILE, ReleaseInfo, ReleaseKind
 from rsuper_bench.dataset_builder.card import card_text
 from rsuper_bench.dataset_builder.croissant import croissant
 from rsuper_bench.dataset_builder.label_map import LABEL_MAP
@@ -27,7 +27,10 @@ from rsuper_bench.dataset_builder.summary import Summary
 SHARD_BYTES = 500_000_000
 GROUP_BYTES = 64_000_000  # a row group is what a reader of one case has to fetch
 GROUP_CASES = 8
+ROW_BYTES = 10_000  # about the size of a case without images and reports
 TABLE_ROWS = 1000  # rows of `attributes` and `tumors` in memory at once
+PARTS = ("ct", "organs", "lesions", "report", "pathology_report")  # what the manifest vouches for
+WITHHELD = (*PARTS, "preview")  # what follows from a scan or a report leaves with it
 
 
 @dataclass
@@ -88,7 +91,8 @@ def write_release(
             config: _TableWriter(folder / config / f"{split}-00000-of-00001.parquet", config)
             for config in ("attributes", "tumors")
         }
-        complete = []
+        complete: list[str] = []
+        withheld: set[str] = set()
         for case_id in sorted(case_id for case_id, of in splits.items() if of is split):
             staged = _staged(staging, case_id, digests[case_id])
             if staged.rejection is not None:
@@ -98,12 +102,15 @@ def write_release(
             complete.append(case_id)
             tables["attributes"].add([attributes_row(staged.record)])
             tables["tumors"].add(tumor_rows(staged.record))
-            manifest.append((case_id, _manifest_line(staged, staged.record)))
+            manifest.append((case_id, _manifest_line(staged, staged.record, info.kind)))
             summary.add(staged.record)
+            if withholds(info.kind, staged.record):
+                withheld.add(case_id)
         for table in tables.values():
             table.close()
-        _write_cases(staging, folder / "cases", split, complete)
-    for config in CONFIGS:
+        if info.kind is not ReleaseKind.ATTRIBUTES:
+            _write_cases(staging, folder / "cases", split, complete, withheld)
+    for config in configs_of(info.kind):
         _keep_schema(folder / config, config)
     write_text(folder / "manifest.jsonl", "".join(line + "\n" for _, line in sorted(manifest)))
     write_text(folder / "rejected.csv", _rejected_text(rejected))
@@ -119,6 +126,11 @@ def write_release(
     return summary
 
 
+def withholds(kind: ReleaseKind, record: CaseRecord) -> bool:
+    """Whether a release of a kind leaves out the images and the reports of a case."""
+    return kind is ReleaseKind.ATTRIBUTES or (kind is ReleaseKind.OVERLAY and not record.redistributable)
+
+
 def splits_with_rows(folder: Path) -> dict[str, list[Split]]:
     """The splits of each config that have a file.
 
@@ -126,7 +138,9 @@ def splits_with_rows(folder: Path) -> dict[str, list[Split]]:
     those that have rows.
     """
     return {
-        config: [split for split in Split if any((folder / config).glob(f"{split}-*.parquet"))] for config in CONFIGS
+        config: [split for split in Split if any((folder / config).glob(f"{split}-*.parquet"))]
+        for config in CONFIGS
+        if (folder / config).is_dir()
     }
 
 
@@ -137,14 +151,17 @@ def _staged(staging: Staging, case_id: str, digest: str) -> StagedCase:
     return staged
 
 
-def _manifest_line(staged: StagedCase, record: CaseRecord) -> str:
-    line = {
+def _manifest_line(staged: StagedCase, record: CaseRecord, kind: ReleaseKind) -> str:
+    line: dict[str, Any] = {
         "case_id": staged.case_id,
         "state": staged.state,
         "split": record.split,
         "record": record_digest(record),
         "files": {name: {"sha256": digest} for name, digest in staged.files.items()},
     }
+    if withholds(kind, record):
+        line["withheld"] = sorted(staged.files)
+        line["voxels"] = staged.voxels
     return canonical_json(line)
 
 
@@ -161,15 +178,29 @@ def _rejected_text(rejected: Sequence[Rejection]) -> str:
     return csv_text(rows, ["input_id", "reason", "detail"])
 
 
-def _write_cases(staging: Staging, folder: Path, split: Split, case_ids: Sequence[str]) -> None:
-    sizes = [(case_id, staging.parquet(case_id).stat().st_size) for case_id in case_ids]
+def _write_cases(
+    staging: Staging, folder: Path, split: Split, case_ids: Sequence[str], withheld: Collection[str]
+) -> None:
+    sizes = [
+        (case_id, ROW_BYTES if case_id in withheld else staging.parquet(case_id).stat().st_size) for case_id in case_ids
+    ]
     shards = list(_batches(sizes, SHARD_BYTES, None))
     for index, shard in enumerate(shards):
         path = folder / f"{split}-{index:05d}-of-{len(shards):05d}.parquet"
         with _writer(path) as writer:
             for group in _batches(shard, GROUP_BYTES, GROUP_CASES):
-                table = pa.concat_tables(pq.read_table(staging.parquet(case_id)) for case_id, _ in group)
+                table = pa.concat_tables(_row(staging.parquet(case_id), case_id in withheld) for case_id, _ in group)
                 writer.write_table(table.cast(arrow_schema("cases")), row_group_size=len(group))
+
+
+def _row(path: Path, without_parts: bool) -> pa.Table:
+    schema = arrow_schema("cases")
+    kept = [name for name in schema.names if not (without_parts and name in WITHHELD)]
+    table = pq.read_table(path, columns=kept)
+    columns = [
+        table.column(name) if name in kept else pa.nulls(1, type=schema.field(name).type) for name in schema.names
+    ]
+    return pa.table(columns, schema=schema)
 
 
 @contextmanager

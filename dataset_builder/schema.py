@@ -53,6 +53,7 @@ ATTRIBUTES = Features(
         "ct_phase": _TEXT,
         "ct_scanner": _TEXT,
         "ct_kvp": _REAL,
+        "ct_fingerprint": _TEXT,
         **{f"presence_{kind}": _TEXT for kind in TumorType},
         "findings": List(FINDING),
         "organ_labels": List(_TEXT),

@@ -37,6 +37,7 @@ class StagedCase(Record):
     parquet_sha256: Sha256 | None = None
     record: CaseRecord | None = None
     files: dict[str, Sha256] = {}
+    voxels: dict[str, Sha256] = {}
 
     @property
     def rejection(self) -> Rejection | None:
@@ -99,6 +100,7 @@ class Staging:
                 parquet_sha256=sha256_file(path),
                 record=case.record,
                 files=case.digests(),
+                voxels=case.voxel_digests(),
             )
         )
 

@@ -3,9 +3,8 @@
 import csv
 import dataclasses
 import hashlib
-import json
-import signal
-import subprocess
+import multiprocessing
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -13,15 +12,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tiny_sources import LPS, SHAPE, TinySource, WordExtractor
-from typer.testing import CliRunner
 
 from rsuper_bench.benchmark.errors import ConfigError, DataError
 from rsuper_bench.benchmark.nifti import Volume, nifti_bytes
 from rsuper_bench.benchmark.records import Split
 from rsuper_bench.benchmark.release import Release
 from rsuper_bench.benchmark.tumor_types import TumorType
-from rsuper_bench.cli import app
 from rsuper_bench.dataset_builder import build as builder
+from rsuper_bench.dataset_builder.extraction import make_extractor
+from rsuper_bench.dataset_builder.sources import SourceOptions, open_source
 from rsuper_bench.dataset_builder.staging import Staging
 
 
@@ -261,33 +260,41 @@ lesions: {size_mm: [30, 60]}
 """
 
 
-def command(tmp_path, out):
-    (tmp_path / "phantom.yaml").write_text(PHANTOM)
-    return ["dataset", "build", "--source", "phantom", "--config", str(tmp_path / "phantom.yaml"), "--out", str(out)]
+def build_phantoms(config, out):
+    source = open_source("phantom", SourceOptions(config=config))
+    context = {"config": config.read_text()}
+    builder.build(builder.BuildPlan(source, "phantom", context, make_extractor("rules"), out))
 
 
 @pytest.mark.slow
 def test_killed_at_any_moment_the_next_run_gives_the_same_bytes(tmp_path):
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
-    result = CliRunner().invoke(app, command(tmp_path, whole))
-    assert result.exit_code == 0, result.output
-    seconds = json.loads((whole / "run.json").read_text())["seconds"]
+    """Twenty processes, forked from one that has imported everything and so at work at once, killed by the system."""
+    whole, killed, config = tmp_path / "whole", tmp_path / "killed", tmp_path / "phantom.yaml"
+    config.write_text(PHANTOM)
+    build_phantoms(config, whole)
+    forks = multiprocessing.get_context("forkserver")
+    forks.set_forkserver_preload([build_phantoms.__module__])
     rng = np.random.default_rng(0)
-    for _ in range(8):
-        process = subprocess.Popen(
-            [sys.executable, "-m", "rsuper_bench", *command(tmp_path, killed)],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        staged = tmp_path / ".killed.building" / "cases"
-        while process.poll() is None and not staged.exists():
-            time.sleep(0.01)
-        time.sleep(rng.uniform(0, seconds / 4))
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        assert not killed.exists() or content(killed) == content(whole)  # never half a release
-    result = CliRunner().invoke(app, command(tmp_path, killed))
-    assert result.exit_code == 0, result.output
+    moments = {"start": 0, "cases": 0, "release": 0}
+    work = tmp_path / ".killed.building"
+    for kill in range(20):
+        if kill % 3 == 0:
+            shutil.rmtree(work, ignore_errors=True)
+        process = forks.Process(target=build_phantoms, args=(config, killed))
+        process.start()
+        # In turn: at any time, while cases are made, while the release is put together.
+        place = (tmp_path, work / "cases", work / "release")[kill % 3]
+        while process.is_alive() and not place.exists():
+            time.sleep(0.002)
+        time.sleep(rng.uniform(0, (0.8, 0.2, 0.1)[kill % 3]))
+        process.kill()
+        process.join()
+        moments["release" if (work / "release").exists() else "cases" if (work / "cases").exists() else "start"] += 1
+        if killed.exists():  # it was ready before: begin again
+            assert content(killed) == content(whole)  # never half a release
+            shutil.rmtree(killed)
+    assert min(moments["cases"], moments["release"]) >= 3, moments
+    build_phantoms(config, killed)
     assert content(killed) == content(whole)
     assert not (tmp_path / ".killed.building").exists()
 

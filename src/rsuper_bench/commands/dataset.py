@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rsuper_bench.commands import extraction
+from rsuper_bench.commands import extraction, publishing
 
 if TYPE_CHECKING:
+    from rsuper_bench.benchmark.release_info import ReleaseKind
     from rsuper_bench.dataset_builder.build import BuildPlan, BuildResult
 
 app = typer.Typer(no_args_is_help=True, help="Build, read and check datasets.")
 extraction.register(app)
+publishing.register(app)
 
 
 @app.command()
@@ -41,8 +43,15 @@ def build(
         Path | None, typer.Option(help="Findings (F.jsonl) that were read before, in place of reading the reports.")
     ] = None,
     name: Annotated[str, typer.Option(help="Name of the release; by default that of its source.")] = "",
+    version: Annotated[str, typer.Option(help="Version of the release, such as 1.2.0.")] = "1.0.0",
+    kind: Annotated[
+        str, typer.Option(help="full; overlay: no scan or report that may not be passed on; attributes: none at all.")
+    ] = "full",
     jobs: Annotated[int, typer.Option(min=1, help="Cases at once; the bytes are the same for any number.")] = 1,
     shard: Annotated[str | None, typer.Option(help="i/n: make this part only; then build without it.")] = None,
+    cluster: Annotated[
+        str | None, typer.Option(help="Address of a Dask scheduler (tcp://host:8786) whose workers make the cases.")
+    ] = None,
     reject_bad: Annotated[bool, typer.Option("--reject-bad", help="Go on without unusable cases; list them.")] = False,
     smoke: Annotated[
         bool, typer.Option("--smoke", help="Let one anatomy be in several splits; marks the release as no evidence.")
@@ -73,8 +82,11 @@ def build(
         strict=SOURCES[source].strict and not reject_bad,
         jobs=jobs,
         shard=part,
+        cluster=cluster,
         fractions=dict(zip(Split, fractions, strict=True)),
         name=_checked_name(name),
+        version=_checked_version(version),
+        kind=_kind(kind),
     )
     for note in getattr(opened, "notes", list)():
         typer.echo(f"note: {note}", err=True)
@@ -159,6 +171,31 @@ def _shard(text: str | None) -> tuple[int, int] | None:
             [Problem("--shard", ascii(text[:20]), "i/n with 1 <= i <= n, such as 1/4", "Correct the option.")]
         )
     return int(match[1]), int(match[2])
+
+
+def _checked_version(version: str) -> str:
+    import re
+
+    from rsuper_bench.benchmark.errors import ConfigError, Problem
+
+    if not re.fullmatch(r"\d{1,6}\.\d{1,6}\.\d{1,6}", version):
+        raise ConfigError.of(
+            [Problem("--version", ascii(version[:20]), "three numbers such as 1.2.0", "Correct the option.")]
+        )
+    return version
+
+
+def _kind(kind: str) -> ReleaseKind:
+    from difflib import get_close_matches
+
+    from rsuper_bench.benchmark.errors import ConfigError, Problem
+    from rsuper_bench.benchmark.release_info import ReleaseKind
+
+    if kind not in list(ReleaseKind):
+        close = get_close_matches(kind, list(ReleaseKind), n=1)
+        fix = f"Did you mean '{close[0]}'?" if close else "Choose one of them."
+        raise ConfigError.of([Problem("--kind", ascii(kind[:20]), f"one of {', '.join(ReleaseKind)}", fix)])
+    return ReleaseKind(kind)
 
 
 def _checked_name(name: str) -> str:
