@@ -38,6 +38,7 @@ class Label(StrEnum):
     NOT_NEGATION = "not_negation"
     HEDGE = "hedge"
     LIKELY = "likely"
+    UNLIKELY = "unlikely"
     NORMAL = "normal"
     ABNORMAL = "abnormal"
     LIMITED = "limited"
@@ -46,6 +47,7 @@ class Label(StrEnum):
     NOW = "now"
     CHANGE = "change"
     HISTORY = "history"
+    HISTORY_AFTER = "history_after"
     BREAK = "break"
     EXCEPT = "except"
     FAR = "far"
@@ -64,6 +66,7 @@ class Label(StrEnum):
     SURGERY = "surgery"
     PARTIAL_SURGERY = "partial_surgery"
     REMOVED = "removed"
+    OUT_OF_VIEW = "out_of_view"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,8 @@ class Entry:
         group: Lesion word for many lesions at once ("polycystic kidney").
         explains: Thing that a lesion may turn out to be ("focal fat").
         diffuse: Lesion word whose number is open ("metastatic disease").
+        apart: Thing that says nothing of the organ it is beside or in ("lymph node", "stent").
+        region: Place whose normal state speaks for the organs in it ("abdomen").
     """
 
     label: Label
@@ -98,6 +103,8 @@ class Entry:
     group: bool = False
     diffuse: bool = False
     explains: bool = False
+    apart: bool = False
+    region: bool = False
 
 
 PLAIN = Entry(Label.WORD)
@@ -198,6 +205,22 @@ def section_names() -> dict[str, str]:
     return {name: kind for kind, names in table.items() for name in names}
 
 
+@cache
+def location_words(tumor_type: TumorType) -> dict[str, str]:
+    """Word (lower case) -> sub-segment of an organ: its names in the anatomy and those of ``words/locations.yaml``."""
+    words: dict[str, str] = {}
+    for segment in tumor_type.anatomy.segments:
+        if not segment.name.startswith("segment_"):  # Couinaud's numbers have a grammar of their own
+            words |= dict.fromkeys((segment.name.replace("_", " "), *segment.synonyms), segment.name)
+    table = yaml.safe_load((files(__package__) / "words" / "locations.yaml").read_text(encoding="utf-8"))
+    names = {segment.name for segment in tumor_type.anatomy.segments}
+    for name, synonyms in table.get(str(tumor_type), {}).items():
+        if name not in names:
+            raise ValueError(f"words/locations.yaml: '{tumor_type}' has no segment '{name}'")
+        words |= dict.fromkeys((str(word) for word in synonyms), name)
+    return words
+
+
 def _anatomy_entries() -> Iterator[tuple[str, Entry]]:
     for tumor_type in TumorType:
         for word in tumor_type.anatomy.synonyms:
@@ -225,7 +248,7 @@ def _group_entries(group: Mapping[str, Any]) -> Iterator[tuple[str, Entry]]:
         side=Side(group["side"]) if "side" in group else None,
         **{
             name: bool(group.get(name))
-            for name in ("adjective", "implied", "vague", "hedged", "group", "diffuse", "explains")
+            for name in ("adjective", "implied", "vague", "hedged", "group", "diffuse", "explains", "apart", "region")
         },
     )
     many = {name: getattr(entry, name) for name in Entry.__slots__} | {"is_plural": True}

@@ -53,6 +53,11 @@ class Memory:
         else:
             self.drafts.extend(made)
 
+    def drop(self, gone: list[Draft]) -> None:
+        """Take findings out again."""
+        self.drafts = [draft for draft in self.drafts if not any(draft is other for other in gone)]
+        self.last = [draft for draft in self.last if not any(draft is other for other in gone)]
+
     def is_meant(self, row: Row, lesion: int, sites: list[Site]) -> bool:
         """Whether a lesion word means the last finding: "the lesion", "index lesion in segment 8" of many."""
         if not self.last:
@@ -122,8 +127,7 @@ class Memory:
         inflamed = row.has(Label.INFLAMED)
         gone = [draft for draft in self.last if thing or (inflamed and draft.kind is Kind.WALL_THICKENING)]
         if gone:
-            self.drafts = [draft for draft in self.drafts if not any(draft is other for other in gone)]
-            self.last = []
+            self.drop(gone)
         return {draft.tumor_type for draft in gone}
 
     def _size(self, row: Row, sized: list[Measurement], anchor: int) -> list[Draft]:
@@ -137,7 +141,7 @@ class Memory:
             self.keep([further])
             return [further]
         if sized and not draft.diameters_mm:
-            set_size(draft, axes_joined(sized))
+            set_size(draft, axes_joined(sized, row))
         if draft.count.value == 1:  # of a group, side and segment are not those of the one that is measured
             if draft.location is None:
                 locate(draft, row, anchor, [anchor], 0)

@@ -8,6 +8,7 @@ from rsuper_bench.dataset_builder.extraction.rules.items import Row
 from rsuper_bench.dataset_builder.extraction.rules.lexicon import Label
 
 HEDGE_REACH = 9  # items
+_NAMES = (Label.LESION, Label.THING, Label.INFLAMED)
 
 
 class Polarity(StrEnum):
@@ -36,6 +37,11 @@ def polarity_of(row: Row, index: int) -> Polarity:
 
 def is_history(row: Row, index: int) -> bool:
     """Whether a word only tells what the patient had or why the scan was made."""
+    for item in row.items[index + 1 : index + 3]:
+        if item.label is Label.HISTORY_AFTER or item.text == "baseline":  # "HCC screening", "Rectal cancer, baseline"
+            return not row.has(Label.MEASUREMENT)
+        if item.text != ",":
+            break
     first = row.clause_start(index)
     for position in range(index - 1, first - 1, -1):
         label = row.items[position].label
@@ -56,10 +62,23 @@ def _denial_before(row: Row, index: int) -> Polarity | None:
         if item.label is Label.NO_OTHER:
             return Polarity.NEUTRAL
         if item.label is Label.NOT_NEGATION:
-            return None
+            return Polarity.DENIED if _denies_on(row, position, index) else None
+        if item.label is Label.UNLIKELY:
+            return Polarity.NEUTRAL
         if _ends_denial(row, position):
             return None
     return None
+
+
+def _denies_on(row: Row, position: int, index: int) -> bool:
+    """Whether a denied property goes on to deny a lesion: "no internal enhancement or nodularity"."""
+    between = row.items[position + 1 : index]
+    return (
+        row.items[position].text.split()[0] in ("no", "without")
+        and "change" not in row.items[position].text
+        and any(item.text in ("or", ",", "nor") for item in between)
+        and not any(item.label in (Label.VERB, Label.INDEFINITE, Label.MEASUREMENT, Label.WITH) for item in between)
+    )
 
 
 def _ends_denial(row: Row, position: int) -> bool:
@@ -100,9 +119,13 @@ def _denial_after(row: Row, index: int) -> bool:
         if item.label is Label.NEGATION_AFTER:
             later = [other.label for other in items[position + 1 : position + 4]]
             return Label.PRIOR not in later and Label.COMPARE not in later
+        if item.label is Label.UNLIKELY and not any(
+            other.label in (Label.LESION, Label.NATURE) for other in items[position + 1 : last]
+        ):
+            return True
         if item.label is Label.VERB:
             following = items[position + 1 : position + 3]
-            if not any(other.label is Label.NEGATION_AFTER for other in following):
+            if not any(other.label in (Label.NEGATION_AFTER, Label.UNLIKELY) for other in following):
                 return False
         elif item.label in (Label.COUNT, Label.MEASUREMENT, Label.NEGATION, Label.INDEFINITE, Label.WITH):
             return False
@@ -131,6 +154,9 @@ def _doubt_after(row: Row, index: int) -> bool:
         if item.label is Label.LESION:
             return False
         if item.label is Label.HEDGE:
+            following = [other for other in row.items[position + 1 : last] if other.label in _NAMES]
+            if following and following[0].entry.explains:
+                return True  # "nodular density, which could represent a splenule": it may be no lesion
             return not any(
                 other.label in (Label.LESION, Label.THING, Label.NATURE, Label.INFLAMED)
                 or other.text in ("origin", "enhancement", "disease", "process")

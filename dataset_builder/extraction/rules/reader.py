@@ -7,20 +7,32 @@ from dataclasses import dataclass, field
 from rsuper_bench.benchmark.records import Kind, Malignancy, NotEvaluable
 from rsuper_bench.benchmark.tumor_types import TumorType
 from rsuper_bench.dataset_builder.extraction.rules.drafts import Draft, apply_kind, apply_malignancy, describe
-from rsuper_bench.dataset_builder.extraction.rules.exclusions import is_explained, is_inflamed, is_no_tumor
-from rsuper_bench.dataset_builder.extraction.rules.grouping import set_size, split_by_size
+from rsuper_bench.dataset_builder.extraction.rules.exclusions import (
+    grows_in_walls,
+    is_explained,
+    is_inflamed,
+    is_no_tumor,
+    is_open_wall,
+)
+from rsuper_bench.dataset_builder.extraction.rules.grouping import set_size
 from rsuper_bench.dataset_builder.extraction.rules.items import Row, row_of
 from rsuper_bench.dataset_builder.extraction.rules.lexicon import Label
 from rsuper_bench.dataset_builder.extraction.rules.measurements import Measurement
+from rsuper_bench.dataset_builder.extraction.rules.members import split_group
 from rsuper_bench.dataset_builder.extraction.rules.memory import Memory
 from rsuper_bench.dataset_builder.extraction.rules.negation import Polarity, polarity_of
 from rsuper_bench.dataset_builder.extraction.rules.organs import organ_statements
-from rsuper_bench.dataset_builder.extraction.rules.references import begins_by_reference, is_definite, link_before
+from rsuper_bench.dataset_builder.extraction.rules.references import (
+    begins_by_reference,
+    is_alternative,
+    is_definite,
+    link_before,
+)
 from rsuper_bench.dataset_builder.extraction.rules.sections import SectionKind, Sentence
-from rsuper_bench.dataset_builder.extraction.rules.segments import locate
-from rsuper_bench.dataset_builder.extraction.rules.sites import ELSEWHERE, Site, sites_of
+from rsuper_bench.dataset_builder.extraction.rules.segments import locate, places_in
+from rsuper_bench.dataset_builder.extraction.rules.sites import ELSEWHERE, Site, sites_of, stronger_sites
 from rsuper_bench.dataset_builder.extraction.rules.sizes import Sizes, assign_sizes
-from rsuper_bench.dataset_builder.extraction.rules.topics import named_sites, next_context, sites_around, topic_sites
+from rsuper_bench.dataset_builder.extraction.rules.topics import named_sites, next_context, region_organs, sites_around, spoken_of, topic_sites
 
 
 @dataclass(slots=True)
@@ -34,6 +46,7 @@ class ReportReader:
         described: Types whose organ is described without a word on lesions.
         gone: Organs that cannot be evaluated.
         flags: What a person should look at.
+        known: Types with a malignant tumor that the reason of the scan names.
     """
 
     memory: Memory = field(default_factory=Memory)
@@ -42,6 +55,7 @@ class ReportReader:
     described: set[TumorType] = field(default_factory=set)
     gone: dict[TumorType, NotEvaluable] = field(default_factory=dict)
     flags: set[str] = field(default_factory=set)
+    known: set[TumorType] = field(default_factory=set)
     _paragraph: int = -1
     _context: tuple[Site, ...] = ()  # what a lesion is in when neither its words nor the header say
 
@@ -62,7 +76,8 @@ class ReportReader:
             self._paragraph, self._context, self.memory.last = sentence.paragraph, topic, []
         self.denied.update(said.normal)
         self.plain.update(said.plain)
-        self.described.update((*said.described, *organs))
+        limited = row.has(Label.LIMITED, Label.OUT_OF_VIEW, Label.REMOVED)
+        self.described.update((*said.described, *(() if limited else spoken_of(sentence.topic))))
         sizes = assign_sizes(row)
         self.flags.update(sizes.flags)
         self._lesions(row, sentence, sizes, topic)
@@ -72,11 +87,16 @@ class ReportReader:
     def _lesions(self, row: Row, sentence: Sentence, sizes: Sizes, topic: tuple[Site, ...]) -> None:
         heads = row.indices(Label.LESION)
         drafts_of: dict[int, list[Draft]] = {}
+        before: list[Site] = []  # sites of the lesion word before
         for order, lesion in enumerate(heads):
             polarity = polarity_of(row, lesion)
-            if polarity in (Polarity.NEUTRAL, Polarity.HISTORY) or is_no_tumor(row, lesion):
+            if polarity is Polarity.HISTORY:
+                self._known(row, lesion)
+                continue
+            if polarity is Polarity.NEUTRAL or is_no_tumor(row, lesion):
                 if is_inflamed(row, lesion) or is_explained(row, lesion):
-                    self.described.update(_types(sites_of(row, lesion, False)))
+                    around = sites_of(row, lesion, False) or sites_around(row, lesion, topic, self._context)
+                    self.described.update(_types(around))
                 continue
             sized = sizes.of_lesion.get(lesion, [])
             denied = polarity is Polarity.DENIED
@@ -88,14 +108,40 @@ class ReportReader:
             entry = row.items[lesion].entry
             many = denied or entry.is_plural or entry.group or entry.diffuse
             sites = named_sites(row, heads, order, many, (*topic, *self._context))
+            if [site.tumor_type for site in sites] == [TumorType.SOFT_TISSUE]:
+                sites = stronger_sites(row, lesion, many) or list(topic) or sites
             if not denied and self.memory.is_meant(row, lesion, sites):
                 drafts_of[lesion] = self.memory.name(row, lesion, sized)
                 continue
-            sites = sites or sites_around(row, lesion, topic, self._context)
+            sites = sites or sites_around(row, lesion, topic, self._context) or before
+            before = sites
             if denied:
                 self.denied.update(_types(sites))
+                self.described.update(region_organs(row, lesion))
             elif not entry.vague:
                 drafts_of[lesion] = self._affirm(row, sentence, heads, order, sites, many, polarity, sized)
+        self._resolve_heading(row, heads, drafts_of)
+
+    def _known(self, row: Row, lesion: int) -> None:
+        """Note a diagnosis that a sentence names as the reason of the scan: "Rectal cancer, baseline"."""
+        entry = row.items[lesion].entry
+        if entry.malignancy is Malignancy.MALIGNANT and entry.kind is not Kind.METASTASIS:
+            self.known.update(_types(sites_of(row, lesion, False)))
+
+    def _resolve_heading(self, row: Row, heads: list[int], drafts_of: dict[int, list[Draft]]) -> None:
+        """Drop a group that only heads its members: "Hepatic metastases: segment 2 lesion 2 cm, segment 5 lesion 3 cm"."""
+        if len(heads) < 2 or len(drafts_of.get(heads[0], [])) != 1:
+            return
+        group = drafts_of[heads[0]][0]
+        following = row.items[heads[0] + 1].text if heads[0] + 1 < len(row.items) else ""
+        members = [draft for head in heads[1:] for draft in drafts_of.get(head, []) if draft is not group]
+        if following != ":" or not members or group.count.value == 1 or group.diameters_mm:
+            return
+        if all(draft.tumor_type is group.tumor_type and draft.kind in (Kind.INDETERMINATE, group.kind) for draft in members):
+            for draft in members:
+                draft.kind, draft.malignancy, draft.malignancy_source = group.kind, group.malignancy, group.malignancy_source
+                draft.spans |= {name: span for name, span in group.spans.items() if name in ("kind", "malignancy", "malignancy_source")}
+            self.memory.drop([group])
 
     def _named_by(
         self, row: Row, heads: list[int], order: int, drafts_of: dict[int, list[Draft]]
@@ -129,13 +175,20 @@ class ReportReader:
         if len(sites) > 1 and not many:
             self.flags.add("organ_guessed")
             sites = sites[:1]
-        several_places = "segments" in row.text.lower()
+        lesion = heads[order]
+        last = row.clause_end(lesion)
+        if order + 1 < len(heads) and heads[order + 1] < last:
+            last = max(lesion + 1, row.phrase_start(heads[order + 1]))
+        stop = row.items[last - 1].end
         made = [
             part
-            for site in sites
-            if site.tumor_type is not None
-            for part in split_by_size(
-                _drafted(row, heads, order, site.tumor_type, site, sentence, polarity), sized, several_places
+            for site in _grown(row, lesion, sites)
+            for part in split_group(
+                _drafted(row, heads, order, site, sentence, polarity),
+                row,
+                sized,
+                row.items[lesion].end,
+                stop,
             )
         ]
         if made:
@@ -149,13 +202,12 @@ def _drafted(
     row: Row,
     heads: list[int],
     order: int,
-    tumor_type: TumorType,
     site: Site,
     sentence: Sentence,
     polarity: Polarity,
 ) -> Draft:
     lesion = heads[order]
-    draft = Draft(tumor_type=tumor_type, section=sentence.section, paragraph=sentence.paragraph)
+    draft = Draft(tumor_type=site.tumor_type or TumorType.SOFT_TISSUE, section=sentence.section, paragraph=sentence.paragraph)
     if site.span is not None:
         draft.spans["tumor_type"] = site.span
     if site.side is not None:
@@ -163,21 +215,30 @@ def _drafted(
         if site.side_span is not None:
             draft.spans["side"] = site.side_span
     first = heads[order - 1] + 1 if order else 0
-    last = heads[order + 1] if order + 1 < len(heads) else len(row.items)
+    last = max(lesion + 1, row.phrase_start(heads[order + 1])) if order + 1 < len(heads) else len(row.items)
     describe(draft, row, lesion, (max(first, row.clause_start(lesion)), min(last, row.clause_end(lesion))))
-    if polarity is Polarity.DOUBTED:
+    if polarity is Polarity.DOUBTED or is_open_wall(row, lesion):
         draft.doubted = True
         draft.spans["certainty"] = _hedge_span(row, lesion)
     draft.definite = is_definite(row, lesion)
     locate(draft, row, lesion, heads, order)
+    if draft.location is None and sentence.topic is not None:
+        header = row_of(sentence.topic.text, sentence.topic.start)
+        named = places_in(header, draft.tumor_type, (header.offset, header.offset + len(header.text)))
+        if len(named) == 1:  # "PANCREATIC TAIL: 2 cm cyst"
+            draft.location, draft.spans["location"] = named[0]
     return draft
 
 
 def _characterise(named: list[Draft], row: Row, lesion: int, sized: list[Measurement], polarity: Polarity) -> None:
     """Take kind, nature, size and place from a word that names findings already read."""
     item = row.items[lesion]
+    alternative = is_alternative(row, lesion)
     for draft in named:
-        if polarity is not Polarity.DOUBTED:
+        if alternative:
+            if polarity is not Polarity.DOUBTED and draft.malignancy is Malignancy.UNKNOWN and item.entry.malignancy is not None:
+                draft.alternatives.append((item.entry, item.span))
+        elif polarity is not Polarity.DOUBTED:
             if draft.kind in (Kind.INDETERMINATE, Kind.MASS) and item.entry.kind is not Kind.INDETERMINATE:
                 apply_kind(draft, item.entry, item.span)
             elif draft.malignancy is Malignancy.UNKNOWN:
@@ -186,6 +247,16 @@ def _characterise(named: list[Draft], row: Row, lesion: int, sized: list[Measure
             set_size(draft, sized[0])
         if draft.location is None and draft.count.value == 1:
             locate(draft, row, lesion, [lesion], 0)
+
+
+def _grown(row: Row, lesion: int, sites: list[Site]) -> list[Site]:
+    """The sites where a lesion word can be a tumor."""
+    walls = row.items[lesion].entry.kind is Kind.WALL_THICKENING
+    return [
+        site
+        for site in sites
+        if site.tumor_type is not None and (not walls or grows_in_walls(site.tumor_type))
+    ]
 
 
 def _types(sites: list[Site]) -> set[TumorType]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from rsuper_bench.dataset_builder.extraction.rules.items import NOUN_PHRASE, Row
 from rsuper_bench.dataset_builder.extraction.rules.lexicon import Label
 
+_OPENS_NAME = frozenset({"for", "with", "of", "represent", "represents", "representing", "be", "reflect", "reflecting", "suggest"})
+_ALTERNATIVES = frozenset({"or", "versus", "vs", "/", "and or"})
 _COPULAS = frozenset({"is", "are", "was", "were"})
 
 
@@ -15,7 +17,9 @@ def link_before(row: Row, lesion: int, earlier: int | None) -> int | None:
     for position in range(lesion - 1, first, -1):
         item = items[position]
         if item.label in (Label.LIKELY, Label.HEDGE):
-            joins = position > 0 and items[position - 1].label in (Label.AND, Label.WITH)  # "... and a probable cyst"
+            # "... and a probable cyst" is one more; "... and suspicious for carcinoma" says what it is
+            joins = position > 0 and items[position - 1].label in (Label.AND, Label.WITH)
+            joins = joins and item.text.rpartition(" ")[2] not in _OPENS_NAME
             return position if not joins and (earlier is not None or position <= 8) else None
         if item.label is Label.VERB:
             # "the lesion in the kidney is a simple cyst", not "the lesion is seen and a cyst"
@@ -38,6 +42,22 @@ def link_before(row: Row, lesion: int, earlier: int | None) -> int | None:
             if item.label is Label.AND:
                 return None
     return None
+
+
+def is_alternative(row: Row, lesion: int) -> bool:
+    """Whether a lesion word is one of two names of which either may hold: "cyst versus hemangioma"."""
+    for step in (-1, 1):
+        position, joined = lesion + step, False
+        while 0 <= position < len(row.items):
+            item = row.items[position]
+            if item.text in _ALTERNATIVES:
+                joined = True
+            elif item.label in (Label.LESION, Label.THING, Label.INFLAMED) and joined:
+                return True
+            elif item.label not in NOUN_PHRASE and item.label not in (Label.INDEFINITE, Label.ORGAN) and item.text != ",":
+                break
+            position += step
+    return False
 
 
 def _previous_lesion(row: Row, lesion: int) -> int | None:

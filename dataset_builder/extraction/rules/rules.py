@@ -5,9 +5,16 @@ from __future__ import annotations
 import re
 
 from rsuper_bench.benchmark import records
-from rsuper_bench.benchmark.records import NotEvaluable, Presence, ReportFindings
+from rsuper_bench.benchmark.records import (
+    Kind,
+    Malignancy,
+    MalignancySource,
+    NotEvaluable,
+    Presence,
+    ReportFindings,
+)
 from rsuper_bench.benchmark.tumor_types import TumorType
-from rsuper_bench.dataset_builder.extraction.rules.drafts import Draft
+from rsuper_bench.dataset_builder.extraction.rules.drafts import Draft, apply_malignancy
 from rsuper_bench.dataset_builder.extraction.rules.merge import merge_drafts
 from rsuper_bench.dataset_builder.extraction.rules.pathology import add_pathology
 from rsuper_bench.dataset_builder.extraction.rules.reader import ReportReader
@@ -44,6 +51,7 @@ class RulesExtractor:
         drafts = merge_drafts(reader.memory.drafts)
         if reader.memory.overflow:
             reader.flags.add("too_many_findings")
+        _settle(drafts, reader)
         if pathology_report:
             add_pathology(drafts, pathology_report[:MAX_CHARACTERS])
         presence = {tumor_type: _presence(tumor_type, drafts, reader) for tumor_type in TumorType}
@@ -62,6 +70,18 @@ class RulesExtractor:
             flags=tuple(sorted(reader.flags | _presence_flags(presence, reader))),
             extractor=self.info,
         )
+
+
+def _settle(drafts: list[Draft], reader: ReportReader) -> None:
+    """Set what only the whole report tells: names that agree ("cyst or hemangioma"), the known primary tumor."""
+    for draft in drafts:
+        natures = {entry.malignancy for entry, _ in draft.alternatives}
+        if draft.malignancy is Malignancy.UNKNOWN and len(draft.alternatives) > 1 and len(natures) == 1:
+            apply_malignancy(draft, *draft.alternatives[0])
+    for tumor_type in reader.known:
+        masses = [draft for draft in drafts if draft.tumor_type is tumor_type and draft.kind is Kind.MASS]
+        if len(masses) == 1 and masses[0].malignancy is Malignancy.UNKNOWN and not masses[0].doubted:
+            masses[0].malignancy, masses[0].malignancy_source = Malignancy.MALIGNANT, MalignancySource.REPORT
 
 
 def _presence(tumor_type: TumorType, drafts: list[Draft], reader: ReportReader) -> Presence:

@@ -6,7 +6,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import cache
 
+from rsuper_bench.benchmark.tumor_types import TumorType
 from rsuper_bench.dataset_builder.extraction.rules.lexicon import Label, lexicon, section_names, tokens_of
 from rsuper_bench.dataset_builder.extraction.rules.sentences import sentences_of
 
@@ -51,10 +53,10 @@ class Sentence:
 
 
 _HEADER = re.compile(
-    r"(?:^|(?<=[\n.;,:]))[ \t,]{0,8}(?:\d{1,2}[.)][ \t]{0,8})?"
+    r"(?:^|(?<=[\n.;,:]))[ \t,]{0,8}(?:(?:\d{1,2}[.)]|[-*•·–])[ \t]{0,8})?"
     r"([A-Za-z][A-Za-z0-9 \t/&,()'’-]{1,79}?)[ \t]{0,8}(?::|[ \t][-–—](?=[ \t]))"
 )
-_BARE_HEADER = re.compile(r"^[ \t]*([A-Z][A-Z /&,()'-]{2,59})[ \t]*$", re.MULTILINE)
+_BARE_HEADER = re.compile(r"^[ \t]*([A-Z][A-Z /&,()'-]{2,59}|[A-Z][A-Za-z /&]{2,29})[ \t\r]*$", re.MULTILINE)
 _BLANK_LINE = re.compile(r"\n[ \t\r]*\n")
 _SKIPPED_WORDS = re.compile(r"^(?:please|the|note|series|image|im|se|see|findings are|as follows)\b", re.IGNORECASE)
 MAX_HEADER_WORDS = 8
@@ -84,14 +86,57 @@ def read_sections(report: str) -> Iterator[Sentence]:
         paragraph += 1
         if kind is not None:
             section = kind
+        if section in (SectionKind.HISTORY, SectionKind.SKIP) and _opens_findings(report, header, next_topic, has_findings):
+            section = SectionKind.FINDINGS
         topic = _under(next_topic, topic)
         position = header.end
 
 
+def _opens_findings(report: str, header: Header, topic: Header | None, has_findings: bool) -> bool:
+    """Whether an organ header opens the findings of a report that has no header for them."""
+    return (
+        topic is not None
+        and not has_findings
+        and not report[max(0, header.start - 8) : header.start].rpartition("\n")[2].strip(" \t-*•·0123456789.)")
+        and "\n" in report[max(0, header.start - 8) : header.start]
+        and bool(_organs_of(topic.text))
+    )
+
+
 def _under(header: Header | None, above: Header | None) -> Header | None:
-    if header is None or above is None or header.text.lower() not in ("right", "left"):
+    """Put a header that names only a side or a part ("Right:", "Tail:") under the organ header above it."""
+    if header is None or above is None:
         return header
-    return replace(header, parent=above.parent or above)
+    top = above.parent or above
+    name = " ".join(header.text.lower().replace("-", " ").split())
+    if name in ("right", "left") or (not _organs_of(header.text) and name in _part_names(_organs_of(top.text))):
+        return replace(header, parent=top)
+    return header
+
+
+@cache
+def _organs_of(text: str) -> tuple[TumorType, ...]:
+    words = [token for token, _, _ in tokens_of(text)]
+    found: list[TumorType] = []
+    position = 0
+    while position < len(words):
+        hit = lexicon().match(words, position)
+        if hit is not None and hit[0].label is Label.ORGAN:
+            found.extend(hit[0].organs)
+        position += 1 if hit is None else hit[1]
+    return tuple(found)
+
+
+@cache
+def _part_names(organs: tuple[TumorType, ...]) -> frozenset[str]:
+    """Words for the parts of organs, as a header may name them: "tail", "upper pole", "s7"."""
+    names = {
+        word
+        for organ in organs
+        for segment in organ.anatomy.segments
+        for word in (segment.name.replace("_", " "), *segment.synonyms)
+    }
+    return frozenset(names | ({f"s{number}" for number in range(1, 9)} if TumorType.LIVER in organs else set()))
 
 
 def _headers(report: str) -> list[tuple[Header | None, SectionKind | None, Header | None]]:
@@ -104,13 +149,29 @@ def _headers(report: str) -> list[tuple[Header | None, SectionKind | None, Heade
         name = " ".join(text.lower().replace("\t", " ").split())
         header = Header(start, end, text)
         kind = names.get(name) or names.get(name.removesuffix("s")) or _by_ending(name, names)
+        bare = match.re is _BARE_HEADER
         if kind is not None:
             cuts.append((header, SectionKind(kind), None))
-        elif _is_topic(text, match.re is _BARE_HEADER or not match.group().rstrip().endswith(":")):
+        elif bare and not text.isupper():
+            if _names_only_organs(text):
+                cuts.append((header, None, header))
+        elif _is_topic(text, bare or not match.group().rstrip().endswith(":")):
             cuts.append((header, None, header))
         elif len(text.split()) <= MAX_HEADER_WORDS and text.isupper():
             cuts.append((header, None, None))
     return cuts
+
+
+def _names_only_organs(text: str) -> bool:
+    """Whether a line holds nothing but organs: "Liver and spleen"."""
+    words = [token for token, _, _ in tokens_of(text)]
+    position = 0
+    while position < len(words):
+        hit = lexicon().match(words, position)
+        if hit is None or (hit[0].label not in (Label.ORGAN, Label.AND, Label.PLACE) and words[position] not in ",/&"):
+            return False
+        position += hit[1]
+    return bool(words)
 
 
 def _by_ending(name: str, names: dict[str, str]) -> str | None:

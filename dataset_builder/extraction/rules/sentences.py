@@ -18,6 +18,11 @@ _ABBREVIATION = re.compile(
     r"(?:^|[\s(,])(?:dr|mr|mrs|ms|approx|vs|e\.g|i\.e|fig|no|st|s\.p|h\.o|a\.p|cf|incl|ca|max|min|resp|lt|rt|seg|im|ser|se|img)$",
     re.IGNORECASE,
 )
+# "a lesion in segment 6. A second ...": the number ends the sentence, it opens no list.
+_TAKES_NUMBER = re.compile(
+    r"\b(?:segments?|images?|series|stage|grade|type|bosniak|rads|lr|level|category|class|zone|and|or|to|of|x|is|was|than|about)$",
+    re.IGNORECASE,
+)
 _NUMBERED = re.compile(r"^\s*\d{1,2}$")
 
 
@@ -27,6 +32,8 @@ def sentences_of(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
     for match in _END.finditer(text, start, end):
         stop = match.end()
         if match.group().startswith(".") and _is_inside(text, position, match.start(), match.end(), end):
+            continue
+        if match.group().isspace() and _TAKES_NUMBER.search(text[max(position, match.start() - 12) : match.start()]):
             continue
         yield from _pieces(text, position, stop)
         position = stop

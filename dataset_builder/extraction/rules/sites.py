@@ -57,6 +57,12 @@ def sites_of(row: Row, lesion: int, many: bool) -> list[Site]:
     return _subject(row, lesion, many)
 
 
+def stronger_sites(row: Row, lesion: int, many: bool) -> list[Site]:
+    """Sites of a "soft tissue mass" that its sentence places in an organ: soft tissue is then what it is made of."""
+    found = _after_preposition(row, lesion) or _subject(row, lesion, many)
+    return [] if any(site.tumor_type is TumorType.SOFT_TISSUE for site in found) else found
+
+
 def organ_list_at(row: Row, index: int) -> list[int]:
     """Positions of the organs of the list an organ belongs to: "the liver, spleen and both kidneys"."""
     found = [index]
@@ -269,7 +275,7 @@ def _subject(row: Row, lesion: int, many: bool) -> list[Site]:
             return [ELSEWHERE]
         if (
             item.label is Label.ORGAN
-            and not _is_far(row, position)
+            and not is_landmark(row, position)
             and (not _belongs_to_next(row, position) or (many and not _belongs_to_lesion(row, position)))
         ):
             listed = organ_list_at(row, position) if many else [position]
@@ -278,7 +284,8 @@ def _subject(row: Row, lesion: int, many: bool) -> list[Site]:
     return []
 
 
-def _is_far(row: Row, organ: int) -> bool:
+def is_landmark(row: Row, organ: int) -> bool:
+    """Whether an organ word only says what something is beside: "abutting the stomach"."""
     for position in range(organ - 1, max(-1, organ - 5), -1):
         item = row.items[position]
         if item.label is Label.FAR:

@@ -17,6 +17,7 @@ _DATED = re.compile(
     r"\s*(?:on|in|from|dated)\s+(?:the\s+)?(?:\d{1,2}[/.-]\d|(?:19|20)\d\d\b|(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\b)",
     re.IGNORECASE,
 )
+_ARROW = re.compile(r"\s{0,3}(?:[-=–]{1,2}>|→)\s{0,3}\d")
 _PAST = frozenset({"was", "were", "had"})
 
 
@@ -109,7 +110,7 @@ def is_prior(row: Row, position: int, positions: list[int]) -> bool:
         if item.text in (",", ";", ")", "and", ".") or item.label in (Label.NOW, Label.COMPARE, Label.VERB):
             break
     text_after = row.text[items[position].end - row.offset :]
-    if _DATED.match(text_after):
+    if _DATED.match(text_after) or _ARROW.match(text_after):
         return True
     near = items[max(0, position - 2) : position]
     if (

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 
+from rsuper_bench.benchmark.tumor_types import TumorType
 from rsuper_bench.dataset_builder.extraction.rules.items import NOUN_PHRASE, Row, one_of_many_after, row_of
 from rsuper_bench.dataset_builder.extraction.rules.lexicon import Label
 from rsuper_bench.dataset_builder.extraction.rules.references import link_before
@@ -23,6 +25,23 @@ def topic_sites(header: Header | None) -> tuple[Site, ...]:
         return tuple(replace(site, side=side, side_span=span) for site in topic_sites(header.parent))
     organs = [site for index in row.indices(Label.ORGAN) for site in site_at(row, index)]
     return tuple(organs) or (ELSEWHERE,)
+
+
+@lru_cache(256)
+def spoken_of(header: Header | None) -> tuple[TumorType, ...]:
+    """Types a header says something of by itself: its organs, and those of "Bowel:"."""
+    if header is None:
+        return ()
+    row = row_of(header.text, header.start)
+    places = [row.items[index].entry for index in row.indices(Label.PLACE)]
+    own = [site.tumor_type for site in topic_sites(header) if site.tumor_type is not None]
+    return (*own, *(organ for entry in places if not entry.region for organ in entry.organs))
+
+
+def region_organs(row: Row, lesion: int) -> tuple[TumorType, ...]:
+    """Types of the regions a denied lesion word names: "no metastases in the abdomen or pelvis"."""
+    places = [row.items[index].entry for index in row.indices(Label.PLACE) if row.clauses[index] == row.clauses[lesion]]
+    return tuple(organ for entry in places if entry.region for organ in entry.organs)
 
 
 def named_sites(row: Row, heads: list[int], order: int, many: bool, around: tuple[Site, ...]) -> list[Site]:
