@@ -21,8 +21,10 @@ _DATE = re.compile(
     re.IGNORECASE,
 )
 _UNITS = re.compile(
+    r"\A\s{0,4}(?:[-*•·–]\s{0,4})?(?:\(\d{1,2}\)|\d{1,2}[.)](?!\d))(?=\s)|\A\s{0,4}[TN]\d{1,2}\b|"  # the number of a list item
     r"(?<![\w.])[-–+]?\d{1,4}(?:\.\d)?\s{0,2}(?:(?:to|-|–)\s{0,2}[-–]?\d{1,4}\s{0,2})?(?:hu|h\.u\.|hounsfield(?:\s{1,2}units?)?)\b"
-    r"|\b\d(?:st|nd|rd|th)\b",
+    r"|\b\d(?:st|nd|rd|th)\b"
+    r"|(?<=lesion )\d{1,2}(?=\s{0,2}[:)])|(?<=nodule )\d{1,2}(?=\s{0,2}[:)])|(?<=mass )\d{1,2}(?=\s{0,2}[:)])|(?<=target )\d{1,2}(?=\s{0,2}[:)])",
     re.IGNORECASE,
 )
 _SHOWN = re.compile(

@@ -15,13 +15,14 @@ from rsuper_bench.benchmark.records import (
     MalignancySource,
 )
 from rsuper_bench.benchmark.tumor_types import Side, TumorType
-from rsuper_bench.dataset_builder.extraction.rules.items import NOUN_PHRASE, Row
+from rsuper_bench.dataset_builder.extraction.rules.items import NOUN_PHRASE, Row, one_of_many_after
 from rsuper_bench.dataset_builder.extraction.rules.lexicon import Entry, Label
 from rsuper_bench.dataset_builder.extraction.rules.sections import SectionKind
 
 Span = tuple[int, int]
 
-_MORE_THAN = ("more than", "greater than", "at least", ">", "over", "upwards of", "minimum of", "exceeding")
+_MORE_THAN = ("more than", "greater than", ">", "over", "exceeding", "in excess of")
+_AT_LEAST = ("at least", "upwards of", "minimum of", "no fewer than", "or more")
 @dataclass(slots=True)
 class Draft:
     """A finding being read. Spans are in report characters; a value without one is derived."""
@@ -43,6 +44,10 @@ class Draft:
     series: int | None = None
     image: int | None = None
     repeats: int = 0
+    bare: bool = False  # a plain plural: no word for its number
+    listed: bool = False  # its sentence goes on as a list of places and sizes
+    pick: Draft | None = None  # the one lesion of a group whose size stands for it, until a second one is described
+    parted: bool = False  # members of the group are findings of their own
     alternatives: list[tuple[Entry, Span]] = field(default_factory=list)
     spans: dict[str, Span] = field(default_factory=dict)
 
@@ -57,7 +62,8 @@ class Draft:
             self._take(other, "attenuation")
         if not self.diameters_mm and other.diameters_mm:
             self._take(other, "diameters_mm")
-        for name in ("side", "location", "series", "image"):
+        group = self.count.value != 1 and other.count.value == 1
+        for name in ("series", "image") if group else ("side", "location", "series", "image"):
             if getattr(self, name) is None and getattr(other, name) is not None:
                 self._take(other, name)
         if self.doubted and not other.doubted:
@@ -118,8 +124,12 @@ def describe(draft: Draft, row: Row, lesion: int, reach: tuple[int, int]) -> Non
     """
     item = row.items[lesion]
     apply_kind(draft, item.entry, item.span)
+    turn = one_of_many_after(row, lesion) if item.entry.is_plural else None
+    if turn is not None:  # "some of which are hyperdense" is not said of all
+        reach = reach[0], max(lesion + 1, min(reach[1], turn))
     draft.count, span = count_of(row, lesion)
     draft.spans["count"] = span
+    draft.bare = item.entry.is_plural and span == item.span
     for index in sorted(range(*reach), key=lambda position: (abs(position - lesion), position)):
         entry = row.items[index].entry
         if entry.attenuation is not None and draft.attenuation is Attenuation.UNKNOWN:
@@ -210,7 +220,7 @@ def _count_after(row: Row, lesion: int) -> tuple[Count, Span] | None:
             following = items[position + 1] if position + 1 < len(items) else None
             ends = following is None or following.label in (Label.PUNCTUATION, Label.COREF) or following.text == "in"
             return (_bounded(row, position), item.span) if ends and item.entry.count is not None else None
-        if item.text not in (",", ":", "(", "numbering", "-") and item.label is not Label.WORD:
+        if item.text not in (",", ":", "(", "-") and item.label not in (Label.WORD, Label.NOW):
             return None
     return None
 
@@ -219,8 +229,11 @@ def _bounded(row: Row, position: int) -> Count:
     """The number at a position, open upwards after "more than" and the like."""
     count = row.items[position].entry.count or Count()
     before = " ".join(item.text for item in row.items[max(0, position - 2) : position])
-    if count.relation is CountRelation.EXACT and before.endswith(_MORE_THAN):
-        return Count(value=count.value, relation=CountRelation.AT_LEAST)
+    if count.relation is CountRelation.EXACT and count.value is not None:
+        if before.endswith(_AT_LEAST):
+            return Count(value=count.value, relation=CountRelation.AT_LEAST)
+        if before.endswith(_MORE_THAN):
+            return Count(value=count.value + 1, relation=CountRelation.AT_LEAST)
     return count
 
 

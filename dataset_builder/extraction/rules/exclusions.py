@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rsuper_bench.benchmark.records import Kind, Malignancy
 from rsuper_bench.benchmark.tumor_types import TumorType
-from rsuper_bench.dataset_builder.extraction.rules.items import Row
+from rsuper_bench.dataset_builder.extraction.rules.items import NOUN_PHRASE, Row
 from rsuper_bench.dataset_builder.extraction.rules.lexicon import Label
 
 _EVEN = frozenset({"diffuse", "diffusely", "mild", "mildly", "circumferential", "circumferentially", "concentric", "uniform", "smooth", "generalized",
@@ -23,6 +23,20 @@ def is_no_tumor(row: Row, lesion: int) -> bool:
         or _is_made_of_thing(row, lesion)
         or is_explained(row, lesion)
     )
+
+
+def is_landmark_lesion(row: Row, lesion: int) -> bool:
+    """Whether a lesion word only says what something is beside: "inseparable from the mass", "fat around the tumor"."""
+    definite = False
+    for position in range(lesion - 1, max(-1, lesion - 7), -1):
+        item = row.items[position]
+        if item.label is Label.DEFINITE:
+            definite = True
+        elif definite and (item.label is Label.FAR or item.text in ("from", "by")):
+            return True
+        elif item.label not in NOUN_PHRASE and item.label is not Label.ORGAN:
+            return False
+    return False
 
 
 def is_inflamed(row: Row, lesion: int) -> bool:

@@ -43,6 +43,8 @@ _PICKS = frozenset(
         "others",
         "remaining",
         "such",
+        "some",
+        "one",
     }
 )
 CLAUSE_ENDS = frozenset({Label.BREAK, Label.EXCEPT})

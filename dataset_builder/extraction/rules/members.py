@@ -52,6 +52,13 @@ def split_group(draft: Draft, row: Row, sized: list[Measurement], start: int, en
     return [draft]
 
 
+def members_of(draft: Draft, row: Row, sized: list[Measurement], start: int, end: int) -> list[Member]:
+    """The sizes of a stretch of a sentence with the places beside them; see :func:`split_group`."""
+    if len(sized) < 2 or any(size.others_mm for size in sized):
+        return []
+    return _members(draft, row, sized, start, end)
+
+
 def _are_members(draft: Draft, row: Row, members: list[Member], everything: list[Measurement]) -> bool:
     """Whether sizes are of one lesion each, not of a group."""
     if len(members) > MAX_MEMBERS or draft.count.relation is CountRelation.INNUMERABLE:

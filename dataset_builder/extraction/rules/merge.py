@@ -23,11 +23,15 @@ def merge_drafts(drafts: Iterable[Draft]) -> list[Draft]:
     """
     kept: list[Draft] = []
     for draft in drafts:
-        same = next((other for other in _by_likeness(kept, draft) if _same_lesion(other, draft)), None)
-        if same is None:
+        same = [other for other in _by_likeness(kept, draft) if _same_lesion(other, draft)]
+        if not same:
             kept.append(draft)
-        else:
-            _join(same, draft)
+            continue
+        _join(same[0], draft)
+        if draft.count.value != 1 and not draft.diameters_mm and same[0].count.value == 1:
+            number = draft.count.value if draft.count.relation is CountRelation.EXACT else None
+            for other in same[1:number]:  # "Two liver lesions concerning for metastases"
+                _join(other, draft)
     return kept
 
 
@@ -53,6 +57,7 @@ def _same_lesion(old: Draft, new: Draft) -> bool:
         (new.section is not old.section and SectionKind.IMPRESSION in (new.section, old.section))
         or new.definite
         or _identical(old, new)
+        or _endless(old, new)
     )
     return (
         repeats
@@ -73,6 +78,16 @@ def _identical(old: Draft, new: Draft) -> bool:
         old.diameters_mm == new.diameters_mm
         and bool(new.diameters_mm)
         and (old.side, old.location, old.kind) == (new.side, new.location, new.kind)
+    )
+
+
+def _endless(old: Draft, new: Draft) -> bool:
+    """Two mentions of all lesions of an organ: "polycystic kidneys ... innumerable cysts"."""
+    return (
+        old.count.relation is new.count.relation is CountRelation.INNUMERABLE
+        and old.kind is new.kind
+        and old.location == new.location
+        and not (old.diameters_mm and new.diameters_mm)
     )
 
 
@@ -98,12 +113,16 @@ def _kinds_agree(old: Kind, new: Kind) -> bool:
 
 
 def _join(old: Draft, new: Draft) -> None:
-    more_specific = old.kind is Kind.MASS and new.kind is Kind.METASTASIS
-    if more_specific:
+    more_specific = (old.kind is Kind.MASS and new.kind is Kind.METASTASIS) or (
+        old.kind is Kind.WALL_THICKENING and new.kind is Kind.MASS
+    )
+    if more_specific and not new.doubted:
         old.kind = new.kind
         old.spans["kind"] = new.spans.get("kind", old.spans.get("kind", (0, 1)))
     old.fill(new)
     old.repeats += 1
+    if new.count.value != 1 and old.count == Count() and not new.definite:
+        return  # a group's number is not that of one of its lesions
     old.count, taken = _fuller_count(old.count, new.count)
     if taken and "count" in new.spans:
         old.spans["count"] = new.spans["count"]

@@ -42,11 +42,17 @@ def is_history(row: Row, index: int) -> bool:
             return not row.has(Label.MEASUREMENT)
         if item.text != ",":
             break
+    if row.items[0].label is Label.HISTORY_AFTER and not any(
+        item.label in (Label.MEASUREMENT, Label.VERB, Label.PREP) or item.text in (":", ",", ";") for item in row.items[:index]
+    ):
+        return True  # "Follow-up adrenal incidentaloma: ..."
     first = row.clause_start(index)
     for position in range(index - 1, first - 1, -1):
         label = row.items[position].label
         if label is Label.HISTORY:
             return True
+        if label in (Label.SURGERY, Label.PARTIAL_SURGERY) and any(item.text == "for" for item in row.items[position:index]):
+            return True  # "after left adrenalectomy for pheochromocytoma"
         if label in (Label.VERB, Label.LESION, Label.MEASUREMENT) or row.items[position].text in (",", ":", "("):
             return False
     return False
@@ -119,13 +125,15 @@ def _denial_after(row: Row, index: int) -> bool:
         if item.label is Label.NEGATION_AFTER:
             later = [other.label for other in items[position + 1 : position + 4]]
             return Label.PRIOR not in later and Label.COMPARE not in later
+        if item.label is Label.REMOVED:
+            return True
         if item.label is Label.UNLIKELY and not any(
             other.label in (Label.LESION, Label.NATURE) for other in items[position + 1 : last]
         ):
             return True
         if item.label is Label.VERB:
             following = items[position + 1 : position + 3]
-            if not any(other.label in (Label.NEGATION_AFTER, Label.UNLIKELY) for other in following):
+            if not any(other.label in (Label.NEGATION_AFTER, Label.UNLIKELY, Label.REMOVED) for other in following):
                 return False
         elif item.label in (Label.COUNT, Label.MEASUREMENT, Label.NEGATION, Label.INDEFINITE, Label.WITH):
             return False

@@ -57,6 +57,8 @@ def organ_statements(row: Row, topic: tuple[TumorType, ...], history_only: bool)
     if topic and not row.has(Label.ORGAN, Label.LESION, Label.PLACE, Label.SIDE):
         for label, why in _GONE.items():  # "UTERUS: Surgically absent."
             for index in row.indices(label):
+                if items[index].text.startswith("none"):
+                    continue
                 if index <= _TOPIC_REACH and not row.has(Label.THING):
                     said.gone.update(dict.fromkeys(topic, why))
     whole = [index for index in row.indices(Label.ORGAN) if _is_whole(row, index)]
@@ -98,9 +100,11 @@ def _described(row: Row, limited: set[int]) -> list[TumorType]:
     items = row.items
     found: list[TumorType] = []
     for index, item in enumerate(items):
-        if not item.entry.organs or row.clauses[index] in limited or is_history(row, index):
+        if not item.entry.organs or row.clauses[index] in limited:
             continue
-        if item.label in (Label.THING, Label.INFLAMED):
+        if is_history(row, index) and item.label is not Label.PARTIAL_SURGERY:
+            continue
+        if item.label in (Label.THING, Label.INFLAMED, Label.PARTIAL_SURGERY):
             found.extend(item.entry.organs)
         elif item.label is Label.PLACE and not item.entry.region and not is_governed(row, index):
             found.extend(item.entry.organs)

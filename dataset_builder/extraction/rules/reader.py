@@ -4,23 +4,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from rsuper_bench.benchmark.records import Kind, Malignancy, NotEvaluable
+from rsuper_bench.benchmark.records import Attenuation, Kind, Malignancy, NotEvaluable
 from rsuper_bench.benchmark.tumor_types import TumorType
 from rsuper_bench.dataset_builder.extraction.rules.drafts import Draft, apply_kind, apply_malignancy, describe
 from rsuper_bench.dataset_builder.extraction.rules.exclusions import (
     grows_in_walls,
     is_explained,
     is_inflamed,
+    is_landmark_lesion,
     is_no_tumor,
     is_open_wall,
 )
+from rsuper_bench.dataset_builder.extraction.rules.followup import listen, name_last
 from rsuper_bench.dataset_builder.extraction.rules.grouping import set_size
 from rsuper_bench.dataset_builder.extraction.rules.items import Row, row_of
 from rsuper_bench.dataset_builder.extraction.rules.lexicon import Label
 from rsuper_bench.dataset_builder.extraction.rules.measurements import Measurement
 from rsuper_bench.dataset_builder.extraction.rules.members import split_group
 from rsuper_bench.dataset_builder.extraction.rules.memory import Memory
-from rsuper_bench.dataset_builder.extraction.rules.negation import Polarity, polarity_of
+from rsuper_bench.dataset_builder.extraction.rules.negation import Polarity, is_history, polarity_of
 from rsuper_bench.dataset_builder.extraction.rules.organs import organ_statements
 from rsuper_bench.dataset_builder.extraction.rules.references import (
     begins_by_reference,
@@ -81,7 +83,7 @@ class ReportReader:
         sizes = assign_sizes(row)
         self.flags.update(sizes.flags)
         self._lesions(row, sentence, sizes, topic)
-        self.described.update(self.memory.listen(row, sizes))
+        self.described.update(listen(self.memory, row, sizes))
         self._context = next_context(row, self._context)
 
     def _lesions(self, row: Row, sentence: Sentence, sizes: Sizes, topic: tuple[Site, ...]) -> None:
@@ -93,6 +95,8 @@ class ReportReader:
             if polarity is Polarity.HISTORY:
                 self._known(row, lesion)
                 continue
+            if is_landmark_lesion(row, lesion) and self.memory.drafts:
+                continue  # "the adrenal is not separable from the mass"
             if polarity is Polarity.NEUTRAL or is_no_tumor(row, lesion):
                 if is_inflamed(row, lesion) or is_explained(row, lesion):
                     around = sites_of(row, lesion, False) or sites_around(row, lesion, topic, self._context)
@@ -108,16 +112,19 @@ class ReportReader:
             entry = row.items[lesion].entry
             many = denied or entry.is_plural or entry.group or entry.diffuse
             sites = named_sites(row, heads, order, many, (*topic, *self._context))
-            if [site.tumor_type for site in sites] == [TumorType.SOFT_TISSUE]:
+            if _is_made_of_soft_tissue(row, lesion, sites):
                 sites = stronger_sites(row, lesion, many) or list(topic) or sites
             if not denied and self.memory.is_meant(row, lesion, sites):
-                drafts_of[lesion] = self.memory.name(row, lesion, sized)
+                drafts_of[lesion] = name_last(self.memory, row, lesion, sized)
+                for draft in self.memory.last:
+                    draft.listed = row.text.rstrip().endswith(";")
                 continue
             sites = sites or sites_around(row, lesion, topic, self._context) or before
             before = sites
             if denied:
                 self.denied.update(_types(sites))
-                self.described.update(region_organs(row, lesion))
+                if not _types(sites):
+                    self.described.update(region_organs(row, lesion))
             elif not entry.vague:
                 drafts_of[lesion] = self._affirm(row, sentence, heads, order, sites, many, polarity, sized)
         self._resolve_heading(row, heads, drafts_of)
@@ -151,11 +158,19 @@ class ReportReader:
         earlier = heads[order - 1] if order else None
         before = link_before(row, lesion, earlier)
         if before is None:
-            return self.memory.last if self.memory.only_doubts(row, lesion) else None
+            return self.memory.last if self.memory.only_names(row, lesion) else None
         if earlier is not None:
             return drafts_of.get(earlier) or None
-        own = any(not row.items[index].entry.implied for index in row.indices(Label.ORGAN))
-        return self.memory.last or None if not own and begins_by_reference(row, before) else None
+        last = {draft.tumor_type for draft in self.memory.last}
+        own = any(
+            not row.items[index].entry.implied and not last & set(row.items[index].entry.organs) and not is_history(row, index)
+            for index in row.indices(Label.ORGAN)
+        )
+        if own or not begins_by_reference(row, before):
+            return None
+        meant = self.memory.meant(row, lesion)
+        grows_in = row.items[lesion].entry.organs
+        return None if not meant or (grows_in and meant[0].tumor_type not in grows_in) else meant
 
     def _affirm(
         self,
@@ -180,6 +195,7 @@ class ReportReader:
         if order + 1 < len(heads) and heads[order + 1] < last:
             last = max(lesion + 1, row.phrase_start(heads[order + 1]))
         stop = row.items[last - 1].end
+        like = self.memory.last[0] if self.memory.last and _is_similar(row, lesion) else None
         made = [
             part
             for site in _grown(row, lesion, sites)
@@ -192,9 +208,14 @@ class ReportReader:
             )
         ]
         if made:
+            if like is not None and like.tumor_type is made[0].tumor_type and made[0].attenuation is Attenuation.UNKNOWN:
+                made[0].attenuation = like.attenuation
             self.memory.keep(made)
             self.memory.last = made
             self._context = (sites[0],)
+            listed = row.text.rstrip().endswith(";")  # "segment 2, 1.2 cm; segment 7, 2.3 cm"
+            for draft in made:
+                draft.listed = listed
         return made
 
 
@@ -249,6 +270,15 @@ def _characterise(named: list[Draft], row: Row, lesion: int, sized: list[Measure
             locate(draft, row, lesion, [lesion], 0)
 
 
+def _is_made_of_soft_tissue(row: Row, lesion: int, sites: list[Site]) -> bool:
+    """Whether "soft tissue" says what a lesion is made of, not where it is: "soft tissue mass in the bladder"."""
+    item = row.items[lesion]
+    before = row.items[lesion - 1].text if lesion else ""
+    return [site.tumor_type for site in sites] == [TumorType.SOFT_TISSUE] and (
+        item.text.startswith("soft tissue") or before == "soft tissue"
+    )
+
+
 def _grown(row: Row, lesion: int, sites: list[Site]) -> list[Site]:
     """The sites where a lesion word can be a tumor."""
     walls = row.items[lesion].entry.kind is Kind.WALL_THICKENING
@@ -257,6 +287,11 @@ def _grown(row: Row, lesion: int, sites: list[Site]) -> list[Site]:
         for site in sites
         if site.tumor_type is not None and (not walls or grows_in_walls(site.tumor_type))
     ]
+
+
+def _is_similar(row: Row, lesion: int) -> bool:
+    """Whether a lesion is likened to the one before: "a similar 1.5 cm lesion"."""
+    return any(item.text in ("similar", "identical") for item in row.items[max(0, lesion - 4) : lesion])
 
 
 def _types(sites: list[Site]) -> set[TumorType]:

@@ -6,6 +6,7 @@ from rsuper_bench.dataset_builder.extraction.rules.items import NOUN_PHRASE, Row
 from rsuper_bench.dataset_builder.extraction.rules.lexicon import Label
 
 _OPENS_NAME = frozenset({"for", "with", "of", "represent", "represents", "representing", "be", "reflect", "reflecting", "suggest"})
+_OPENS_REFERENCE = frozenset({"both", "these", "they", "this", "it", "all", "those", "appearances", "appearance", "features", "findings"})
 _ALTERNATIVES = frozenset({"or", "versus", "vs", "/", "and or"})
 _COPULAS = frozenset({"is", "are", "was", "were"})
 
@@ -20,7 +21,7 @@ def link_before(row: Row, lesion: int, earlier: int | None) -> int | None:
             # "... and a probable cyst" is one more; "... and suspicious for carcinoma" says what it is
             joins = position > 0 and items[position - 1].label in (Label.AND, Label.WITH)
             joins = joins and item.text.rpartition(" ")[2] not in _OPENS_NAME
-            return position if not joins and (earlier is not None or position <= 8) else None
+            return position if not joins and (earlier is not None or position <= 14) else None
         if item.label is Label.VERB:
             # "the lesion in the kidney is a simple cyst", not "the lesion is seen and a cyst"
             pronoun = position > 0 and items[position - 1].label in (Label.COREF, Label.DEFINITE)
@@ -68,9 +69,13 @@ def begins_by_reference(row: Row, link: int) -> bool:
     """Whether a sentence opens by pointing back: "This likely represents a cyst"."""
     if row.items[link].label is Label.VERB:  # "... suggesting that they are hemorrhagic cysts"
         return True
+    if row.items[0].text in _OPENS_REFERENCE:
+        return True
     return all(
         item.label
         in (
+            Label.AND,
+            Label.BREAK,
             Label.COREF,
             Label.DEFINITE,
             Label.WORD,

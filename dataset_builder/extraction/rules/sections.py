@@ -6,10 +6,16 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from functools import cache
+from functools import lru_cache
 
 from rsuper_bench.benchmark.tumor_types import TumorType
-from rsuper_bench.dataset_builder.extraction.rules.lexicon import Label, lexicon, section_names, tokens_of
+from rsuper_bench.dataset_builder.extraction.rules.lexicon import (
+    Label,
+    lexicon,
+    location_words,
+    section_names,
+    tokens_of,
+)
 from rsuper_bench.dataset_builder.extraction.rules.sentences import sentences_of
 
 
@@ -58,8 +64,13 @@ _HEADER = re.compile(
 )
 _BARE_HEADER = re.compile(r"^[ \t]*([A-Z][A-Z /&,()'-]{2,59}|[A-Z][A-Za-z /&]{2,29})[ \t\r]*$", re.MULTILINE)
 _BLANK_LINE = re.compile(r"\n[ \t\r]*\n")
-_SKIPPED_WORDS = re.compile(r"^(?:please|the|note|series|image|im|se|see|findings are|as follows)\b", re.IGNORECASE)
+_SKIPPED_WORDS = re.compile(r"^(?:please|the|note|biopsy|histology|pathology|series|image|im|se|see|findings are|as follows)\b", re.IGNORECASE)
 MAX_HEADER_WORDS = 8
+_SHORT_LINE = 60  # characters; a shorter line is not wrapped, it ends
+_LINE_ENDS = re.compile(r"\n(?=[ \t]*[A-Z\d(*•-])")
+_SEGMENT = re.compile(r"(?:segments?|seg|s)\s?[\divx]{1,4}[ab]?(?:\s?[/-]\s?[\divx]{1,4}[ab]?)?")
+_STUDIES = frozenset({"ct", "cta", "ctu", "cect", "ncct", "mdct", "kub"})
+_STUDY = re.compile(r"\b(?:CTA?|CTU|MRI?|SCAN|STUDY|REPORT|COLONOGRAPHY|UROGRAM|UROGRAPHY|CYSTOGRAM)\b")
 
 
 def read_sections(report: str) -> Iterator[Sentence]:
@@ -79,24 +90,41 @@ def read_sections(report: str) -> Iterator[Sentence]:
             paragraph += 1
             if begin != position and not has_findings and section in (SectionKind.HISTORY, SectionKind.SKIP):
                 section = SectionKind.FINDINGS  # a report without that header: its text follows the last preamble
-            for start, finish in sentences_of(report, begin, stop):
-                yield Sentence(start, finish, report[start:finish], section, paragraph, topic)
+            preamble = section in (SectionKind.HISTORY, SectionKind.SKIP) and not has_findings
+            opens = _first_line_end(report, begin, stop) if preamble and begin == position else None
+            for first, last in ((begin, opens), (opens, stop)) if opens is not None else ((begin, stop),):
+                if first == opens and opens is not None:
+                    section, paragraph = SectionKind.FINDINGS, paragraph + 1
+                for start, finish in sentences_of(report, first, last):
+                    yield Sentence(start, finish, report[start:finish], section, paragraph, topic)
         if header is None:
             break
         paragraph += 1
         if kind is not None:
             section = kind
-        if section in (SectionKind.HISTORY, SectionKind.SKIP) and _opens_findings(report, header, next_topic, has_findings):
+        if kind is None and section in (SectionKind.HISTORY, SectionKind.SKIP) and _opens_findings(report, header, next_topic, has_findings):
             section = SectionKind.FINDINGS
         topic = _under(next_topic, topic)
         position = header.end
 
 
+def _first_line_end(report: str, start: int, end: int) -> int | None:
+    """Where the text of a one-line preamble ("EXAM: CT abdomen.") ends and a report without more headers begins."""
+    match = _LINE_ENDS.search(report, start, end)
+    if match is None or not report[start : match.start()].strip():
+        return None
+    line = report[report.rfind("\n", 0, match.start()) + 1 : match.start()].rstrip()
+    return match.end() if line.endswith((".", "?", "!")) or len(line) < _SHORT_LINE else None
+
+
 def _opens_findings(report: str, header: Header, topic: Header | None, has_findings: bool) -> bool:
     """Whether an organ header opens the findings of a report that has no header for them."""
+    if header.text.isupper() and _STUDY.search(header.text) is not None:
+        return not has_findings
+    if topic is None:
+        return False
     return (
-        topic is not None
-        and not has_findings
+        not has_findings
         and not report[max(0, header.start - 8) : header.start].rpartition("\n")[2].strip(" \t-*•·0123456789.)")
         and "\n" in report[max(0, header.start - 8) : header.start]
         and bool(_organs_of(topic.text))
@@ -109,12 +137,12 @@ def _under(header: Header | None, above: Header | None) -> Header | None:
         return header
     top = above.parent or above
     name = " ".join(header.text.lower().replace("-", " ").split())
-    if name in ("right", "left") or (not _organs_of(header.text) and name in _part_names(_organs_of(top.text))):
+    if name in ("right", "left") or (not _organs_of(header.text) and _is_part(name, _organs_of(top.text))):
         return replace(header, parent=top)
     return header
 
 
-@cache
+@lru_cache(maxsize=256)
 def _organs_of(text: str) -> tuple[TumorType, ...]:
     words = [token for token, _, _ in tokens_of(text)]
     found: list[TumorType] = []
@@ -127,16 +155,10 @@ def _organs_of(text: str) -> tuple[TumorType, ...]:
     return tuple(found)
 
 
-@cache
-def _part_names(organs: tuple[TumorType, ...]) -> frozenset[str]:
-    """Words for the parts of organs, as a header may name them: "tail", "upper pole", "s7"."""
-    names = {
-        word
-        for organ in organs
-        for segment in organ.anatomy.segments
-        for word in (segment.name.replace("_", " "), *segment.synonyms)
-    }
-    return frozenset(names | ({f"s{number}" for number in range(1, 9)} if TumorType.LIVER in organs else set()))
+def _is_part(name: str, organs: tuple[TumorType, ...]) -> bool:
+    """Whether a header names a part of an organ: "tail", "upper pole", "s2/3"."""
+    liver = TumorType.LIVER in organs and _SEGMENT.fullmatch(name) is not None
+    return liver or any(name in location_words(organ) for organ in organs)
 
 
 def _headers(report: str) -> list[tuple[Header | None, SectionKind | None, Header | None]]:
@@ -177,6 +199,8 @@ def _names_only_organs(text: str) -> bool:
 def _by_ending(name: str, names: dict[str, str]) -> str | None:
     # "ct abdomen and pelvis findings", "impression ct abdomen"
     words = name.replace("(", " ").replace(")", " ").split()
+    if words[0] in _STUDIES and len(words) <= MAX_HEADER_WORDS and words[-1] not in ("technique", "comparison"):
+        return names["findings"]
     if 1 < len(words) <= MAX_HEADER_WORDS:
         for word in (words[-1], words[0]):
             if word in ("findings", "impression", "conclusion", "indication", "technique", "comparison", "history"):

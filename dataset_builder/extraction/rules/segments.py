@@ -19,6 +19,7 @@ _COUINAUD = re.compile(
     rf"\b(?P<word>segments?|segs?\.?|s(?=\s?\d)|couinaud(?:\ssegments?)?)\s{{0,2}}(?P<first>{_NUMERAL})\b(?P<more>(?:\s{{0,2}}(?:,|/|&|-|–|and|or|to)\s{{0,2}}{_NUMERAL}\b(?!\s?(?:x|cm|mm|\.\d)))*)",
     re.IGNORECASE,
 )
+_JOINED = re.compile(r"\s{0,3}(?:,|and|&|/|-|–|to)\s{0,3}(?:the\s)?(?:pancreatic\s|hepatic\s)?", re.IGNORECASE)
 _ROMAN = {"i": 1, "ii": 2, "iii": 3, "iv": 4, "v": 5, "vi": 6, "vii": 7, "viii": 8}
 
 
@@ -58,13 +59,19 @@ def location_of(row: Row, tumor_type: TumorType, anchors: list[Span], clause: Sp
         anchors: Spans of the lesion word and of the organ word, in report characters.
         clause: Span to look in, in report characters.
     """
-    best: tuple[int, Place] | None = None
-    for name, span in places_in(row, tumor_type, clause):
+    best: tuple[int, int] | None = None
+    places = places_in(row, tumor_type, clause)
+    for index, (name, span) in enumerate(places):
         gap = min(max(span[0] - anchor[1], anchor[0] - span[1], 0) for anchor in anchors)
         rank = gap + (30 if "lobe" in name else 0)
         if gap <= NEAR and (best is None or rank < best[0]):
-            best = rank, (name, span)
-    return None if best is None else best[1]
+            best = rank, index
+    if best is None:
+        return None
+    chosen = best[1]
+    while chosen and _JOINED.fullmatch(row.text, places[chosen - 1][1][1] - row.offset, places[chosen][1][0] - row.offset):
+        chosen -= 1  # "the lateral wall and dome of the bladder": the first of them
+    return places[chosen]
 
 
 def _shift(start: int, end: int, offset: int) -> Span:

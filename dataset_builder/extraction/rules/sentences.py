@@ -11,7 +11,7 @@ _END = re.compile(
     r"[.!?]++[\"')\]]{0,4}(?:\s?,)?(?=\s|$|[A-Z][a-z])"  # "normal. The", "normal.The", "normal., The"
     r"|;(?=\s)"
     r"|\n[ \t]*(?=(?:[-*•·]|\d{1,2}[.)])[ \t]+\S)"  # the next item of a list
-    r"|\s(?=\d{1,2}[.)]\s+[A-Z])"
+    r"|\s(?=(?:\d{1,2}[.)]|\(\d{1,2}\))\s+[A-Z])"
     r"|\n(?=[ \t]*[A-Z][^\n:]{0,60}:)"
 )
 _ABBREVIATION = re.compile(
@@ -23,7 +23,7 @@ _TAKES_NUMBER = re.compile(
     r"\b(?:segments?|images?|series|stage|grade|type|bosniak|rads|lr|level|category|class|zone|and|or|to|of|x|is|was|than|about)$",
     re.IGNORECASE,
 )
-_NUMBERED = re.compile(r"^\s*\d{1,2}$")
+_NUMBERED = re.compile(r"^\s*\(?\d{1,2}\)?$")
 
 
 def sentences_of(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:

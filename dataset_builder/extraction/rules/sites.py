@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from rsuper_bench.benchmark.records import Kind
 from rsuper_bench.benchmark.tumor_types import Side, TumorType
 from rsuper_bench.dataset_builder.extraction.rules.items import NOUN_PHRASE, Row
-from rsuper_bench.dataset_builder.extraction.rules.lexicon import Label
+from rsuper_bench.dataset_builder.extraction.rules.lexicon import Entry, Label
 from rsuper_bench.dataset_builder.extraction.rules.sides import side_near, side_of
 from rsuper_bench.dataset_builder.extraction.rules.sizes import PREDICATES, is_governed
 
@@ -174,13 +174,15 @@ def _after_preposition(row: Row, lesion: int) -> list[Site]:
             if governed and not far and not _belongs_to_next(row, position):
                 if item.entry.implied:
                     implied = position if implied is None else implied
-                elif place and items[position - 1].text not in ("of", "the"):
+                elif place and items[position - 1].text not in ("of", "the") and not _is_soft_tissue(items[position].entry):
                     return [ELSEWHERE]
                 else:
                     return _listed_after(row, position, lesion)
         elif item.label is Label.AND or item.text in (",", ";", "(", ")", ":"):
             if item.text == "," and _is_apposed(row, position):
                 governed, far = True, False
+            elif item.text == ":" and position <= lesion + 2:
+                governed = True  # "Nodule 1: right upper lobe"
             elif not (item.label is Label.AND and position + 1 < last and items[position + 1].label is Label.PREP):
                 governed = False
         elif item.label in (Label.VERB, Label.LINK, Label.WITH, Label.NEGATION, Label.THING):
@@ -189,6 +191,10 @@ def _after_preposition(row: Row, lesion: int) -> list[Site]:
     if implied is not None and not place:
         return site_at(row, implied, lesion)
     return [ELSEWHERE] if place else []
+
+
+def _is_soft_tissue(entry: Entry) -> bool:
+    return entry.organs == (TumorType.SOFT_TISSUE,)  # "abdominal wall musculature"
 
 
 def _origin_end(row: Row, lesion: int, position: int) -> int | None:

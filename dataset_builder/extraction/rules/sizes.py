@@ -168,7 +168,7 @@ def _owner_ahead(row: Row, position: int) -> int | None:
             passes = items[index + 1].label in (Label.ATTENUATION, Label.NATURE, Label.MEASUREMENT) or (
                 item.text == ","
                 and items[index + 1].label is Label.WORD
-                and index == position + 1
+                and (index == position + 1 or items[index - 1].label in (Label.WORD, Label.ATTENUATION, Label.NATURE))
                 and not _is_predicate(row, position)
             )
         if item.label is Label.MEASUREMENT and items[index - 1].text == "and":
@@ -200,6 +200,8 @@ def _owner_behind(row: Row, position: int) -> int | None:
     for index in range(position - 1, -1, -1):
         item = items[index]
         if item.label in (Label.LESION, Label.THING):
+            if item.label is Label.THING and items[position - 1].text == "," and _is_added(row, index):
+                continue  # "cystic lesion with calcification, 6.5 cm"
             return index
         if item.label in (Label.ORGAN, Label.PLACE) and not item.entry.adjective and not is_governed(row, index):
             between = items[index + 1 : position]
@@ -210,6 +212,16 @@ def _owner_behind(row: Row, position: int) -> int | None:
             ):
                 return index
     return None
+
+
+def _is_added(row: Row, thing: int) -> bool:
+    """Whether a thing is only what a lesion has or lacks: "with calcification", "without fat stranding"."""
+    for item in reversed(row.items[max(0, thing - 4) : thing]):
+        if item.label in (Label.WITH, Label.NEGATION, Label.NOT_NEGATION):
+            return any(other.label is Label.LESION for other in row.items[:thing])
+        if item.label not in (Label.WORD, Label.ATTENUATION, Label.NATURE, Label.THING, Label.AND):
+            return False
+    return False
 
 
 def is_governed(row: Row, index: int) -> bool:
