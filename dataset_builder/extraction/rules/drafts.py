@@ -46,6 +46,8 @@ class Draft:
     repeats: int = 0
     bare: bool = False  # a plain plural: no word for its number
     listed: bool = False  # its sentence goes on as a list of places and sizes
+    soft: bool = False  # a "soft tissue mass" without a place of its own
+    title: bool = False  # a sentence of its own that only names it: "Duodenal lesion."
     pick: Draft | None = None  # the one lesion of a group whose size stands for it, until a second one is described
     parted: bool = False  # members of the group are findings of their own
     alternatives: list[tuple[Entry, Span]] = field(default_factory=list)
@@ -69,6 +71,13 @@ class Draft:
         if self.doubted and not other.doubted:
             self.doubted = False
             self.spans.pop("certainty", None)
+
+    def fill_only(self, other: Draft, name: str) -> None:
+        """Take one value from another mention, where this one leaves it open."""
+        if name == "kind" and self.kind is Kind.INDETERMINATE:
+            self._take(other, "kind")
+        elif name == "malignancy" and self.malignancy is Malignancy.UNKNOWN:
+            self._take(other, "malignancy", "malignancy_source")
 
     def _take(self, other: Draft, *names: str) -> None:
         for name in names:
@@ -132,7 +141,8 @@ def describe(draft: Draft, row: Row, lesion: int, reach: tuple[int, int]) -> Non
     draft.bare = item.entry.is_plural and span == item.span
     for index in sorted(range(*reach), key=lambda position: (abs(position - lesion), position)):
         entry = row.items[index].entry
-        if entry.attenuation is not None and draft.attenuation is Attenuation.UNKNOWN:
+        some = index > 0 and item.entry.is_plural and row.items[index - 1].text == "some"  # "cysts, some hyperdense"
+        if entry.attenuation is not None and draft.attenuation is Attenuation.UNKNOWN and not some:
             draft.attenuation = entry.attenuation
             draft.spans["attenuation"] = row.items[index].span
         if entry.label is Label.NATURE and not _denied_near(row, index):
@@ -200,6 +210,10 @@ def _count_before(row: Row, lesion: int) -> tuple[Count, Span] | None:
         other = row.items[position]
         if other.label is Label.COUNT and other.entry.count is not None:
             one = other.entry.count.value == 1 and item.entry.is_plural
+            open_ended = other.entry.count.relation is not CountRelation.EXACT
+            single = not (item.entry.is_plural or item.entry.group or item.entry.diffuse)
+            if open_ended and single and item.entry.kind is Kind.WALL_THICKENING:
+                return None  # "diffuse wall thickening" is one
             if not one:
                 return _bounded(row, position), other.span
         allowed = other.label in NOUN_PHRASE or other.label in (Label.ORGAN, Label.NORMAL, Label.INDEFINITE)
@@ -214,13 +228,14 @@ def _count_before(row: Row, lesion: int) -> tuple[Count, Span] | None:
 def _count_after(row: Row, lesion: int) -> tuple[Count, Span] | None:
     """A number that follows its noun: "metastases: at least six, the largest ...", "lesions (3)"."""
     items = row.items
-    for position in range(lesion + 1, min(lesion + 4, len(items))):
+    for position in range(lesion + 1, min(lesion + 6, len(items))):
         item = items[position]
         if item.label is Label.COUNT:
             following = items[position + 1] if position + 1 < len(items) else None
             ends = following is None or following.label in (Label.PUNCTUATION, Label.COREF) or following.text == "in"
             return (_bounded(row, position), item.span) if ends and item.entry.count is not None else None
-        if item.text not in (",", ":", "(", "-") and item.label not in (Label.WORD, Label.NOW):
+        passes = (Label.WORD, Label.NOW, Label.ATTENUATION, Label.NATURE)
+        if item.text not in (",", ":", "(", "-", ">") and item.label not in passes:
             return None
     return None
 

@@ -7,8 +7,6 @@ from rsuper_bench.benchmark.tumor_types import TumorType
 from rsuper_bench.dataset_builder.extraction.rules.items import NOUN_PHRASE, Row
 from rsuper_bench.dataset_builder.extraction.rules.lexicon import Label
 
-_EVEN = frozenset({"diffuse", "diffusely", "mild", "mildly", "circumferential", "circumferentially", "concentric", "uniform", "smooth", "generalized",
-                   "generalised", "reactive", "slight", "minimal"})  # fmt: skip
 _FOCAL = frozenset({"focal", "focally", "asymmetric", "asymmetrical", "asymmetrically", "irregular", "irregularly", "nodular", "mass", "masslike", "eccentric",
                     "eccentrically", "annular", "polypoid", "lobulated", "bulky", "localized", "localised", "segmental"})  # fmt: skip
 _HOLLOW = frozenset({TumorType.ESOPHAGUS, TumorType.STOMACH, TumorType.DUODENUM, TumorType.COLON, TumorType.BLADDER,
@@ -51,8 +49,8 @@ def is_inflamed(row: Row, lesion: int) -> bool:
         return False
     if row.has(Label.INFLAMED):
         return True
-    words = {word for other in row.items[max(0, lesion - 5) : lesion + 3] for word in other.text.split()}
-    return bool(words & _EVEN) or not words & _FOCAL
+    words = {word for other in row.items[max(0, lesion - 5) : lesion + 7] for word in other.text.split()}
+    return not words & _FOCAL
 
 
 def is_open_wall(row: Row, lesion: int) -> bool:
@@ -62,7 +60,7 @@ def is_open_wall(row: Row, lesion: int) -> bool:
     return (
         item.entry.kind is Kind.WALL_THICKENING
         and item.entry.malignancy is None
-        and (bool(words & _EVEN) or not words & _FOCAL)
+        and not words & _FOCAL
         and any(index > lesion for index in row.indices(Label.HEDGE))
         and not any(index > lesion for index in row.indices(Label.LIKELY))
     )
@@ -89,7 +87,8 @@ def _is_origin(row: Row, lesion: int) -> bool:
     """Whether a lesion word names where metastases come from ("metastases from colon cancer")."""
     for position in range(lesion - 1, max(-1, lesion - 5), -1):
         item = row.items[position]
-        if item.text in ("from", "from known", "from the known", "metastatic from"):
+        of = item.text == "of" and position and row.items[position - 1].entry.kind is Kind.METASTASIS
+        if of or item.text in ("from", "from known", "from the known", "metastatic from"):
             return any(
                 other.entry.kind is Kind.METASTASIS or other.text == "metastatic" for other in row.items[:position]
             )
@@ -117,7 +116,12 @@ def is_explained(row: Row, lesion: int) -> bool:
         label = row.items[position].label
         if label is Label.LESION:
             return False
-        if label is Label.LIKELY:
+        if label is Label.PUNCTUATION and row.items[position].text == "," and position + 1 < len(row.items):
+            name, following = row.items[position + 1], row.items[position + 2 : position + 3]
+            if name.entry.explains and (not following or following[0].label is Label.PUNCTUATION):
+                return True  # "5 mm nodule, granuloma."
+        copula = row.items[position].text in ("is", "are") and position + 1 < len(row.items)
+        if label is Label.LIKELY or (copula and row.items[position + 1].label in (Label.INDEFINITE, Label.THING)):
             following = row.items[position + 1 : position + 6]
             for item in following:
                 if item.label is Label.THING:

@@ -13,7 +13,8 @@ from rsuper_bench.dataset_builder.extraction.rules.members import Member, member
 from rsuper_bench.dataset_builder.extraction.rules.memory import Memory
 from rsuper_bench.dataset_builder.extraction.rules.segments import locate
 from rsuper_bench.dataset_builder.extraction.rules.sides import sides_in
-from rsuper_bench.dataset_builder.extraction.rules.sizes import PREDICATES, Sizes
+from rsuper_bench.dataset_builder.extraction.rules.sites import is_landmark
+from rsuper_bench.dataset_builder.extraction.rules.sizes import PREDICATES, Sizes, is_governed
 
 _FURTHER = frozenset({"smaller", "smallest", "other", "second", "third", "fourth", "latter", "another", "additional", "next"})
 _MORE = frozenset({"another", "second", "third", "fourth", "additional", "further"})
@@ -42,6 +43,8 @@ def listen(memory: Memory, row: Row, sizes: Sizes) -> set[TumorType]:
     if not row.has(Label.ORGAN, Label.THING, Label.PLACE) and memory.last[0].count.value == 1:
         refer(memory.last[0], row, row.offset, row.offset + len(row.text), row.offset)
     about = row.has(Label.COREF, Label.DEFINITE) or row.items[0].text in _SPEAKS
+    if row.has(Label.NEGATION_AFTER) and row.items[0].label is Label.COREF:
+        _loose_nature(memory, row)  # "it is hyperdense and was not seen on the portal phase"
     if not about or row.has(Label.NEGATION, Label.HEDGE):
         return set()
     _loose_nature(memory, row)
@@ -103,6 +106,8 @@ def _take_side(draft: Draft, row: Row, span: tuple[int, int]) -> None:
 def _loose_sizes(memory: Memory, row: Row, sizes: Sizes) -> None:
     # "It measures 2 cm."
     own = {organ for index in row.indices(Label.ORGAN) for organ in row.items[index].entry.organs}
+    if memory.last[0].soft:
+        _resite(memory.last[0], row)
     if row.has(Label.THING) or (own and memory.last[0].tumor_type not in own):
         return
     if not sizes.loose:
@@ -123,10 +128,20 @@ def _place_only(memory: Memory, row: Row) -> None:
         locate(draft, row, 0, [0], 0)
 
 
+def _resite(draft: Draft, row: Row) -> None:
+    """"It arises from the body of the pancreas": a soft tissue mass is of the organ a later sentence places it in."""
+    for index in row.indices(Label.ORGAN):
+        item = row.items[index]
+        if len(item.entry.organs) == 1 and is_governed(row, index) and not is_landmark(row, index) and not item.entry.implied:
+            draft.tumor_type, draft.spans["tumor_type"], draft.soft = item.entry.organs[0], item.span, False
+            return
+
+
 def _loose_nature(memory: Memory, row: Row) -> None:
     # "This is a benign finding." "Both are hypoattenuating."
     organs = [row.items[index].entry for index in row.indices(Label.ORGAN)]
-    if row.has(Label.PLACE) or any(not entry.adjective and not entry.implied for entry in organs):
+    own = memory.last[0].tumor_type
+    if row.has(Label.PLACE) or any(not entry.adjective and not entry.implied and own not in entry.organs for entry in organs):
         return
     for draft in memory.meant(row):
         for item in row.items:

@@ -11,7 +11,7 @@ from rsuper_bench.dataset_builder.extraction.rules.measurements import Measureme
 
 _AXES = re.compile(
     r"\b(?:ap|tr|cc|si|trv|trans|anteroposterior|antero-posterior|transverse|craniocaudal|cranio-caudal|longitudinal|axis|axes|"
-    r"dimensions?|in length|in width|in height|long|wide|deep|tall|thick|high|short|plane)\b",
+    r"dimensions?|length|thickness|in length|in width|in height|long|wide|deep|tall|thick|high|short|plane)\b",
     re.IGNORECASE,
 )
 

@@ -6,7 +6,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from rsuper_bench.benchmark.records import Kind
+from rsuper_bench.benchmark.records import Attenuation, Kind
 from rsuper_bench.dataset_builder.extraction.rules.asides import Aside, asides_in
 from rsuper_bench.dataset_builder.extraction.rules.lexicon import (
     MEASURED,
@@ -47,6 +47,10 @@ _PICKS = frozenset(
         "one",
     }
 )
+_DENSITY = {
+    attenuation: Entry(Label.LESION, kind=Kind.INDETERMINATE, attenuation=attenuation)
+    for attenuation in (Attenuation.HYPO, Attenuation.HYPER)
+}
 CLAUSE_ENDS = frozenset({Label.BREAK, Label.EXCEPT})
 
 
@@ -150,6 +154,18 @@ def _joined_lesions(items: list[Item]) -> int:
     return 0
 
 
+def _names_lesion(items: list[Item]) -> bool:
+    """Whether "low density" is a noun: "a low density in the pancreatic head", not "is low density in ..."."""
+    if not items or items[-1].entry.attenuation not in _DENSITY or not items[-1].text.endswith(("density", "attenuation")):
+        return False
+    before = items[-2] if len(items) > 1 else None
+    if before is None or before.label in (Label.INDEFINITE, Label.HEDGE, Label.COUNT):
+        return True
+    if before.label is not Label.WORD or before.text in ("diffuse", "diffusely", "of", "overall", "generalized", "decreased"):
+        return False
+    return len(items) > 2 and items[-3].label in (Label.INDEFINITE, Label.HEDGE, Label.COUNT)
+
+
 def _joined_entry(first: Item, head: Item) -> Entry:
     kinds = [entry.kind for entry in (head.entry, first.entry) if entry.kind is not None]
     specific = [kind for kind in kinds if kind not in (Kind.INDETERMINATE, Kind.MASS)] or kinds
@@ -199,6 +215,8 @@ def row_of(text: str, offset: int) -> Row:
             first = items[-joined]
             item = Item(_joined_entry(first, item), label, f"{first.text} {word}", first.start, end)
             del items[-joined:], clauses[-joined:]
+        elif label is Label.PREP and word in ("in", "within") and _names_lesion(items):
+            items[-1] = Item(_DENSITY[items[-1].entry.attenuation or Attenuation.HYPO], Label.LESION, items[-1].text, items[-1].start, items[-1].end)
         items.append(item)
         clauses.append(clause)
         position += length

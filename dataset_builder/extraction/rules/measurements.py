@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 LARGEST_PLAUSIBLE_MM = 400.0
 MAX_AXES = 3
-LONGEST_TO_SHORTEST = 10.0  # axes of one lesion that differ more have a slipped unit: "23 x 2.1 cm"
+_COARSE_MM = 10.0  # CT does not tell tenths of a millimetre
+LONGEST_TO_SHORTEST = 8.0  # axes of one lesion that differ more have a slipped unit: "23 x 2.1 cm"
 
 # White space is bounded everywhere, so that no run of blanks makes a pattern slow.
 _BLANK = r"\s{0,8}"
@@ -61,6 +62,7 @@ class Measurement:
         below: "less than 5 mm": a bound, not a size.
         above: "greater than 5 mm": a lower bound.
         flag: What is wrong with it (``malformed``, ``implausible``, ``unit_slip``), else None.
+        doubtful: Its unit may have slipped: two or three axes with decimals of a millimetre ("2.4 x 2.1 mm").
     """
 
     start: int
@@ -71,6 +73,7 @@ class Measurement:
     below: bool = False
     above: bool = False
     flag: str | None = None
+    doubtful: bool = False
 
 
 def measurements_in(text: str, offset: int = 0) -> list[Measurement]:
@@ -132,6 +135,7 @@ def _read(match: re.Match[str], text: str, offset: int) -> Measurement | None:
         below=bool(_LESS.search(before)),
         above=bool(_LIMIT.search(before)),
         flag=flag,
+        doubtful=len(lengths_mm) > 1 and max(lengths_mm) < _COARSE_MM and all("." in number for number, _ in stated),
     )
 
 

@@ -40,6 +40,10 @@ def split_group(draft: Draft, row: Row, sized: list[Measurement], start: int, en
     """
     if not sized:
         return [draft]
+    if draft.bare and len(sized) == 1 and row.text.rstrip().endswith(";"):
+        first = members_at(draft, row, sized, start, end)
+        if first[0].place is not None or first[0].side is not None:  # "Lesions: segment 2, 1.2 cm; segment 7, ..."
+            return _split(draft, row, first)
     if draft.count.relation is CountRelation.EXACT and draft.count.value == 1:
         set_size(draft, axes_joined(sized, row))
         return [draft]
@@ -48,7 +52,12 @@ def split_group(draft: Draft, row: Row, sized: list[Measurement], start: int, en
     members = _members(draft, row, sized, start, end) if not single else _in_turn(draft, row, everything, start, end)
     if len(everything) > 1 and _are_members(draft, row, members, everything):
         return _split(draft, row, members)
-    set_size(draft, max(everything, key=lambda size: max(size.diameters_mm)))
+    largest = max(everything, key=lambda size: max(size.diameters_mm))
+    set_size(draft, largest)
+    turn = one_of_many_after(row, 0)
+    if turn is not None and len(everything) == 1:  # "..., the largest in segment 6": known if more are described later
+        reach = min(row.items[turn].start, largest.start), max(end, largest.end)
+        (draft.pick,) = _parts(draft, row, [_member(draft, row, largest, reach)])
     return [draft]
 
 
@@ -57,6 +66,11 @@ def members_of(draft: Draft, row: Row, sized: list[Measurement], start: int, end
     if len(sized) < 2 or any(size.others_mm for size in sized):
         return []
     return _members(draft, row, sized, start, end)
+
+
+def members_at(draft: Draft, row: Row, sized: list[Measurement], start: int, end: int) -> list[Member]:
+    """One size with the place beside it, before or after."""
+    return [_member(draft, row, size, (min(start, size.start), max(end, size.end))) for size in sized]
 
 
 def _are_members(draft: Draft, row: Row, members: list[Member], everything: list[Measurement]) -> bool:
@@ -86,9 +100,15 @@ def _members(draft: Draft, row: Row, sized: list[Measurement], start: int, end: 
 
 def _cut(row: Row, start: int, end: int, *, last: bool) -> int:
     """Where what belongs to one size ends and what belongs to the next begins: at a semicolon, comma or "and"."""
-    between = [item for item in row.items if start <= item.start < end]
+    between = []
+    depth = lowest = 0
+    for item in (item for item in row.items if start <= item.start < end):
+        depth += int(item.text in ("(", "[")) - int(item.text in (")", "]"))
+        lowest = min(lowest, depth)
+        between.append((depth, item))
+    between = [(depth, item) for depth, item in between if depth == lowest]  # not the comma in "(2.2 cm, image 30)"
     for signs in ((";",), ("and", "while", "whereas"), (",",)):
-        at = [item.start for item in between if item.text in signs]
+        at = [item.start for _, item in between if item.text in signs]
         if at:
             return at[-1] if last else at[0]
     return end if last else start
@@ -124,6 +144,18 @@ def _in_turn(draft: Draft, row: Row, everything: list[Measurement], start: int, 
 def _split(draft: Draft, row: Row, members: list[Member]) -> list[Draft]:
     rest = (draft.count.value or 0) - len(members) if draft.count.relation is CountRelation.EXACT else 0
     open_count = draft.count.relation is CountRelation.AT_LEAST and "count" in draft.spans and not _is_bare(draft, row)
+    parts = _parts(draft, row, members)
+    if rest > 0 or (open_count and one_of_many_after(row, 0) is not None):
+        draft.count = Count(value=rest) if rest > 0 else draft.count
+        draft.location = None
+        draft.spans.pop("location", None)
+        draft.definite = True
+        parts.append(draft)
+    return parts
+
+
+def _parts(draft: Draft, row: Row, members: list[Member]) -> list[Draft]:
+    """A finding for each described member of a group."""
     parts = []
     for member in members:
         part = part_of(draft, shrink=False)
@@ -141,12 +173,6 @@ def _split(draft: Draft, row: Row, members: list[Member]) -> list[Draft]:
             part.side, part.spans["side"] = member.side
         refer(part, row, *member.reach, member.size.start)
         parts.append(part)
-    if rest > 0 or (open_count and one_of_many_after(row, 0) is not None):
-        draft.count = Count(value=rest) if rest > 0 else draft.count
-        draft.location = None
-        draft.spans.pop("location", None)
-        draft.definite = True
-        parts.append(draft)
     return parts
 
 

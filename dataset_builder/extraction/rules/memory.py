@@ -9,7 +9,7 @@ from rsuper_bench.dataset_builder.extraction.rules.drafts import Draft
 from rsuper_bench.dataset_builder.extraction.rules.items import Row
 from rsuper_bench.dataset_builder.extraction.rules.lexicon import Label
 from rsuper_bench.dataset_builder.extraction.rules.negation import Polarity, polarity_of
-from rsuper_bench.dataset_builder.extraction.rules.references import is_singled_out, refers_back
+from rsuper_bench.dataset_builder.extraction.rules.references import is_alternative, is_singled_out, refers_back
 from rsuper_bench.dataset_builder.extraction.rules.sites import Site
 
 MAX_DRAFTS = 500  # more is no report; it bounds the time merging takes
@@ -71,7 +71,15 @@ class Memory:
         if not sites:
             return refers_back(row, lesion) or (group and is_singled_out(row, lesion))
         implied = any(item.entry.implied and item.span == sites[0].span for item in row.items)
+        implied = implied or sites[0].span == row.items[lesion].span  # "index fibroid": the word says the organ
         return group and implied and is_singled_out(row, lesion) and sites[0].tumor_type is self.last[0].tumor_type
+
+    def is_one_of_two(self, row: Row, lesion: int) -> bool:
+        """Whether a sentence only weighs what the last finding is: "Cholecystitis versus gallbladder carcinoma"."""
+        if not self.last or not is_alternative(row, lesion) or row.has(Label.MEASUREMENT, Label.VERB, Label.PREP):
+            return False
+        organs = {organ for index in row.indices(Label.ORGAN) for organ in row.items[index].entry.organs}
+        return (organs or set(row.items[lesion].entry.organs)) <= {self.last[0].tumor_type}
 
     def only_names(self, row: Row, lesion: int) -> bool:
         """Whether a sentence only says or doubts what the last finding is: "Carcinoma cannot be excluded"."""
@@ -82,7 +90,8 @@ class Memory:
         bare = lesion == 0 and any(index > lesion for index in row.indices(Label.LIKELY))  # "Neoplasm is suspected."
         if not (doubted and entry.malignancy is not None) and not bare:
             return False
-        organs = [row.items[index] for index in row.indices(Label.ORGAN)]
+        clause = range(row.clause_start(lesion), row.clause_end(lesion))
+        organs = [row.items[index] for index in row.indices(Label.ORGAN) if index in clause]
         if not all(item.entry.adjective for item in organs):  # "... in the left kidney" is a finding of its own
             return False
         named = {organ for item in organs for organ in item.entry.organs}

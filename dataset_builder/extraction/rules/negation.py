@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from rsuper_bench.benchmark.records import Kind
 from rsuper_bench.dataset_builder.extraction.rules.items import Row
 from rsuper_bench.dataset_builder.extraction.rules.lexicon import Label
 
@@ -40,6 +41,8 @@ def is_history(row: Row, index: int) -> bool:
     for item in row.items[index + 1 : index + 3]:
         if item.label is Label.HISTORY_AFTER or item.text == "baseline":  # "HCC screening", "Rectal cancer, baseline"
             return not row.has(Label.MEASUREMENT)
+        if item.label is Label.HISTORY and row.has(Label.SURGERY, Label.PARTIAL_SURGERY):  # "rectal carcinoma s/p LAR"
+            return row.items[index].entry.kind is Kind.MASS and not row.has(Label.MEASUREMENT)
         if item.text != ",":
             break
     if row.items[0].label is Label.HISTORY_AFTER and not any(
@@ -60,6 +63,8 @@ def is_history(row: Row, index: int) -> bool:
 
 def _denial_before(row: Row, index: int) -> Polarity | None:
     items = row.items
+    if index + 1 < len(items) and items[index + 1].text == "only":
+        return None  # "no mass, cysts only"
     first = row.clause_start(index)
     for position in range(index - 1, first - 1, -1):
         item = items[position]
@@ -131,8 +136,14 @@ def _denial_after(row: Row, index: int) -> bool:
             other.label in (Label.LESION, Label.NATURE) for other in items[position + 1 : last]
         ):
             return True
+        if item.text == "no longer":
+            return True
+        if item.label is Label.MEASUREMENT and items[position - 1].label is Label.PRIOR:
+            continue  # "One lesion, formerly 2.0 cm, is no longer seen"
         if item.label is Label.VERB:
             following = items[position + 1 : position + 3]
+            if any(other.text == "no longer" for other in following):
+                return True
             if not any(other.label in (Label.NEGATION_AFTER, Label.UNLIKELY, Label.REMOVED) for other in following):
                 return False
         elif item.label in (Label.COUNT, Label.MEASUREMENT, Label.NEGATION, Label.INDEFINITE, Label.WITH):
@@ -141,6 +152,8 @@ def _denial_after(row: Row, index: int) -> bool:
 
 
 def _doubt_before(row: Row, index: int) -> bool:
+    if index > 1 and row.items[index - 1].text in ("versus", "vs") and row.items[index - 2].label in (Label.THING, Label.INFLAMED):
+        return True
     first = max(row.clause_start(index), index - HEDGE_REACH)
     for position in range(index - 1, first - 1, -1):
         item = row.items[position]
@@ -155,12 +168,23 @@ def _doubt_before(row: Row, index: int) -> bool:
     return False
 
 
+def _is_thing_next(row: Row, position: int) -> bool:
+    for item in row.items[position + 1 : position + 5]:
+        if item.label is Label.THING:
+            return True
+        if item.label not in (Label.WORD, Label.ATTENUATION, Label.NATURE, Label.INDEFINITE, Label.ORGAN):
+            return False
+    return False
+
+
 def _doubt_after(row: Row, index: int) -> bool:
     last = row.clause_end(index)
     for position in range(index + 1, last):
         item = row.items[position]
         if item.label is Label.LESION:
             return False
+        if item.text in ("versus", "vs") and _is_thing_next(row, position):
+            return True  # "polyp versus adherent stone"
         if item.label is Label.HEDGE:
             following = [other for other in row.items[position + 1 : last] if other.label in _NAMES]
             if following and following[0].entry.explains:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from rsuper_bench.benchmark.records import NotEvaluable
-from rsuper_bench.benchmark.tumor_types import TumorType
+from rsuper_bench.benchmark.tumor_types import Side, TumorType
 from rsuper_bench.dataset_builder.extraction.rules.items import Row
-from rsuper_bench.dataset_builder.extraction.rules.lexicon import Label
+from rsuper_bench.dataset_builder.extraction.rules.lexicon import Label, location_words
 from rsuper_bench.dataset_builder.extraction.rules.negation import is_history
 from rsuper_bench.dataset_builder.extraction.rules.sites import is_landmark, organ_list_at
 from rsuper_bench.dataset_builder.extraction.rules.sizes import is_governed
@@ -77,13 +77,13 @@ def organ_statements(row: Row, topic: tuple[TumorType, ...], history_only: bool)
             if items[place].entry.region and not row.has(Label.ORGAN):
                 for tumor_type in items[place].entry.organs:
                     said.gone.setdefault(tumor_type, NotEvaluable.OUT_OF_VIEW)
-    limited = {row.clauses[index] for index in row.indices(Label.LIMITED)}
+    limited = {row.clauses[index] for index in row.indices(Label.LIMITED, Label.OUT_OF_VIEW, Label.REMOVED)}
     normal = [index for index in row.indices(Label.NORMAL) if not _is_denied(row, index)]
     for index in normal:
         for organ in _organs_of_normal(row, index, whole):
             said.normal.extend(items[organ].entry.organs)
             if items[index].text in _PLAIN and not row.has(Label.EXCEPT, Label.LESION, Label.SIDE, Label.LIMITED):
-                said.plain.extend(items[organ].entry.organs)
+                said.plain.extend(kind for kind in items[organ].entry.organs if not _is_part(items[organ].text, kind))
         first = row.clause_start(index)
         if topic and not any(
             items[other].label in (Label.ORGAN, Label.PLACE, Label.THING) for other in range(first, index)
@@ -93,6 +93,11 @@ def organ_statements(row: Row, topic: tuple[TumorType, ...], history_only: bool)
         said.normal.extend(_region_of(row, index))
     said.described.extend(_described(row, limited))
     return said
+
+
+def _is_part(text: str, tumor_type: TumorType) -> bool:
+    """Whether an organ word names a part: a normal rectum does not contradict a sigmoid mass."""
+    return any(word in text for word in location_words(tumor_type))
 
 
 def _described(row: Row, limited: set[int]) -> list[TumorType]:
@@ -116,6 +121,8 @@ def _described(row: Row, limited: set[int]) -> list[TumorType]:
 def _is_spoken_of(row: Row, index: int) -> bool:
     """Whether a sentence says something of an organ word's organ, not of something beside it."""
     items = row.items
+    if items[index].text in ("soft tissue", "subcutaneous", "intramuscular"):
+        return False
     for other in items[index + 1 : index + 4]:
         if other.label is Label.THING:
             return not other.entry.apart
@@ -196,10 +203,11 @@ def _both_sides(row: Row, organ: int, tumor_type: TumorType) -> bool:
     if not tumor_type.anatomy.sided:
         return True
     if row.items[organ].entry.is_plural or row.items[organ].text in ("adrenals", "lungs", "kidneys", "adrenal glands"):
-        return not row.has(Label.SIDE)
+        sides = {row.items[index].entry.side for index in row.indices(Label.SIDE)}
+        return sides <= {Side.BILATERAL}
     near = row.items[max(0, organ - 3) : organ + 3]
     return any(
-        item.entry.side is not None and item.entry.side.value == "bilateral"
+        item.entry.side is Side.BILATERAL
         for item in near
         if item.label is Label.SIDE
     )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 from rsuper_bench.benchmark.records import Attenuation, Kind, Malignancy, NotEvaluable
-from rsuper_bench.benchmark.tumor_types import TumorType
-from rsuper_bench.dataset_builder.extraction.rules.drafts import Draft, apply_kind, apply_malignancy, describe
+from rsuper_bench.benchmark.tumor_types import Side, TumorType
+from rsuper_bench.dataset_builder.extraction.rules.drafts import Draft, apply_kind, apply_malignancy, describe, refer
 from rsuper_bench.dataset_builder.extraction.rules.exclusions import (
     grows_in_walls,
     is_explained,
@@ -32,9 +33,22 @@ from rsuper_bench.dataset_builder.extraction.rules.references import (
 )
 from rsuper_bench.dataset_builder.extraction.rules.sections import SectionKind, Sentence
 from rsuper_bench.dataset_builder.extraction.rules.segments import locate, places_in
-from rsuper_bench.dataset_builder.extraction.rules.sites import ELSEWHERE, Site, sites_of, stronger_sites
+from rsuper_bench.dataset_builder.extraction.rules.sites import ELSEWHERE, Site, site_at, sites_of, stronger_sites
 from rsuper_bench.dataset_builder.extraction.rules.sizes import Sizes, assign_sizes
-from rsuper_bench.dataset_builder.extraction.rules.topics import named_sites, next_context, region_organs, sites_around, spoken_of, topic_sites
+from rsuper_bench.dataset_builder.extraction.rules.topics import (
+    named_sites,
+    next_context,
+    region_organs,
+    sites_around,
+    spoken_of,
+    topic_sites,
+    with_own_side,
+)
+
+
+_TARGET = re.compile(r"\s*#\d{1,2}\b|\s*(?:(?:non-?)?target|index|lesion|observation|tl?|ntl?|l)\s?(?:lesion\s?)?#?\d{1,2}\b", re.IGNORECASE)
+_TABLE = re.compile(r"\b(?:target|index|measurable|measured|reference) (?:lesions|disease)\b", re.IGNORECASE)
+_TABLE_LINES = 12  # paragraphs
 
 
 @dataclass(slots=True)
@@ -59,6 +73,8 @@ class ReportReader:
     flags: set[str] = field(default_factory=set)
     known: set[TumorType] = field(default_factory=set)
     _paragraph: int = -1
+    _heads_table: bool = False  # the sentence before was "Kidney lesions:"
+    _table: int = -(10**6)  # paragraph of the last heading of a table of target lesions
     _context: tuple[Site, ...] = ()  # what a lesion is in when neither its words nor the header say
 
     def read(self, sentence: Sentence) -> None:
@@ -69,7 +85,10 @@ class ReportReader:
         topic = topic_sites(sentence.topic)
         organs = tuple(site.tumor_type for site in topic if site.tumor_type is not None)
         said = organ_statements(row, organs, sentence.section is SectionKind.HISTORY)
+        one_side = {site.tumor_type for site in topic if site.side in (Side.LEFT, Side.RIGHT)}
         for organ, why in said.gone.items():
+            if organ in one_side:
+                continue  # "Left kidney: absent": the other one decides
             if self.gone.get(organ) is not NotEvaluable.RESECTED:
                 self.gone[organ] = why
         if sentence.section is SectionKind.HISTORY:
@@ -82,7 +101,13 @@ class ReportReader:
         self.described.update((*said.described, *(() if limited else spoken_of(sentence.topic))))
         sizes = assign_sizes(row)
         self.flags.update(sizes.flags)
+        headings = self.memory.last if self._heads_table else []
+        self._heads_table = row.text.endswith(":") and row.has(Label.LESION) and not row.has(Label.MEASUREMENT, Label.VERB)
+        before = len(self.memory.drafts)
         self._lesions(row, sentence, sizes, topic)
+        if headings and len(self.memory.drafts) > before and headings[0].tumor_type is self.memory.drafts[-1].tumor_type:
+            self.memory.drop([draft for draft in headings if draft.bare])  # "Kidney lesions:" and a line for each
+        self._targets(row, sentence, sizes, topic)
         self.described.update(listen(self.memory, row, sizes))
         self._context = next_context(row, self._context)
 
@@ -100,7 +125,7 @@ class ReportReader:
             if polarity is Polarity.NEUTRAL or is_no_tumor(row, lesion):
                 if is_inflamed(row, lesion) or is_explained(row, lesion):
                     around = sites_of(row, lesion, False) or sites_around(row, lesion, topic, self._context)
-                    self.described.update(_types(around))
+                    self.described.update(_types(around) - {TumorType.SOFT_TISSUE})
                 continue
             sized = sizes.of_lesion.get(lesion, [])
             denied = polarity is Polarity.DENIED
@@ -112,14 +137,16 @@ class ReportReader:
             entry = row.items[lesion].entry
             many = denied or entry.is_plural or entry.group or entry.diffuse
             sites = named_sites(row, heads, order, many, (*topic, *self._context))
+            soft = False
             if _is_made_of_soft_tissue(row, lesion, sites):
-                sites = stronger_sites(row, lesion, many) or list(topic) or sites
+                stronger = stronger_sites(row, lesion, many) or list(topic)
+                sites, soft = stronger or sites, not stronger
             if not denied and self.memory.is_meant(row, lesion, sites):
                 drafts_of[lesion] = name_last(self.memory, row, lesion, sized)
                 for draft in self.memory.last:
                     draft.listed = row.text.rstrip().endswith(";")
                 continue
-            sites = sites or sites_around(row, lesion, topic, self._context) or before
+            sites = sites or sites_around(row, lesion, topic, self._context) or with_own_side(row, lesion, before)
             before = sites
             if denied:
                 self.denied.update(_types(sites))
@@ -127,6 +154,9 @@ class ReportReader:
                     self.described.update(region_organs(row, lesion))
             elif not entry.vague:
                 drafts_of[lesion] = self._affirm(row, sentence, heads, order, sites, many, polarity, sized)
+                for draft in drafts_of[lesion]:
+                    draft.soft = soft
+                    draft.title = _is_title(row)
         self._resolve_heading(row, heads, drafts_of)
 
     def _known(self, row: Row, lesion: int) -> None:
@@ -140,15 +170,39 @@ class ReportReader:
         if len(heads) < 2 or len(drafts_of.get(heads[0], [])) != 1:
             return
         group = drafts_of[heads[0]][0]
-        following = row.items[heads[0] + 1].text if heads[0] + 1 < len(row.items) else ""
         members = [draft for head in heads[1:] for draft in drafts_of.get(head, []) if draft is not group]
-        if following != ":" or not members or group.count.value == 1 or group.diameters_mm:
+        heading = any(item.text == ":" for item in row.items[heads[0] + 1 : heads[1]])
+        counted = group.count.value == len(members) and len(members) > 1  # "two nodules, a 6 mm nodule ... and a 9 mm one"
+        if not (heading or counted) or not members or group.diameters_mm:
             return
         if all(draft.tumor_type is group.tumor_type and draft.kind in (Kind.INDETERMINATE, group.kind) for draft in members):
             for draft in members:
                 draft.kind, draft.malignancy, draft.malignancy_source = group.kind, group.malignancy, group.malignancy_source
                 draft.spans |= {name: span for name, span in group.spans.items() if name in ("kind", "malignancy", "malignancy_source")}
             self.memory.drop([group])
+
+    def _targets(self, row: Row, sentence: Sentence, sizes: Sizes, topic: tuple[Site, ...]) -> None:
+        """Read the lines of a table of target lesions, which name only organ and size: "T1: liver, segment 5: 38 mm"."""
+        numbered = _TARGET.match(row.text) is not None
+        if _TABLE.search(row.text) is not None:
+            self._table = sentence.paragraph
+        near = self._table >= 0 and sentence.paragraph - self._table <= _TABLE_LINES
+        if row.has(Label.LESION, Label.THING) or not sizes.loose or not (numbered or near):
+            return
+        position, size = sizes.loose[0]
+        organs = [index for index in row.indices(Label.ORGAN) if index < position and not row.items[index].entry.implied]
+        organs = organs or [index for index in row.indices(Label.ORGAN) if index < position]
+        sites = site_at(row, organs[0]) if organs else list(topic)
+        if len({site.tumor_type for site in sites}) != 1 or sites[0].tumor_type is None or row.has(Label.PLACE):
+            return
+        sites.sort(key=lambda site: site.side is None)
+        draft = Draft(tumor_type=sites[0].tumor_type, section=sentence.section, paragraph=sentence.paragraph)
+        place_in(draft, sites[0], row, sentence, position)
+        draft.spans["kind"] = draft.spans["count"] = row.items[position].span
+        set_size(draft, size)
+        refer(draft, row, row.offset, row.offset + len(row.text), size.start)
+        self.memory.keep([draft])
+        self.memory.last = []
 
     def _named_by(
         self, row: Row, heads: list[int], order: int, drafts_of: dict[int, list[Draft]]
@@ -157,14 +211,20 @@ class ReportReader:
         lesion = heads[order]
         earlier = heads[order - 1] if order else None
         before = link_before(row, lesion, earlier)
+        if earlier is not None and earlier in drafts_of and _is_component(row, earlier, lesion):
+            return drafts_of[earlier] or None
         if before is None:
-            return self.memory.last if self.memory.only_names(row, lesion) else None
+            names = self.memory.only_names(row, lesion) or self.memory.is_one_of_two(row, lesion)
+            return self.memory.last if names else None
         if earlier is not None:
             return drafts_of.get(earlier) or None
         last = {draft.tumor_type for draft in self.memory.last}
+        following = heads[order + 1] if order + 1 < len(heads) else None
+        stop = row.phrase_start(following) if following is not None else len(row.items)
         own = any(
             not row.items[index].entry.implied and not last & set(row.items[index].entry.organs) and not is_history(row, index)
             for index in row.indices(Label.ORGAN)
+            if index < max(stop, lesion)
         )
         if own or not begins_by_reference(row, before):
             return None
@@ -229,12 +289,7 @@ def _drafted(
 ) -> Draft:
     lesion = heads[order]
     draft = Draft(tumor_type=site.tumor_type or TumorType.SOFT_TISSUE, section=sentence.section, paragraph=sentence.paragraph)
-    if site.span is not None:
-        draft.spans["tumor_type"] = site.span
-    if site.side is not None:
-        draft.side = site.side
-        if site.side_span is not None:
-            draft.spans["side"] = site.side_span
+    _set_site(draft, site)
     first = heads[order - 1] + 1 if order else 0
     last = max(lesion + 1, row.phrase_start(heads[order + 1])) if order + 1 < len(heads) else len(row.items)
     describe(draft, row, lesion, (max(first, row.clause_start(lesion)), min(last, row.clause_end(lesion))))
@@ -243,12 +298,32 @@ def _drafted(
         draft.spans["certainty"] = _hedge_span(row, lesion)
     draft.definite = is_definite(row, lesion)
     locate(draft, row, lesion, heads, order)
+    _locate_by_header(draft, sentence)
+    return draft
+
+
+def place_in(draft: Draft, site: Site, row: Row, sentence: Sentence, anchor: int) -> None:
+    """Give a finding without a lesion word its organ, side and sub-segment."""
+    _set_site(draft, site)
+    locate(draft, row, anchor, [anchor], 0)
+    _locate_by_header(draft, sentence)
+
+
+def _set_site(draft: Draft, site: Site) -> None:
+    if site.span is not None:
+        draft.spans["tumor_type"] = site.span
+    if site.side is not None:
+        draft.side = site.side
+        if site.side_span is not None:
+            draft.spans["side"] = site.side_span
+
+
+def _locate_by_header(draft: Draft, sentence: Sentence) -> None:
     if draft.location is None and sentence.topic is not None:
         header = row_of(sentence.topic.text, sentence.topic.start)
         named = places_in(header, draft.tumor_type, (header.offset, header.offset + len(header.text)))
         if len(named) == 1:  # "PANCREATIC TAIL: 2 cm cyst"
             draft.location, draft.spans["location"] = named[0]
-    return draft
 
 
 def _characterise(named: list[Draft], row: Row, lesion: int, sized: list[Measurement], polarity: Polarity) -> None:
@@ -257,13 +332,15 @@ def _characterise(named: list[Draft], row: Row, lesion: int, sized: list[Measure
     alternative = is_alternative(row, lesion)
     for draft in named:
         if alternative:
-            if polarity is not Polarity.DOUBTED and draft.malignancy is Malignancy.UNKNOWN and item.entry.malignancy is not None:
+            if polarity is not Polarity.DOUBTED:
                 draft.alternatives.append((item.entry, item.span))
         elif polarity is not Polarity.DOUBTED:
             if draft.kind in (Kind.INDETERMINATE, Kind.MASS) and item.entry.kind is not Kind.INDETERMINATE:
                 apply_kind(draft, item.entry, item.span)
             elif draft.malignancy is Malignancy.UNKNOWN:
                 apply_malignancy(draft, item.entry, item.span)
+        if draft.attenuation is Attenuation.UNKNOWN:
+            _brighten(draft, row, lesion)
         if sized and not draft.diameters_mm:
             set_size(draft, sized[0])
         if draft.location is None and draft.count.value == 1:
@@ -277,6 +354,31 @@ def _is_made_of_soft_tissue(row: Row, lesion: int, sites: list[Site]) -> bool:
     return [site.tumor_type for site in sites] == [TumorType.SOFT_TISSUE] and (
         item.text.startswith("soft tissue") or before == "soft tissue"
     )
+
+
+def _brighten(draft: Draft, row: Row, lesion: int) -> None:
+    """Take the attenuation said before a name: "It is hypodense, likely a cyst"."""
+    for other in row.items[row.clause_start(lesion) : lesion]:
+        if other.label is Label.ATTENUATION and other.entry.attenuation is not None:
+            draft.attenuation, draft.spans["attenuation"] = other.entry.attenuation, other.span
+            return
+
+
+def _is_component(row: Row, earlier: int, lesion: int) -> bool:
+    """Whether a lesion word is a part of the lesion before it: "cystic mass with an enhancing nodule"."""
+    if row.items[lesion].entry.kind is not Kind.INDETERMINATE or row.items[earlier].entry.is_plural:
+        return False
+    if row.items[earlier].entry.kind not in (Kind.CYST, Kind.MASS):
+        return False
+    start = row.phrase_start(lesion)
+    if any(item.label is Label.ORGAN for item in row.items[start:lesion]):
+        return False
+    return start > earlier and row.items[start - 1].label is Label.WITH
+
+
+def _is_title(row: Row) -> bool:
+    """Whether a sentence only names a lesion, to go on about it: "Duodenal lesion."."""
+    return all(item.label in (Label.ORGAN, Label.LESION, Label.PUNCTUATION, Label.SIDE) for item in row.items)
 
 
 def _grown(row: Row, lesion: int, sites: list[Site]) -> list[Site]:

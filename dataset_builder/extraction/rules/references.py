@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rsuper_bench.benchmark.records import Kind
 from rsuper_bench.dataset_builder.extraction.rules.items import NOUN_PHRASE, Row
 from rsuper_bench.dataset_builder.extraction.rules.lexicon import Label
 
@@ -26,6 +27,11 @@ def link_before(row: Row, lesion: int, earlier: int | None) -> int | None:
             # "the lesion in the kidney is a simple cyst", not "the lesion is seen and a cyst"
             pronoun = position > 0 and items[position - 1].label in (Label.COREF, Label.DEFINITE)
             return position if item.text in _COPULAS and (earlier is not None or pronoun) else None
+        if item.text in _ALTERNATIVES and earlier is not None and earlier + 1 <= position <= earlier + 2:
+            # "likely cysts or hemangiomas": the second alternative describes what the first does
+            return link_before(row, earlier, _previous_lesion(row, earlier))
+        if item.text == "of" and position and items[position - 1].text.startswith("recurren"):
+            continue  # "suspicious for recurrence of cholangiocarcinoma"
         if item.label in (
             Label.BREAK,
             Label.EXCEPT,
@@ -36,13 +42,29 @@ def link_before(row: Row, lesion: int, earlier: int | None) -> int | None:
             Label.COMPARE,
         ):
             return None
-        if item.label is Label.AND or item.text in (",", "/", "versus", "vs"):
-            # "likely cysts or hemangiomas": the second alternative describes what the first does
-            if earlier is not None and position == earlier + 1 and item.text in ("or", "versus", "vs", "/", "and or"):
-                return link_before(row, earlier, _previous_lesion(row, earlier))
-            if item.label is Label.AND:
-                return None
+        if item.text in (",", ":") and earlier is not None and _is_apposed_name(row, position, lesion):
+            return position
+        if item.label is Label.AND:
+            return None
     return None
+
+
+def _is_apposed_name(row: Row, comma: int, lesion: int) -> bool:
+    """Whether a name after a comma says what the lesion before it is: "hypodensity, 8 HU, a simple cyst.", "..., fibroid versus sarcoma"."""
+    items = row.items
+    if items[lesion].entry.kind is Kind.INDETERMINATE or items[lesion].entry.is_plural:
+        return False
+    if any(item.label not in (Label.INDEFINITE, Label.NATURE, Label.WORD) for item in items[comma + 1 : lesion]):
+        return False
+    if any(item.label in (Label.LESION, Label.AND) for item in items[lesion + 1 :]) and not is_alternative(row, lesion):
+        return False
+    following = items[lesion + 1] if lesion + 1 < len(items) else None
+    return (
+        following is None
+        or following.text in (".", ",", ";", "(")
+        or following.text in _ALTERNATIVES
+        or following.label in (Label.LIKELY, Label.UNLIKELY)
+    )
 
 
 def is_alternative(row: Row, lesion: int) -> bool:

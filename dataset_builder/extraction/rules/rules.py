@@ -48,7 +48,8 @@ class RulesExtractor:
             reader.flags.add("blank_measurement")
         for sentence in read_sections(text):
             reader.read(sentence)
-        drafts = merge_drafts(reader.memory.drafts)
+        drafts, contradicted = merge_drafts(reader.memory.drafts)
+        reader.flags.update(f"contradiction:{tumor_type}" for tumor_type in contradicted)
         if reader.memory.overflow:
             reader.flags.add("too_many_findings")
         _settle(drafts, reader)
@@ -76,8 +77,14 @@ def _settle(drafts: list[Draft], reader: ReportReader) -> None:
     """Set what only the whole report tells: names that agree ("cyst or hemangioma"), the known primary tumor."""
     for draft in drafts:
         natures = {entry.malignancy for entry, _ in draft.alternatives}
-        if draft.malignancy is Malignancy.UNKNOWN and len(draft.alternatives) > 1 and len(natures) == 1:
+        kinds = {entry.kind for entry, _ in draft.alternatives}
+        if len(draft.alternatives) < 2:
+            continue
+        if draft.malignancy is Malignancy.UNKNOWN and len(natures) == 1:
             apply_malignancy(draft, *draft.alternatives[0])
+        if draft.kind is Kind.INDETERMINATE and len(kinds) == 1:
+            draft.kind = kinds.pop() or Kind.INDETERMINATE
+            draft.spans["kind"] = draft.alternatives[0][1]
     for tumor_type in reader.known:
         masses = [draft for draft in drafts if draft.tumor_type is tumor_type and draft.kind is Kind.MASS]
         if len(masses) == 1 and masses[0].malignancy is Malignancy.UNKNOWN and not masses[0].doubted:

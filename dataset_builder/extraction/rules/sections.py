@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import lru_cache
+from itertools import islice
 
 from rsuper_bench.benchmark.tumor_types import TumorType
 from rsuper_bench.dataset_builder.extraction.rules.lexicon import (
@@ -60,14 +61,17 @@ class Sentence:
 
 _HEADER = re.compile(
     r"(?:^|(?<=[\n.;,:]))[ \t,]{0,8}(?:(?:\d{1,2}[.)]|[-*•·–])[ \t]{0,8})?"
-    r"([A-Za-z][A-Za-z0-9 \t/&,()'’-]{1,79}?)[ \t]{0,8}(?::|[ \t][-–—](?=[ \t]))"
+    r"([A-Za-z][A-Za-z0-9 \t/&,()'’-]{1,79}?)[ \t]{0,8}(?::|[ \t](?:[-–—]{1,3}|={1,2}|\|)(?=[ \t]))"
 )
 _BARE_HEADER = re.compile(r"^[ \t]*([A-Z][A-Z /&,()'-]{2,59}|[A-Z][A-Za-z /&]{2,29})[ \t\r]*$", re.MULTILINE)
 _BLANK_LINE = re.compile(r"\n[ \t\r]*\n")
 _SKIPPED_WORDS = re.compile(r"^(?:please|the|note|biopsy|histology|pathology|series|image|im|se|see|findings are|as follows)\b", re.IGNORECASE)
 MAX_HEADER_WORDS = 8
+MAX_PREAMBLE = 40  # sentences looked at for the end of a preamble
+_FEWEST_SENTENCES = 3
 _SHORT_LINE = 60  # characters; a shorter line is not wrapped, it ends
 _LINE_ENDS = re.compile(r"\n(?=[ \t]*[A-Z\d(*•-])")
+_ITEM = re.compile(r"(?:(?:non-?)?target |index )?(?:lesion|nodule|mass|observation|metastasis|target|t|tl|nt|ntl|l)\s?#?\d{1,2}")
 _SEGMENT = re.compile(r"(?:segments?|seg|s)\s?[\divx]{1,4}[ab]?(?:\s?[/-]\s?[\divx]{1,4}[ab]?)?")
 _STUDIES = frozenset({"ct", "cta", "ctu", "cect", "ncct", "mdct", "kub"})
 _STUDY = re.compile(r"\b(?:CTA?|CTU|MRI?|SCAN|STUDY|REPORT|COLONOGRAPHY|UROGRAM|UROGRAPHY|CYSTOGRAM)\b")
@@ -79,19 +83,25 @@ def read_sections(report: str) -> Iterator[Sentence]:
     A report without any header is read as findings.
     """
     cuts = _headers(report)
-    has_findings = any(kind is SectionKind.FINDINGS for _, kind, _ in cuts)
+    last_findings = max((header.start for header, kind, _ in cuts if header and kind is SectionKind.FINDINGS), default=-1)
+    ends = [*[header.start for header, kind, _ in cuts if header and kind is not None], len(report)]
     section = SectionKind.FINDINGS
     paragraph = 0
     position = 0
     topic: Header | None = None
     for header, kind, next_topic in [*cuts, (None, None, None)]:
         end = header.start if header else len(report)
+        has_findings = last_findings >= position
         for begin, stop in _paragraphs(report, position, end):
             paragraph += 1
             if begin != position and not has_findings and section in (SectionKind.HISTORY, SectionKind.SKIP):
                 section = SectionKind.FINDINGS  # a report without that header: its text follows the last preamble
             preamble = section in (SectionKind.HISTORY, SectionKind.SKIP) and not has_findings
-            opens = _first_line_end(report, begin, stop) if preamble and begin == position else None
+            opens = None
+            if preamble and begin == position:
+                opens = _first_line_end(report, begin, stop)
+                if opens is None and stop in ends:
+                    opens = _first_sentence_end(report, begin, stop)
             for first, last in ((begin, opens), (opens, stop)) if opens is not None else ((begin, stop),):
                 if first == opens and opens is not None:
                     section, paragraph = SectionKind.FINDINGS, paragraph + 1
@@ -117,18 +127,37 @@ def _first_line_end(report: str, start: int, end: int) -> int | None:
     return match.end() if line.endswith((".", "?", "!")) or len(line) < _SHORT_LINE else None
 
 
+def _first_sentence_end(report: str, start: int, end: int) -> int | None:
+    """Where findings begin that follow a preamble in the same line: "Clinical: dysphagia. The liver is normal."."""
+    sentences = list(islice(sentences_of(report, start, end), MAX_PREAMBLE))
+    if len(sentences) < _FEWEST_SENTENCES:
+        return None
+    for begin, stop in sentences[1:]:
+        labels = _labels_of(report[begin:stop])
+        if Label.ORGAN in labels and Label.NORMAL in labels:  # no history says that
+            return sentences[0][1]
+    return None
+
+
+def _labels_of(text: str) -> set[Label]:
+    words = [token for token, _, _ in tokens_of(text)]
+    labels: set[Label] = set()
+    position = 0
+    while position < len(words):
+        hit = lexicon().match(words, position)
+        if hit is not None:
+            labels.add(hit[0].label)
+        position += 1 if hit is None else hit[1]
+    return labels
+
+
 def _opens_findings(report: str, header: Header, topic: Header | None, has_findings: bool) -> bool:
     """Whether an organ header opens the findings of a report that has no header for them."""
     if header.text.isupper() and _STUDY.search(header.text) is not None:
         return not has_findings
     if topic is None:
         return False
-    return (
-        not has_findings
-        and not report[max(0, header.start - 8) : header.start].rpartition("\n")[2].strip(" \t-*•·0123456789.)")
-        and "\n" in report[max(0, header.start - 8) : header.start]
-        and bool(_organs_of(topic.text))
-    )
+    return not has_findings and bool(_organs_of(topic.text))
 
 
 def _under(header: Header | None, above: Header | None) -> Header | None:
@@ -137,7 +166,7 @@ def _under(header: Header | None, above: Header | None) -> Header | None:
         return header
     top = above.parent or above
     name = " ".join(header.text.lower().replace("-", " ").split())
-    if name in ("right", "left") or (not _organs_of(header.text) and _is_part(name, _organs_of(top.text))):
+    if name in ("right", "left", "r", "l", "rt", "lt", "both", "bilateral") or (not _organs_of(header.text) and _is_part(name, _organs_of(top.text))):
         return replace(header, parent=top)
     return header
 
@@ -169,6 +198,8 @@ def _headers(report: str) -> list[tuple[Header | None, SectionKind | None, Heade
         if cuts and cuts[-1][0] is not None and start < cuts[-1][0].end:
             continue
         name = " ".join(text.lower().replace("\t", " ").split())
+        if _ITEM.fullmatch(name):
+            continue  # "T1:", "Lesion 2:": the number of a line in a table
         header = Header(start, end, text)
         kind = names.get(name) or names.get(name.removesuffix("s")) or _by_ending(name, names)
         bare = match.re is _BARE_HEADER
@@ -179,7 +210,7 @@ def _headers(report: str) -> list[tuple[Header | None, SectionKind | None, Heade
                 cuts.append((header, None, header))
         elif _is_topic(text, bare or not match.group().rstrip().endswith(":")):
             cuts.append((header, None, header))
-        elif len(text.split()) <= MAX_HEADER_WORDS and text.isupper():
+        elif len(text.split()) <= MAX_HEADER_WORDS and text.isupper() and "LESION" not in text:
             cuts.append((header, None, None))
     return cuts
 

@@ -20,6 +20,7 @@ _COUINAUD = re.compile(
     re.IGNORECASE,
 )
 _JOINED = re.compile(r"\s{0,3}(?:,|and|&|/|-|–|to)\s{0,3}(?:the\s)?(?:pancreatic\s|hepatic\s)?", re.IGNORECASE)
+_FOLLOW = re.compile(r"follow[\s-]*up|\bup to", re.IGNORECASE)
 _ROMAN = {"i": 1, "ii": 2, "iii": 3, "iv": 4, "v": 5, "vi": 6, "vii": 7, "viii": 8}
 
 
@@ -45,6 +46,8 @@ def places_in(row: Row, tumor_type: TumorType, span: Span) -> list[Place]:
         words = location_words(tumor_type)
         for match in pattern.finditer(row.text, begin, stop):
             here = _shift(match.start(), match.end(), row.offset)
+            if len(match[0]) == 2 and (not match[0].isupper() or _FOLLOW.search(row.text, max(0, match.start() - 8), match.end() + 4)):
+                continue  # "LP" is the lower pole; "follow up" and "UP TO" are no pole
             if not any(start < here[1] and here[0] < end for _, (start, end) in found):
                 found.append((words[_squeezed(match["name"])], here))
     return sorted(found, key=lambda place: place[1])

@@ -46,7 +46,9 @@ def sites_of(row: Row, lesion: int, many: bool) -> list[Site]:
         many: The word is denied or stands for several, so a list of organs may hold it all.
     """
     entry = row.items[lesion].entry
-    for found in (_before_noun(row, lesion), _after_preposition(row, lesion)):
+    for found in (_before_noun(row, lesion), _after_preposition(row, lesion), _trailing(row, lesion)):
+        if found == [ELSEWHERE] and entry.organs and entry.kind is not Kind.METASTASIS:
+            continue  # "Klatskin tumor at the hilum"
         if found:
             return found
     if entry.organs:
@@ -55,6 +57,30 @@ def sites_of(row: Row, lesion: int, many: bool) -> list[Site]:
         own = [Site(organ, row.items[lesion].span, side, span) for organ in entry.organs]
         return [*(site for index in listed for site in site_at(row, index)), *own]
     return _subject(row, lesion, many)
+
+
+def _trailing(row: Row, lesion: int) -> list[Site]:
+    # "2F cyst upper pole right kidney", "mass 5 cm left kidney": dictation without prepositions
+    items = row.items
+    last = row.clause_end(lesion)
+    for position in range(lesion + 1, last):
+        item = items[position]
+        if item.label is Label.ORGAN and not item.entry.implied:
+            following = items[position + 1] if position + 1 < last else None
+            ends = following is None or following.label in (
+                Label.PUNCTUATION,
+                Label.MEASUREMENT,
+                Label.WORD,
+                Label.WITH,
+                Label.AND,
+                Label.LIKELY,
+                Label.VERB,
+            )
+            return site_at(row, position, lesion) if ends and not item.entry.adjective else []
+        passes = item.label in (Label.SIDE, Label.MEASUREMENT) or (item.label is Label.ORGAN and item.entry.implied)
+        if not passes and item.text not in (",", "", "in", "size", "(", ")"):
+            return []
+    return []
 
 
 def stronger_sites(row: Row, lesion: int, many: bool) -> list[Site]:
@@ -169,7 +195,8 @@ def _after_preposition(row: Row, lesion: int) -> list[Site]:
         elif item.label is Label.FAR:
             governed, far = False, True
         elif item.label is Label.PLACE and governed and not far:
-            place = True
+            # "left lobe of the thyroid", not "segment 3 on the venous phase"
+            place = implied is None or any(other.text == "of" for other in items[implied + 1 : position])
         elif item.label is Label.ORGAN:
             if governed and not far and not _belongs_to_next(row, position):
                 if item.entry.implied:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+from rsuper_bench.benchmark.records import Kind
 from rsuper_bench.dataset_builder.extraction.rules.items import Row
 from rsuper_bench.dataset_builder.extraction.rules.lexicon import Label
 from rsuper_bench.dataset_builder.extraction.rules.measurements import Measurement
@@ -48,6 +49,8 @@ def assign_sizes(row: Row) -> Sizes:
         if measurement.flag is not None:
             sizes.flags.append(f"{measurement.flag}_measurement")
             continue
+        if measurement.doubtful:
+            sizes.flags.append("unit_slip_measurement")
         if measurement.below or _is_distance(row, position) or is_prior(row, position, positions):
             continue
         ahead = _owner_ahead(row, position)
@@ -60,6 +63,12 @@ def assign_sizes(row: Row) -> Sizes:
             sizes.loose.append((position, _today(row, position, measurement)))
         elif row.items[owner].label is Label.LESION:
             sizes.of_lesion.setdefault(owner, []).append(_today(row, position, measurement))
+    heads = row.indices(Label.LESION)
+    if sizes.loose and len(heads) == 1 and heads[0] not in sizes.of_lesion and not row.has(Label.THING, Label.COREF):
+        whole = [index for index in row.indices(Label.ORGAN) if not row.items[index].entry.implied and is_governed(row, index)]
+        if not whole and sizes.loose[-1][0] < heads[0]:  # "Upper pole, 1.6 cm, angiomyolipoma"
+            sizes.of_lesion[heads[0]] = [size for _, size in sizes.loose]
+            sizes.loose = []
     return sizes
 
 
@@ -152,6 +161,9 @@ def _owner_ahead(row: Row, position: int) -> int | None:
                 return None
             index = closed + 1
             continue
+        if item.text in ("and", "or") and index + 1 < last and items[index + 1].text in ("smaller", "less"):
+            index += 2  # "1 cm and smaller lesions"
+            continue
         passes = item.label in (
             Label.WORD,
             Label.ATTENUATION,
@@ -200,6 +212,8 @@ def _owner_behind(row: Row, position: int) -> int | None:
     for index in range(position - 1, -1, -1):
         item = items[index]
         if item.label in (Label.LESION, Label.THING):
+            if "thickness" in item.text and (wall := _wall_before(row, index)) is not None:
+                return wall
             if item.label is Label.THING and items[position - 1].text == "," and _is_added(row, index):
                 continue  # "cystic lesion with calcification, 6.5 cm"
             return index
@@ -212,6 +226,12 @@ def _owner_behind(row: Row, position: int) -> int | None:
             ):
                 return index
     return None
+
+
+def _wall_before(row: Row, thing: int) -> int | None:
+    """Position of the thick wall that a thickness is of, or None."""
+    walls = [index for index in row.indices(Label.LESION) if row.items[index].entry.kind is Kind.WALL_THICKENING]
+    return max((index for index in walls if index < thing), default=None)
 
 
 def _is_added(row: Row, thing: int) -> bool:

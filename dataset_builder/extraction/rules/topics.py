@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 
@@ -71,7 +72,12 @@ def sites_around(row: Row, lesion: int, topic: tuple[Site, ...], context: tuple[
     """Sites of a lesion whose sentence names none: those of the header, narrowed by the sentence before."""
     narrower = {site.tumor_type for site in context} < {site.tumor_type for site in topic}
     around = context if context and (narrower or not topic) else topic
-    return [_with_own_side(row, lesion, site) for site in around]
+    return with_own_side(row, lesion, around)
+
+
+def with_own_side(row: Row, lesion: int, sites: Sequence[Site]) -> list[Site]:
+    """The sites with the side a lesion's own words give."""
+    return [_with_own_side(row, lesion, site) for site in sites]
 
 
 def next_context(row: Row, context: tuple[Site, ...]) -> tuple[Site, ...]:
