@@ -44,6 +44,7 @@ _SHOWN = re.compile(
     ),
     re.IGNORECASE,
 )
+_DIGIT = re.compile(r"\d")
 _SHOWN_HINT = re.compile(r"ser|seq|image|im|slice|[(\[/]|\bs\s?\d", re.IGNORECASE)
 
 
@@ -64,7 +65,7 @@ class Aside:
 
 def asides_in(text: str) -> list[Aside]:
     """Find dates, Hounsfield units, ordinals and references to images, in order; they do not overlap."""
-    if not any(letter.isdigit() for letter in text):
+    if _DIGIT.search(text) is None:
         return []
     found = [Aside(match.span()) for pattern in (_DATE, _UNITS) for match in pattern.finditer(text)]
     if _SHOWN_HINT.search(text):

@@ -49,14 +49,19 @@ def is_inflamed(row: Row, lesion: int) -> bool:
         return False
     if row.has(Label.INFLAMED):
         return True
-    words = {word for other in row.items[max(0, lesion - 5) : lesion + 7] for word in other.text.split()}
+    words = _wall_words(row, lesion)
     return not words & _FOCAL
+
+
+def _wall_words(row: Row, lesion: int) -> set[str]:
+    near = [row.items[lesion], *(other for other in row.items[max(0, lesion - 5) : lesion + 7] if other.label is not Label.LESION)]
+    return {word for item in near for word in item.text.split()}
 
 
 def is_open_wall(row: Row, lesion: int) -> bool:
     """Whether even thickening is a tumor only perhaps: "diffuse thickening, malignancy cannot be excluded"."""
     item = row.items[lesion]
-    words = {word for other in row.items[max(0, lesion - 5) : lesion + 3] for word in other.text.split()}
+    words = _wall_words(row, lesion)
     return (
         item.entry.kind is Kind.WALL_THICKENING
         and item.entry.malignancy is None

@@ -18,12 +18,18 @@ from rsuper_bench.dataset_builder.extraction.rules.sizes import PREDICATES, Size
 
 _FURTHER = frozenset({"smaller", "smallest", "other", "second", "third", "fourth", "latter", "another", "additional", "next"})
 _MORE = frozenset({"another", "second", "third", "fourth", "additional", "further"})
+_REST = frozenset({"remaining", "others", "rest"})
 _SPEAKS = frozenset({"finding", "findings", "appearance", "appearances", "features", "both", "all", "stable", "unchanged"})
 
 
 def name_last(memory: Memory, row: Row, lesion: int, sized: list[Measurement]) -> list[Draft]:
     """Take a lesion word that means the last finding: its kind and its size. Returns the finding it means."""
     item = row.items[lesion]
+    words = {word for other in row.items[:lesion] for word in other.text.split()}
+    if words & _REST and item.entry.is_plural and memory.emptied is not None:
+        memory.keep([memory.emptied])  # "The remaining lesions are too small to measure"
+        memory.emptied = None
+        return memory.last
     if memory.last[0].kind is Kind.INDETERMINATE and item.entry.kind not in (None, Kind.INDETERMINATE):
         apply_kind(memory.last[0], item.entry, item.span)
     return _size(memory, row, sized, lesion)
@@ -121,7 +127,7 @@ def _loose_sizes(memory: Memory, row: Row, sizes: Sizes) -> None:
 def _place_only(memory: Memory, row: Row) -> None:
     """"It is located in the upper pole": the place of the last finding, if it has none."""
     draft = memory.last[0]
-    starts = row.items[0].label in (Label.COREF, Label.DEFINITE) or row.items[0].text in ("located", "arising", "centered")
+    starts = row.items[0].text in ("it", "this", "which", "located", "arising", "centered", "centred", "lies")
     if draft.count.value != 1 or draft.location is not None or not starts or row.has(Label.PLACE, Label.FAR, Label.NEGATION):
         return
     if row.has(Label.ORGAN):
@@ -233,5 +239,6 @@ def _member(memory: Memory, group: Draft, part: Draft) -> None:
             memory.last = [part]
     elif group.bare and any(draft is group for draft in memory.drafts):
         memory.drop([group])
+        memory.emptied = group
         part.listed = True
         memory.last = [part]

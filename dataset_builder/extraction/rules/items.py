@@ -193,11 +193,11 @@ def row_of(text: str, offset: int) -> Row:
     clauses: list[int] = []
     clause = 0
     position = 0
-    match = lexicon().match
+    match, opens = lexicon().match, lexicon().first_words
     while position < len(words):
         word = words[position]
         start, end = spans[position]
-        hit = match(words, position)
+        hit = match(words, position) if word in opens else None
         length = 1
         if hit is not None:
             entry, length = hit
@@ -239,6 +239,9 @@ def _sized_tokens(
     sized: dict[int, Measurement] = {}
     next_block = 0
     inside = -1
+    if not blocks:
+        tokens = tokens_of(text)
+        return [token[0] for token in tokens], [(offset + start, offset + end) for _, start, end in tokens], sized
     for word, start, end in tokens_of(text):
         first = offset + start
         while next_block < len(blocks) and first >= blocks[next_block][1]:

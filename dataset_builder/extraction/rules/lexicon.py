@@ -114,7 +114,10 @@ MEASURED = Entry(Label.MEASUREMENT)
 
 def tokens_of(text: str) -> list[tuple[str, int, int]]:
     """Words, numbers and signs of a text: (lower case, start, end)."""
-    return [(match[0].lower(), *match.span()) for match in TOKEN.finditer(text)]
+    lower = text.lower()
+    if len(lower) != len(text):  # a few letters grow when lowered; positions count in the text itself
+        return [(match[0].lower(), *match.span()) for match in TOKEN.finditer(text)]
+    return [(match[0], *match.span()) for match in TOKEN.finditer(lower)]
 
 
 def plural_of(phrase: str) -> str:
@@ -166,6 +169,11 @@ class Lexicon:
                 node = node.following.setdefault(word, _Node())
             node.entry = entry
 
+    @property
+    def first_words(self) -> Mapping[str, object]:
+        """The words that phrases begin with."""
+        return self._root.following
+
     def match(self, words: Sequence[str], position: int) -> tuple[Entry, int] | None:
         """The longest phrase that begins at a position, and its number of tokens."""
         node = self._root
@@ -206,13 +214,21 @@ def section_names() -> dict[str, str]:
 
 
 @cache
+def _location_table() -> dict[str, dict[str, list[str]]]:
+    table: dict[str, dict[str, list[str]]] = yaml.safe_load(
+        (files(__package__) / "words" / "locations.yaml").read_text(encoding="utf-8")
+    )
+    return table
+
+
+@cache
 def location_words(tumor_type: TumorType) -> dict[str, str]:
     """Word (lower case) -> sub-segment of an organ: its names in the anatomy and those of ``words/locations.yaml``."""
     words: dict[str, str] = {}
     for segment in tumor_type.anatomy.segments:
         if not segment.name.startswith("segment_"):  # Couinaud's numbers have a grammar of their own
             words |= dict.fromkeys((segment.name.replace("_", " "), *segment.synonyms), segment.name)
-    table = yaml.safe_load((files(__package__) / "words" / "locations.yaml").read_text(encoding="utf-8"))
+    table = _location_table()
     names = {segment.name for segment in tumor_type.anatomy.segments}
     for name, synonyms in table.get(str(tumor_type), {}).items():
         if name not in names:

@@ -24,12 +24,14 @@ class Memory:
     Attributes:
         drafts: All findings so far.
         last: What "it" and "the lesion" mean now; empty at the start of a paragraph.
+        emptied: The group whose members were all described, which is no finding of its own any more.
         overflow: Whether findings were left out because there were too many.
     """
 
     drafts: list[Draft] = field(default_factory=list)
     last: list[Draft] = field(default_factory=list)
     overflow: bool = False
+    emptied: Draft | None = None
 
     def keep(self, made: list[Draft], before: Draft | None = None) -> None:
         """Add findings, at the end or before another one."""

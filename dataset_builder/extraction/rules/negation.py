@@ -9,6 +9,7 @@ from rsuper_bench.dataset_builder.extraction.rules.items import Row
 from rsuper_bench.dataset_builder.extraction.rules.lexicon import Label
 
 HEDGE_REACH = 9  # items
+_ELSEWHERE_SEEN = ("on ", "at ", "described", "seen")  # "mass described at colonoscopy"
 _NAMES = (Label.LESION, Label.THING, Label.INFLAMED)
 
 
@@ -40,7 +41,7 @@ def is_history(row: Row, index: int) -> bool:
     """Whether a word only tells what the patient had or why the scan was made."""
     for item in row.items[index + 1 : index + 3]:
         if item.label is Label.HISTORY_AFTER or item.text == "baseline":  # "HCC screening", "Rectal cancer, baseline"
-            return not row.has(Label.MEASUREMENT)
+            return item.text.startswith(_ELSEWHERE_SEEN) or not row.has(Label.MEASUREMENT)
         if item.label is Label.HISTORY and row.has(Label.SURGERY, Label.PARTIAL_SURGERY):  # "rectal carcinoma s/p LAR"
             return row.items[index].entry.kind is Kind.MASS and not row.has(Label.MEASUREMENT)
         if item.text != ",":

@@ -15,6 +15,8 @@ from rsuper_bench.dataset_builder.extraction.rules.sizes import is_governed
 _QUALIFIED = (Label.THING, Label.LESION, Label.PLACE)
 _PLAIN = frozenset({"unremarkable", "within normal limits", "normal", "normal in appearance", "normal appearing"})
 _PARTIAL = frozenset({"portion", "portions", "part", "parts", "dome", "tip", "inferior", "superior", "lower", "upper", "some"})
+_EMPTY = frozenset({"collapsed", "decompressed", "underdistended", "nondistended", "not distended", "poorly distended", "compressed",
+                    "not well distended", "incompletely distended", "underdistension", "underdistention"})  # fmt: skip
 _TOPIC_REACH = 4  # items
 _GONE = {
     Label.REMOVED: NotEvaluable.RESECTED,
@@ -98,6 +100,12 @@ def organ_statements(row: Row, topic: tuple[TumorType, ...], history_only: bool)
 def _is_part(text: str, tumor_type: TumorType) -> bool:
     """Whether an organ word names a part: a normal rectum does not contradict a sigmoid mass."""
     return any(word in text for word in location_words(tumor_type))
+
+
+def is_only_empty(row: Row) -> bool:
+    """Whether a sentence says of a hollow organ only that it is empty: "Bladder: decompressed"."""
+    empty = any(row.items[index].text in _EMPTY for index in row.indices(Label.INFLAMED))
+    return empty and not row.has(Label.NORMAL, Label.LESION, Label.THING, Label.NEGATION, Label.NEGATION_AFTER)
 
 
 def _described(row: Row, limited: set[int]) -> list[TumorType]:

@@ -24,7 +24,7 @@ from rsuper_bench.dataset_builder.extraction.rules.measurements import Measureme
 from rsuper_bench.dataset_builder.extraction.rules.members import split_group
 from rsuper_bench.dataset_builder.extraction.rules.memory import Memory
 from rsuper_bench.dataset_builder.extraction.rules.negation import Polarity, is_history, polarity_of
-from rsuper_bench.dataset_builder.extraction.rules.organs import organ_statements
+from rsuper_bench.dataset_builder.extraction.rules.organs import is_only_empty, organ_statements
 from rsuper_bench.dataset_builder.extraction.rules.references import (
     begins_by_reference,
     is_alternative,
@@ -32,10 +32,11 @@ from rsuper_bench.dataset_builder.extraction.rules.references import (
     link_before,
 )
 from rsuper_bench.dataset_builder.extraction.rules.sections import SectionKind, Sentence
-from rsuper_bench.dataset_builder.extraction.rules.segments import locate, places_in
+from rsuper_bench.dataset_builder.extraction.rules.segments import locate
 from rsuper_bench.dataset_builder.extraction.rules.sites import ELSEWHERE, Site, site_at, sites_of, stronger_sites
 from rsuper_bench.dataset_builder.extraction.rules.sizes import Sizes, assign_sizes
 from rsuper_bench.dataset_builder.extraction.rules.topics import (
+    header_places,
     named_sites,
     next_context,
     region_organs,
@@ -48,6 +49,8 @@ from rsuper_bench.dataset_builder.extraction.rules.topics import (
 
 _TARGET = re.compile(r"\s*#\d{1,2}\b|\s*(?:(?:non-?)?target|index|lesion|observation|tl?|ntl?|l)\s?(?:lesion\s?)?#?\d{1,2}\b", re.IGNORECASE)
 _TABLE = re.compile(r"\b(?:target|index|measurable|measured|reference) (?:lesions|disease)\b", re.IGNORECASE)
+_EMPTY_UNSEEN = {TumorType.BLADDER, TumorType.STOMACH}  # an empty one cannot be judged
+_SUMS_UP = frozenset({"findings", "finding", "appearances", "appearance", "features", "these", "this", "constellation"})
 _TABLE_LINES = 12  # paragraphs
 
 
@@ -98,7 +101,8 @@ class ReportReader:
         self.denied.update(said.normal)
         self.plain.update(said.plain)
         limited = row.has(Label.LIMITED, Label.OUT_OF_VIEW, Label.REMOVED)
-        self.described.update((*said.described, *(() if limited else spoken_of(sentence.topic))))
+        described = {*said.described, *(() if limited else spoken_of(sentence.topic))}
+        self.described.update(described - _EMPTY_UNSEEN if is_only_empty(row) else described)
         sizes = assign_sizes(row)
         self.flags.update(sizes.flags)
         headings = self.memory.last if self._heads_table else []
@@ -156,6 +160,7 @@ class ReportReader:
                 drafts_of[lesion] = self._affirm(row, sentence, heads, order, sites, many, polarity, sized)
                 for draft in drafts_of[lesion]:
                     draft.soft = soft
+                    draft.definite = draft.definite or row.items[0].text in _SUMS_UP
                     draft.title = _is_title(row)
         self._resolve_heading(row, heads, drafts_of)
 
@@ -170,15 +175,19 @@ class ReportReader:
         if len(heads) < 2 or len(drafts_of.get(heads[0], [])) != 1:
             return
         group = drafts_of[heads[0]][0]
-        members = [draft for head in heads[1:] for draft in drafts_of.get(head, []) if draft is not group]
+        members: list[Draft] = []
+        for head in heads[1:]:
+            members += [draft for draft in drafts_of.get(head, []) if all(draft is not other for other in (group, *members))]
         heading = any(item.text == ":" for item in row.items[heads[0] + 1 : heads[1]])
         counted = group.count.value == len(members) and len(members) > 1  # "two nodules, a 6 mm nodule ... and a 9 mm one"
         if not (heading or counted) or not members or group.diameters_mm:
             return
-        if all(draft.tumor_type is group.tumor_type and draft.kind in (Kind.INDETERMINATE, group.kind) for draft in members):
+        kinds = (Kind.INDETERMINATE, group.kind)
+        open_kind = group.kind is Kind.INDETERMINATE
+        if all(draft.tumor_type is group.tumor_type and (open_kind or draft.kind in kinds) for draft in members):
             for draft in members:
-                draft.kind, draft.malignancy, draft.malignancy_source = group.kind, group.malignancy, group.malignancy_source
-                draft.spans |= {name: span for name, span in group.spans.items() if name in ("kind", "malignancy", "malignancy_source")}
+                draft.fill_only(group, "kind")
+                draft.fill_only(group, "malignancy")
             self.memory.drop([group])
 
     def _targets(self, row: Row, sentence: Sentence, sizes: Sizes, topic: tuple[Site, ...]) -> None:
@@ -320,9 +329,8 @@ def _set_site(draft: Draft, site: Site) -> None:
 
 def _locate_by_header(draft: Draft, sentence: Sentence) -> None:
     if draft.location is None and sentence.topic is not None:
-        header = row_of(sentence.topic.text, sentence.topic.start)
-        named = places_in(header, draft.tumor_type, (header.offset, header.offset + len(header.text)))
-        if len(named) == 1:  # "PANCREATIC TAIL: 2 cm cyst"
+        named = header_places(sentence.topic, draft.tumor_type)
+        if named:  # "PANCREATIC TAIL: 2 cm cyst"
             draft.location, draft.spans["location"] = named[0]
 
 

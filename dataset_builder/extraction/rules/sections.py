@@ -61,7 +61,7 @@ class Sentence:
 
 _HEADER = re.compile(
     r"(?:^|(?<=[\n.;,:]))[ \t,]{0,8}(?:(?:\d{1,2}[.)]|[-*•·–])[ \t]{0,8})?"
-    r"([A-Za-z][A-Za-z0-9 \t/&,()'’-]{1,79}?)[ \t]{0,8}(?::|[ \t](?:[-–—]{1,3}|={1,2}|\|)(?=[ \t]))"
+    r"([A-Za-z][A-Za-z0-9 \t/&,()'’-]{0,79}?)[ \t]{0,8}(?::|[ \t](?:[-–—]{1,3}|={1,2}|\|)(?=[ \t]))"
 )
 _BARE_HEADER = re.compile(r"^[ \t]*([A-Z][A-Z /&,()'-]{2,59}|[A-Z][A-Za-z /&]{2,29})[ \t\r]*$", re.MULTILINE)
 _BLANK_LINE = re.compile(r"\n[ \t\r]*\n")
@@ -73,6 +73,7 @@ _SHORT_LINE = 60  # characters; a shorter line is not wrapped, it ends
 _LINE_ENDS = re.compile(r"\n(?=[ \t]*[A-Z\d(*•-])")
 _ITEM = re.compile(r"(?:(?:non-?)?target |index )?(?:lesion|nodule|mass|observation|metastasis|target|t|tl|nt|ntl|l)\s?#?\d{1,2}")
 _SEGMENT = re.compile(r"(?:segments?|seg|s)\s?[\divx]{1,4}[ab]?(?:\s?[/-]\s?[\divx]{1,4}[ab]?)?")
+_REPORTS = re.compile(r"finding|report|result|descri|observ|narrat|interpret|body|text|addendum|^\s*ct|^\s*c?ect|scan", re.IGNORECASE)
 _STUDIES = frozenset({"ct", "cta", "ctu", "cect", "ncct", "mdct", "kub"})
 _STUDY = re.compile(r"\b(?:CTA?|CTU|MRI?|SCAN|STUDY|REPORT|COLONOGRAPHY|UROGRAM|UROGRAPHY|CYSTOGRAM)\b")
 
@@ -83,7 +84,9 @@ def read_sections(report: str) -> Iterator[Sentence]:
     A report without any header is read as findings.
     """
     cuts = _headers(report)
-    last_findings = max((header.start for header, kind, _ in cuts if header and kind is SectionKind.FINDINGS), default=-1)
+    # "Upper abdomen:" opens findings too, but a report with only such headers may have begun its findings before.
+    named = [header.start for header, kind, _ in cuts if header and kind is SectionKind.FINDINGS and _REPORTS.search(header.text)]
+    last_findings = max(named, default=-1)
     ends = [*[header.start for header, kind, _ in cuts if header and kind is not None], len(report)]
     section = SectionKind.FINDINGS
     paragraph = 0
@@ -200,6 +203,8 @@ def _headers(report: str) -> list[tuple[Header | None, SectionKind | None, Heade
         name = " ".join(text.lower().replace("\t", " ").split())
         if _ITEM.fullmatch(name):
             continue  # "T1:", "Lesion 2:": the number of a line in a table
+        if len(text) == 1 and text not in "RL":
+            continue
         header = Header(start, end, text)
         kind = names.get(name) or names.get(name.removesuffix("s")) or _by_ending(name, names)
         bare = match.re is _BARE_HEADER
@@ -208,6 +213,8 @@ def _headers(report: str) -> list[tuple[Header | None, SectionKind | None, Heade
         elif bare and not text.isupper():
             if _names_only_organs(text):
                 cuts.append((header, None, header))
+        elif _SEGMENT.fullmatch(name):
+            cuts.append((header, None, header))  # "S2/3:"
         elif _is_topic(text, bare or not match.group().rstrip().endswith(":")):
             cuts.append((header, None, header))
         elif len(text.split()) <= MAX_HEADER_WORDS and text.isupper() and "LESION" not in text:

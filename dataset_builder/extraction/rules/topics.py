@@ -11,10 +11,12 @@ from rsuper_bench.dataset_builder.extraction.rules.items import NOUN_PHRASE, Row
 from rsuper_bench.dataset_builder.extraction.rules.lexicon import Label
 from rsuper_bench.dataset_builder.extraction.rules.references import link_before
 from rsuper_bench.dataset_builder.extraction.rules.sections import Header
+from rsuper_bench.dataset_builder.extraction.rules.segments import Place, places_in
 from rsuper_bench.dataset_builder.extraction.rules.sides import side_near
 from rsuper_bench.dataset_builder.extraction.rules.sites import ELSEWHERE, Site, site_at, sites_of
 
 
+@lru_cache(maxsize=256)
 def topic_sites(header: Header | None) -> tuple[Site, ...]:
     """The organs a header names; anatomy of no supported type is told apart from no header."""
     if header is None:
@@ -28,7 +30,7 @@ def topic_sites(header: Header | None) -> tuple[Site, ...]:
     return tuple(organs) or (ELSEWHERE,)
 
 
-@lru_cache(256)
+@lru_cache(maxsize=256)
 def spoken_of(header: Header | None) -> tuple[TumorType, ...]:
     """Types a header says something of by itself: its organs, and those of "Bowel:"."""
     if header is None:
@@ -37,6 +39,13 @@ def spoken_of(header: Header | None) -> tuple[TumorType, ...]:
     places = [row.items[index].entry for index in row.indices(Label.PLACE)]
     own = [site.tumor_type for site in topic_sites(header) if site.tumor_type is not None]
     return (*own, *(organ for entry in places if not entry.region for organ in entry.organs))
+
+
+@lru_cache(maxsize=256)
+def header_places(header: Header, tumor_type: TumorType) -> list[Place]:
+    """The sub-segments a header names: "PANCREATIC TAIL:"."""
+    row = row_of(header.text, header.start)
+    return places_in(row, tumor_type, (row.offset, row.offset + len(row.text)))
 
 
 def region_organs(row: Row, lesion: int) -> tuple[TumorType, ...]:
@@ -116,4 +125,8 @@ def _with_own_side(row: Row, lesion: int, site: Site) -> Site:
     if site.tumor_type is None:
         return site
     side, span = side_near(row, lesion, site.tumor_type)
+    if side is None and site.tumor_type.anatomy.sided:
+        sides = [row.items[index] for index in row.indices(Label.SIDE)]
+        if len(sides) == 1 and row.clauses[row.indices(Label.SIDE)[0]] == row.clauses[lesion]:
+            side, span = sides[0].entry.side, sides[0].span  # "Left mid, 3.1 cm, 41 HU, solid, RCC suspected"
     return site if side is None else replace(site, side=side, side_span=span)
