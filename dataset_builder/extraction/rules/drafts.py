@@ -193,6 +193,8 @@ def count_of(row: Row, lesion: int) -> tuple[Count, Span]:
     stated = _count_before(row, lesion)
     if item.entry.is_plural and (stated is None or stated[0].relation is CountRelation.AT_LEAST):
         stated = _count_after(row, lesion) or stated
+    if lesion + 1 < len(row.items) and row.items[lesion + 1].text == "each":
+        return Count(value=2), row.items[lesion + 1].span  # "kidneys with one cyst each"
     if stated is not None:
         return stated
     if item.entry.group:

@@ -210,7 +210,14 @@ def lexicon() -> Lexicon:
 def section_names() -> dict[str, str]:
     """Name of a section (lower case) -> findings, impression, history or skip."""
     table = yaml.safe_load((files(__package__) / "words" / "sections.yaml").read_text(encoding="utf-8"))
-    return {name: kind for kind, names in table.items() for name in names}
+    return {name: kind for kind, names in table.items() for name in names if kind != "elsewhere"}
+
+
+@cache
+def elsewhere_names() -> frozenset[str]:
+    """Headers (lower case) that end what the header before is about, and name no organ."""
+    table = yaml.safe_load((files(__package__) / "words" / "sections.yaml").read_text(encoding="utf-8"))
+    return frozenset(table["elsewhere"])
 
 
 @cache

@@ -18,7 +18,7 @@ _WORDS = {
     "six": 6.0, "seven": 7.0, "eight": 8.0, "nine": 9.0, "ten": 10.0,
 }  # fmt: skip
 _NUMBER = r"(?:\d{1,4}(?:[.,]\d{1,2})?|\.\d{1,2})"
-_FIRST_NUMBER = rf"(?:{_NUMBER}|(?:{'|'.join(_WORDS)})(?=[\s-]{{1,3}}(?:cm|mm|centi|milli)))"
+_FIRST_NUMBER = rf"(?:\d{{0,2}}[\s-]?1/2(?=[\s-]{{1,3}}(?:cm|mm))|{_NUMBER}|(?:{'|'.join(_WORDS)})(?=[\s-]{{1,3}}(?:cm|mm|centi|milli)))"
 _UNIT = r"(?:mm|cm|millimet(?:er|re)s?|centimet(?:er|re)s?|cms|mms)"
 # An axis name may follow a number: "4.2 cm (AP) x 3.1 cm (TR)", "4.2 AP x 3.1 TV cm".
 # A lone letter is an axis only beside another axis: "2 cm L renal cyst" is on the left.
@@ -31,7 +31,8 @@ SIZE = re.compile(
     rf"(?<![\w.,/])(?P<first>{_FIRST_NUMBER}){_GAP}(?P<unit1>{_UNIT})?{_AXIS}"
     rf"(?:{_BY}{_NAMED}(?P<second>{_NUMBER}){_GAP}(?P<unit2>{_UNIT})?{_AXIS})?"
     rf"(?:{_BY}{_NAMED}(?P<third>{_NUMBER}){_GAP}(?P<unit3>{_UNIT})?{_AXIS})?"
-    rf"(?:{_BLANK}(?P<joint>-|–|—|to|and|or){_BLANK}(?P<other>{_NUMBER}){_GAP}(?P<unit4>{_UNIT})(?!{_BY}\d))?",
+    rf"(?:(?<=\)){_BLANK}(?P<unit5>{_UNIT}))?"
+    rf"(?:{_BLANK}(?P<joint>-|–|—|to|(?<![cm]m )and|(?<![cm]m )or){_BLANK}(?P<other>{_NUMBER}){_GAP}(?P<unit4>{_UNIT})(?!{_BY}\d))?",
     re.IGNORECASE,
 )
 _HAS_UNIT = re.compile(r"[cm]m|met(?:er|re)", re.IGNORECASE)
@@ -87,7 +88,7 @@ def measurements_in(text: str, offset: int = 0) -> list[Measurement]:
         return []
     found = []
     for match in SIZE.finditer(text):
-        units = [match["unit1"], match["unit2"], match["unit3"], match["unit4"]]
+        units = [match["unit1"], match["unit2"], match["unit3"], match["unit4"], match["unit5"]]
         if not any(units):
             continue
         measurement = _read(match, text, offset)
@@ -100,7 +101,7 @@ def _read(match: re.Match[str], text: str, offset: int) -> Measurement | None:
     numbers = [match["first"], match["second"], match["third"]]
     units = [match["unit1"], match["unit2"], match["unit3"]]
     stated = [(number, unit) for number, unit in zip(numbers, units, strict=True) if number]
-    last_unit = match["unit4"] or next((unit for _, unit in reversed(stated) if unit), None)
+    last_unit = match["unit4"] or match["unit5"] or next((unit for _, unit in reversed(stated) if unit), None)
     end = match.end()
     if last_unit is None or _NOT_A_LENGTH.match(text, end):
         return None
@@ -140,5 +141,8 @@ def _read(match: re.Match[str], text: str, offset: int) -> Measurement | None:
 
 
 def _millimetres(number: str, unit: str) -> float:
-    value = _WORDS.get(number.lower()) or float(number.replace(",", "."))
+    if number.endswith("1/2"):
+        value = float(number[:-3].strip(" -\t") or 0) + 0.5
+    else:
+        value = _WORDS.get(number.lower()) or float(number.replace(",", "."))
     return round(value * (10.0 if unit.lower().startswith("c") else 1.0), 4)

@@ -61,9 +61,22 @@ class Memory:
             return self.last[-1:]
         if "both" in words and len(same) > 1 and self.last[-1].count.value != 2:
             return same[-2:]
+        if words & {"each", "all"} and len(recent) > 1 and len(self.last) == 1:
+            return recent
         if words & _ALL and len(same) > 1 and len(self.last) == 1:
             return same
         return self.last
+
+    def turn_to_side(self, row: Row, lesion: int) -> None:
+        """Take "the right-sided mass" as the finding of that side, if it is not the last one."""
+        phrase = row.items[row.phrase_start(lesion) : lesion]
+        sides = [item.entry.side for item in phrase if item.label is Label.SIDE]
+        if not self.last or len(sides) != 1 or not any(item.label is Label.DEFINITE for item in phrase):
+            return
+        for draft in reversed(self.drafts[-MAX_MEANT:]):
+            if draft.side is sides[0] and draft.tumor_type is self.last[0].tumor_type:
+                self.last = [draft]
+                return
 
     def is_meant(self, row: Row, lesion: int, sites: list[Site]) -> bool:
         """Whether a lesion word means the last finding: "the lesion", "index lesion in segment 8" of many."""
@@ -89,7 +102,10 @@ class Memory:
         if not self.last or entry.kind is Kind.METASTASIS or row.has(Label.MEASUREMENT, Label.PLACE):
             return False
         doubted = polarity_of(row, lesion) is Polarity.DOUBTED
-        bare = lesion == 0 and any(index > lesion for index in row.indices(Label.LIKELY))  # "Neoplasm is suspected."
+        after = row.items[lesion + 1 : lesion + 3]  # "Neoplasm is suspected", "a urothelial tumor is favored"
+        bare = [item.label for item in after] == [Label.VERB, Label.LIKELY] or (
+            lesion == 0 and any(index > lesion for index in row.indices(Label.LIKELY))
+        )
         if not (doubted and entry.malignancy is not None) and not bare:
             return False
         clause = range(row.clause_start(lesion), row.clause_end(lesion))

@@ -10,6 +10,8 @@ from rsuper_bench.dataset_builder.extraction.rules.lexicon import Label
 
 HEDGE_REACH = 9  # items
 _ELSEWHERE_SEEN = ("on ", "at ", "described", "seen")  # "mass described at colonoscopy"
+_NAMING = frozenset({"possibly", "may represent", "could represent", "may reflect", "could reflect", "might represent", "may be", "could be",
+                     "might be", "or possibly", "perhaps", "potentially"})  # fmt: skip
 _NAMES = (Label.LESION, Label.THING, Label.INFLAMED)
 
 
@@ -50,6 +52,9 @@ def is_history(row: Row, index: int) -> bool:
         item.label in (Label.MEASUREMENT, Label.VERB, Label.PREP) or item.text in (":", ",", ";") for item in row.items[:index]
     ):
         return True  # "Follow-up adrenal incidentaloma: ..."
+    start = row.phrase_start(index)
+    if start > 1 and row.items[start - 1].text in ("prior", "previous", "former") and row.items[start - 2].text in ("of", "at"):
+        return True  # "scar at the site of the prior lesion"
     first = row.clause_start(index)
     for position in range(index - 1, first - 1, -1):
         label = row.items[position].label
@@ -139,7 +144,7 @@ def _denial_after(row: Row, index: int) -> bool:
             return True
         if item.text == "no longer":
             return True
-        if item.label is Label.MEASUREMENT and items[position - 1].label is Label.PRIOR:
+        if item.label is Label.MEASUREMENT and any(other.label is Label.PRIOR for other in items[max(0, position - 2) : position]):
             continue  # "One lesion, formerly 2.0 cm, is no longer seen"
         if item.label is Label.VERB:
             following = items[position + 1 : position + 3]
@@ -153,8 +158,9 @@ def _denial_after(row: Row, index: int) -> bool:
 
 
 def _doubt_before(row: Row, index: int) -> bool:
-    if index > 1 and row.items[index - 1].text in ("versus", "vs") and row.items[index - 2].label in (Label.THING, Label.INFLAMED):
-        return True
+    start = row.phrase_start(index)
+    if start > 1 and row.items[start - 1].text in ("versus", "vs") and row.items[start - 2].label in (Label.THING, Label.INFLAMED):
+        return True  # "mucus plug versus 8 mm nodule"
     first = max(row.clause_start(index), index - HEDGE_REACH)
     for position in range(index - 1, first - 1, -1):
         item = row.items[position]
@@ -188,6 +194,9 @@ def _doubt_after(row: Row, index: int) -> bool:
             return True  # "polyp versus adherent stone"
         if item.label is Label.HEDGE:
             following = [other for other in row.items[position + 1 : last] if other.label in _NAMES]
+            later = row.items[position + 1] if position + 1 < last else None
+            if item.text in _NAMING and later is not None and later.label is Label.WORD:
+                return False  # "focal thickening, possibly endometriosis"
             if following and following[0].entry.explains:
                 return True  # "nodular density, which could represent a splenule": it may be no lesion
             return not any(

@@ -152,6 +152,8 @@ def _region_of(row: Row, index: int) -> list[TumorType]:
     around = items[row.clause_start(index) : index + 1]
     if any(item.label in (Label.LESION, Label.THING, Label.ORGAN, Label.HEDGE, Label.SIDE) for item in around):
         return []
+    if index + 1 < len(items) and items[index + 1].entry.region:
+        around = [items[index + 1]]  # "Otherwise negative abdomen"
     return [organ for item in around if item.label is Label.PLACE and item.entry.region for organ in item.entry.organs]
 
 

@@ -31,7 +31,7 @@ from rsuper_bench.dataset_builder.extraction.rules.references import (
     is_definite,
     link_before,
 )
-from rsuper_bench.dataset_builder.extraction.rules.sections import SectionKind, Sentence
+from rsuper_bench.dataset_builder.extraction.rules.sections import SectionKind, Sentence, is_segment
 from rsuper_bench.dataset_builder.extraction.rules.segments import locate
 from rsuper_bench.dataset_builder.extraction.rules.sites import ELSEWHERE, Site, site_at, sites_of, stronger_sites
 from rsuper_bench.dataset_builder.extraction.rules.sizes import Sizes, assign_sizes
@@ -133,7 +133,8 @@ class ReportReader:
                 continue
             sized = sizes.of_lesion.get(lesion, [])
             denied = polarity is Polarity.DENIED
-            named = None if denied else self._named_by(row, heads, order, drafts_of)
+            after_denial = bool(before) and order - 1 not in drafts_of and not drafts_of
+            named = None if denied or after_denial else self._named_by(row, heads, order, drafts_of)
             if named is not None:
                 _characterise(named, row, lesion, sized, polarity)
                 drafts_of[lesion] = named
@@ -145,12 +146,16 @@ class ReportReader:
             if _is_made_of_soft_tissue(row, lesion, sites):
                 stronger = stronger_sites(row, lesion, many) or list(topic)
                 sites, soft = stronger or sites, not stronger
+            if not denied and not sites:
+                self.memory.turn_to_side(row, lesion)
             if not denied and self.memory.is_meant(row, lesion, sites):
                 drafts_of[lesion] = name_last(self.memory, row, lesion, sized)
                 for draft in self.memory.last:
                     draft.listed = row.text.rstrip().endswith(";")
                 continue
-            sites = sites or sites_around(row, lesion, topic, self._context) or with_own_side(row, lesion, before)
+            if after_denial:
+                sites = sites or with_own_side(row, lesion, before)  # "no mass, although a carcinoma cannot be excluded"
+            sites = sites or sites_around(row, lesion, topic, self._context)
             before = sites
             if denied:
                 self.denied.update(_types(sites))
@@ -196,7 +201,8 @@ class ReportReader:
         if _TABLE.search(row.text) is not None:
             self._table = sentence.paragraph
         near = self._table >= 0 and sentence.paragraph - self._table <= _TABLE_LINES
-        if row.has(Label.LESION, Label.THING) or not sizes.loose or not (numbered or near):
+        segment = sentence.topic is not None and is_segment(sentence.topic.text) and bool(sizes.loose) and sizes.loose[0][0] == 0
+        if row.has(Label.LESION, Label.THING) or not sizes.loose or not (numbered or near or segment):
             return
         position, size = sizes.loose[0]
         organs = [index for index in row.indices(Label.ORGAN) if index < position and not row.items[index].entry.implied]
@@ -360,7 +366,7 @@ def _is_made_of_soft_tissue(row: Row, lesion: int, sites: list[Site]) -> bool:
     item = row.items[lesion]
     before = row.items[lesion - 1].text if lesion else ""
     return [site.tumor_type for site in sites] == [TumorType.SOFT_TISSUE] and (
-        item.text.startswith("soft tissue") or before == "soft tissue"
+        before == "soft tissue" or (item.text.startswith("soft tissue") and sites[0].span == item.span)
     )
 
 

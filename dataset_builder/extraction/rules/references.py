@@ -8,6 +8,7 @@ from rsuper_bench.dataset_builder.extraction.rules.lexicon import Label
 
 _OPENS_NAME = frozenset({"for", "with", "of", "represent", "represents", "representing", "be", "reflect", "reflecting", "suggest"})
 _OPENS_REFERENCE = frozenset({"both", "these", "they", "this", "it", "all", "those", "appearances", "appearance", "features", "findings"})
+_PRONOUNS = frozenset({"this", "these", "it", "they", "which"})
 _ALTERNATIVES = frozenset({"or", "versus", "vs", "/", "and or"})
 _COPULAS = frozenset({"is", "are", "was", "were"})
 
@@ -63,6 +64,7 @@ def _is_apposed_name(row: Row, comma: int, lesion: int) -> bool:
         following is None
         or following.text in (".", ",", ";", "(")
         or following.text in _ALTERNATIVES
+        or following.text in ("given", "based")
         or following.label in (Label.LIKELY, Label.UNLIKELY)
     )
 
@@ -92,6 +94,9 @@ def begins_by_reference(row: Row, link: int) -> bool:
     if row.items[link].label is Label.VERB:  # "... suggesting that they are hemorrhagic cysts"
         return True
     if row.items[0].text in _OPENS_REFERENCE:
+        return True
+    near = row.items[max(0, link - 2) : link]
+    if len(near) == 2 and near[0].text in _PRONOUNS and near[1].label is Label.VERB:  # "... as this is worrisome for"
         return True
     return all(
         item.label

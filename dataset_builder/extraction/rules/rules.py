@@ -23,6 +23,9 @@ from rsuper_bench.dataset_builder.extraction.rules.sections import read_sections
 VERSION = "1"
 MAX_CHARACTERS = 1_000_000  # no report is longer; what lies beyond is not read, and flagged
 _MEASURED_PLACEHOLDER = re.compile(r"(?<!_)_{2,}+\s{0,3}(?:x\s{0,3}_{2,}+\s{0,3}){0,2}(?:cm|mm)\b", re.IGNORECASE)
+_WITHOUT_UNIT = re.compile(
+    r"(?<![\d.x×])\d{1,3}\.\d{1,2}(?:\s?[x×]\s?\d{1,3}\.\d{1,2}){1,2}(?![\d.])(?!\s{0,3}(?:[x×]|cm|mm|centi|milli|\())", re.IGNORECASE
+)
 
 
 class RulesExtractor:
@@ -46,6 +49,8 @@ class RulesExtractor:
             reader.flags.add("truncated")
         if _MEASURED_PLACEHOLDER.search(text):
             reader.flags.add("blank_measurement")
+        if _WITHOUT_UNIT.search(text):
+            reader.flags.add("unitless_measurement")
         for sentence in read_sections(text):
             reader.read(sentence)
         drafts, contradicted = merge_drafts(reader.memory.drafts)

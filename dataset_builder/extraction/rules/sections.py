@@ -12,6 +12,7 @@ from itertools import islice
 from rsuper_bench.benchmark.tumor_types import TumorType
 from rsuper_bench.dataset_builder.extraction.rules.lexicon import (
     Label,
+    elsewhere_names,
     lexicon,
     location_words,
     section_names,
@@ -69,9 +70,13 @@ _SKIPPED_WORDS = re.compile(r"^(?:please|the|note|biopsy|histology|pathology|ser
 MAX_HEADER_WORDS = 8
 MAX_PREAMBLE = 40  # sentences looked at for the end of a preamble
 _FEWEST_SENTENCES = 3
+_SENTENCE_LABELS = frozenset({Label.LESION, Label.LIKELY, Label.HEDGE, Label.VERB, Label.NORMAL})
+_NESTED = 4  # headers looked back for the organ a part belongs to
+_INDENT = 12  # characters a list marker and blanks may take before a header
 _SHORT_LINE = 60  # characters; a shorter line is not wrapped, it ends
 _LINE_ENDS = re.compile(r"\n(?=[ \t]*[A-Z\d(*•-])")
 _ITEM = re.compile(r"(?:(?:non-?)?target |index )?(?:lesion|nodule|mass|observation|metastasis|target|t|tl|nt|ntl|l)\s?#?\d{1,2}")
+_SIDES = frozenset({"right", "left", "r", "l", "rt", "lt", "both", "bilateral"})
 _SEGMENT = re.compile(r"(?:segments?|seg|s)\s?[\divx]{1,4}[ab]?(?:\s?[/-]\s?[\divx]{1,4}[ab]?)?")
 _REPORTS = re.compile(r"finding|report|result|descri|observ|narrat|interpret|body|text|addendum|^\s*ct|^\s*c?ect|scan", re.IGNORECASE)
 _STUDIES = frozenset({"ct", "cta", "ctu", "cect", "ncct", "mdct", "kub"})
@@ -169,7 +174,7 @@ def _under(header: Header | None, above: Header | None) -> Header | None:
         return header
     top = above.parent or above
     name = " ".join(header.text.lower().replace("-", " ").split())
-    if name in ("right", "left", "r", "l", "rt", "lt", "both", "bilateral") or (not _organs_of(header.text) and _is_part(name, _organs_of(top.text))):
+    if name in _SIDES or (not _organs_of(header.text) and _is_part(name, _organs_of(top.text))):
         return replace(header, parent=top)
     return header
 
@@ -185,6 +190,11 @@ def _organs_of(text: str) -> tuple[TumorType, ...]:
             found.extend(hit[0].organs)
         position += 1 if hit is None else hit[1]
     return tuple(found)
+
+
+def is_segment(header: str) -> bool:
+    """Whether a header names a numbered segment of the liver ("Segment IV:"); a size under it is no organ's."""
+    return _SEGMENT.fullmatch(" ".join(header.lower().split())) is not None
 
 
 def _is_part(name: str, organs: tuple[TumorType, ...]) -> bool:
@@ -208,14 +218,19 @@ def _headers(report: str) -> list[tuple[Header | None, SectionKind | None, Heade
         header = Header(start, end, text)
         kind = names.get(name) or names.get(name.removesuffix("s")) or _by_ending(name, names)
         bare = match.re is _BARE_HEADER
+        above = next((topic for _, _, topic in reversed(cuts[-_NESTED:]) if topic is not None), None)
         if kind is not None:
             cuts.append((header, SectionKind(kind), None))
         elif bare and not text.isupper():
             if _names_only_organs(text):
                 cuts.append((header, None, header))
-        elif _SEGMENT.fullmatch(name):
-            cuts.append((header, None, header))  # "S2/3:"
-        elif _is_topic(text, bare or not match.group().rstrip().endswith(":")):
+        elif _SEGMENT.fullmatch(name) or name in _SIDES or (above is not None and _is_part(name, _organs_of(above.text))):
+            cuts.append((header, None, header))  # "S2/3:", "Left:", "Tail:"
+        elif _is_topic(
+            text,
+            bare or not match.group().rstrip().endswith(":"),
+            not report[max(0, start - _INDENT) : start].rpartition("\n")[2].strip(" \t-*•·–0123456789.)("),
+        ):
             cuts.append((header, None, header))
         elif len(text.split()) <= MAX_HEADER_WORDS and text.isupper() and "LESION" not in text:
             cuts.append((header, None, None))
@@ -239,14 +254,14 @@ def _by_ending(name: str, names: dict[str, str]) -> str | None:
     words = name.replace("(", " ").replace(")", " ").split()
     if words[0] in _STUDIES and len(words) <= MAX_HEADER_WORDS and words[-1] not in ("technique", "comparison"):
         return names["findings"]
-    if 1 < len(words) <= MAX_HEADER_WORDS:
+    if 1 < len(words) <= MAX_HEADER_WORDS and _labels_of(name).isdisjoint(_SENTENCE_LABELS):
         for word in (words[-1], words[0]):
             if word in ("findings", "impression", "conclusion", "indication", "technique", "comparison", "history"):
                 return names[word]
     return None
 
 
-def _is_topic(text: str, needs_capitals: bool) -> bool:
+def _is_topic(text: str, needs_capitals: bool, at_line_start: bool) -> bool:
     """Whether a header names an organ or another part of the body, and nothing that makes it a sentence."""
     words = [token for token, _, _ in tokens_of(text)]
     if (
@@ -269,7 +284,7 @@ def _is_topic(text: str, needs_capitals: bool) -> bool:
             position += length
         else:
             position += 1
-    return named or len(words) <= 2
+    return named or (len(words) <= 2 and (at_line_start or text.lower() in elsewhere_names()))
 
 
 def _paragraphs(report: str, start: int, end: int) -> Iterator[tuple[int, int]]:

@@ -109,7 +109,7 @@ def locate(draft: Draft, row: Row, lesion: int, heads: list[int], order: int) ->
     if order + 1 < len(heads) and heads[order + 1] <= last:
         last = row.phrase_start(heads[order + 1]) - 1
     if order and heads[order - 1] >= first:
-        first = heads[order - 1]
+        first = max(heads[order - 1], row.phrase_start(lesion))  # what stands before is said of the lesion before
     several = draft.count.value != 1
     turn = one_of_many_after(row, lesion) if several else None
     if turn is not None and turn <= last:

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 
-from rsuper_bench.benchmark.tumor_types import TumorType
+from rsuper_bench.benchmark.tumor_types import Side, TumorType
 from rsuper_bench.dataset_builder.extraction.rules.items import NOUN_PHRASE, Row, one_of_many_after, row_of
 from rsuper_bench.dataset_builder.extraction.rules.lexicon import Label
 from rsuper_bench.dataset_builder.extraction.rules.references import link_before
 from rsuper_bench.dataset_builder.extraction.rules.sections import Header
 from rsuper_bench.dataset_builder.extraction.rules.segments import Place, places_in
-from rsuper_bench.dataset_builder.extraction.rules.sides import side_near
+from rsuper_bench.dataset_builder.extraction.rules.sides import side_near, side_of
 from rsuper_bench.dataset_builder.extraction.rules.sites import ELSEWHERE, Site, site_at, sites_of
 
 
@@ -51,7 +51,7 @@ def header_places(header: Header, tumor_type: TumorType) -> list[Place]:
 def region_organs(row: Row, lesion: int) -> tuple[TumorType, ...]:
     """Types of the regions a denied lesion word names: "no metastases in the abdomen or pelvis"."""
     places = [row.items[index].entry for index in row.indices(Label.PLACE) if row.clauses[index] == row.clauses[lesion]]
-    return tuple(organ for entry in places if entry.region for organ in entry.organs)
+    return tuple(organ for entry in places for organ in entry.organs)
 
 
 def named_sites(row: Row, heads: list[int], order: int, many: bool, around: tuple[Site, ...]) -> list[Site]:
@@ -73,8 +73,20 @@ def named_sites(row: Row, heads: list[int], order: int, many: bool, around: tupl
             # "multiple cysts, the largest in the left kidney": the group has no side
             named.append(replace(site, side=None, side_span=None))
         else:
-            named.append(_with_side(site, around))
+            named.append(_with_side(_with_row_side(row, lesion, site), around))
     return named
+
+
+def _with_row_side(row: Row, lesion: int, site: Site) -> Site:
+    """Take the side of the organ a sentence opened with: "In the left lung there is a nodule in the upper lobe"."""
+    if site.tumor_type is None or site.side is not None or not site.tumor_type.anatomy.sided:
+        return site
+    for index in row.indices(Label.ORGAN):
+        if index < lesion and site.tumor_type in row.items[index].entry.organs and row.clauses[index] < row.clauses[lesion]:
+            side, span = side_of(row, index, site.tumor_type)
+            if side in (Side.LEFT, Side.RIGHT):
+                return replace(site, side=side, side_span=span)
+    return site
 
 
 def sites_around(row: Row, lesion: int, topic: tuple[Site, ...], context: tuple[Site, ...]) -> list[Site]:
