@@ -66,7 +66,7 @@ PRESENCE_CASES = [
     ("Fullness of the left adrenal gland.", {"adrenal": "?"}),
     ("Possible liver cyst. A 2 cm definite mass in the right hepatic lobe.", {"liver": "+"}),
     # things that are not tumors
-    ("A 5 mm nonobstructing stone in the lower pole of the left kidney.", {}),
+    ("A 5 mm nonobstructing stone in the lower pole of the left kidney.", {"kidney": "-"}),
     ("There is a 4.2 cm infrarenal abdominal aortic aneurysm.", {}),
     ("1.2 cm lymph node adjacent to the pancreas.", {}),
     ("Simple cyst of the left ovary measuring 3 cm.", {}),
@@ -76,7 +76,7 @@ PRESENCE_CASES = [
     ("Lytic lesion in the L3 vertebral body.", {}),
     ("Cholelithiasis. Gallbladder wall is not thickened.", {"gallbladder": "-"}),
     # history, technique, comparison
-    ("HISTORY: Pancreatic cancer, liver metastases.\nFINDINGS: The bowel is normal.", {}),
+    ("HISTORY: Pancreatic cancer, liver metastases.\nFINDINGS: The bowel is normal.", {"colon": "-"}),
     ("INDICATION: Rule out renal mass.\nTECHNIQUE: 5 mm axial images.\nIMPRESSION: Normal kidneys.", {"kidney": "-"}),
     ("Patient with history of hepatocellular carcinoma. Liver is unremarkable.", {"liver": "-"}),
     ("COMPARISON: CT showing a 2 cm liver mass.\nFINDINGS: No focal liver lesion.", {"liver": "-"}),
@@ -177,7 +177,7 @@ ATTRIBUTE_CASES = [
     ("Left kidney: 2 cm cyst in the lower pole.", {"side": "left", "location": "lower_pole"}),
     (
         "Irregular wall thickening of the sigmoid colon, worrisome for malignancy.",
-        {"kind": "wall_thickening", "location": "sigmoid", "tumor_type": "colon", "malignancy": "unknown"},
+        {"kind": "wall_thickening", "location": "sigmoid", "tumor_type": "colon", "malignancy": "malignant"},
     ),
     ("Probable hemangioma in the left lobe of the liver.", {"location": "left_lobe", "kind": "mass"}),
 ]

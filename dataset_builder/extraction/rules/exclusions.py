@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from rsuper_bench.benchmark.records import Kind
-from rsuper_bench.dataset_builder.extraction.rules.items import Row
+from rsuper_bench.benchmark.records import Kind, Malignancy
+from rsuper_bench.benchmark.tumor_types import TumorType
+from rsuper_bench.dataset_builder.extraction.rules.items import NOUN_PHRASE, Row
 from rsuper_bench.dataset_builder.extraction.rules.lexicon import Label
+
+_FOCAL = frozenset({"focal", "focally", "asymmetric", "asymmetrical", "asymmetrically", "irregular", "irregularly", "nodular", "mass", "masslike", "eccentric",
+                    "eccentrically", "annular", "polypoid", "lobulated", "bulky", "localized", "localised", "segmental"})  # fmt: skip
+_HOLLOW = frozenset({TumorType.ESOPHAGUS, TumorType.STOMACH, TumorType.DUODENUM, TumorType.COLON, TumorType.BLADDER,
+                     TumorType.GALLBLADDER, TumorType.UTERUS})  # fmt: skip
 
 
 def is_no_tumor(row: Row, lesion: int) -> bool:
@@ -17,19 +23,77 @@ def is_no_tumor(row: Row, lesion: int) -> bool:
     )
 
 
+def is_landmark_lesion(row: Row, lesion: int) -> bool:
+    """Whether a lesion word only says what something is beside: "inseparable from the mass", "fat around the tumor"."""
+    definite = False
+    for position in range(lesion - 1, max(-1, lesion - 7), -1):
+        item = row.items[position]
+        if item.label is Label.DEFINITE:
+            definite = True
+        elif definite and (item.label is Label.FAR or item.text in ("from", "by")):
+            return True
+        elif item.label not in NOUN_PHRASE and item.label is not Label.ORGAN:
+            return False
+    return False
+
+
 def is_inflamed(row: Row, lesion: int) -> bool:
-    """Whether a thick wall is put down to inflammation or to an empty organ in the same sentence."""
-    return row.items[lesion].entry.kind is Kind.WALL_THICKENING and (
-        row.has(Label.INFLAMED)
-        or any(item.text in ("diffuse", "diffusely", "mild") for item in row.items[max(0, lesion - 4) : lesion])
+    """Whether a thick wall is no lesion: put down to inflammation or an empty organ, or even all around.
+
+    Even ("diffuse", "circumferential") or unqualified thickening counts only where the sentence raises a tumor.
+    """
+    item = row.items[lesion]
+    if item.entry.kind is not Kind.WALL_THICKENING or item.entry.malignancy is not None:
+        return False
+    if _raises_tumor(row, lesion):
+        return False
+    if row.has(Label.INFLAMED):
+        return True
+    words = _wall_words(row, lesion)
+    return not words & _FOCAL
+
+
+def _wall_words(row: Row, lesion: int) -> set[str]:
+    near = [row.items[lesion], *(other for other in row.items[max(0, lesion - 5) : lesion + 7] if other.label is not Label.LESION)]
+    return {word for item in near for word in item.text.split()}
+
+
+def is_open_wall(row: Row, lesion: int) -> bool:
+    """Whether even thickening is a tumor only perhaps: "diffuse thickening, malignancy cannot be excluded"."""
+    item = row.items[lesion]
+    words = _wall_words(row, lesion)
+    return (
+        item.entry.kind is Kind.WALL_THICKENING
+        and item.entry.malignancy is None
+        and not words & _FOCAL
+        and any(index > lesion for index in row.indices(Label.HEDGE))
+        and not any(index > lesion for index in row.indices(Label.LIKELY))
     )
+
+
+def _raises_tumor(row: Row, lesion: int) -> bool:
+    """Whether a sentence says or asks whether a thick wall is a tumor."""
+    return any(
+        row.items[index].entry.malignancy is Malignancy.MALIGNANT or row.items[index].entry.kind is Kind.MASS
+        for index in (*row.indices(Label.LESION), *row.indices(Label.NATURE))
+        if index > lesion
+        and not any(
+            other.label in (Label.NEGATION, Label.UNLIKELY, Label.NO_OTHER) for other in row.items[lesion + 1 : index]
+        )
+    )
+
+
+def grows_in_walls(tumor_type: TumorType) -> bool:
+    """Whether an organ has a wall that may be thick; a thick adrenal limb is no tumor."""
+    return tumor_type in _HOLLOW
 
 
 def _is_origin(row: Row, lesion: int) -> bool:
     """Whether a lesion word names where metastases come from ("metastases from colon cancer")."""
     for position in range(lesion - 1, max(-1, lesion - 5), -1):
         item = row.items[position]
-        if item.text in ("from", "from known", "from the known", "metastatic from"):
+        of = item.text == "of" and position and row.items[position - 1].entry.kind is Kind.METASTASIS
+        if of or item.text in ("from", "from known", "from the known", "metastatic from"):
             return any(
                 other.entry.kind is Kind.METASTASIS or other.text == "metastatic" for other in row.items[:position]
             )
@@ -57,11 +121,16 @@ def is_explained(row: Row, lesion: int) -> bool:
         label = row.items[position].label
         if label is Label.LESION:
             return False
-        if label is Label.LIKELY:
-            following = row.items[position + 1 : position + 5]
+        if label is Label.PUNCTUATION and row.items[position].text == "," and position + 1 < len(row.items):
+            name, following = row.items[position + 1], row.items[position + 2 : position + 3]
+            if name.entry.explains and (not following or following[0].label is Label.PUNCTUATION):
+                return True  # "5 mm nodule, granuloma."
+        copula = row.items[position].text in ("is", "are") and position + 1 < len(row.items)
+        if label is Label.LIKELY or (copula and row.items[position + 1].label in (Label.INDEFINITE, Label.THING)):
+            following = row.items[position + 1 : position + 6]
             for item in following:
                 if item.label is Label.THING:
-                    return item.entry.explains
-                if item.label not in (Label.WORD, Label.INDEFINITE, Label.NATURE, Label.ATTENUATION, Label.LIKELY):
+                    return item.entry.explains or item.entry.apart
+                if item.label not in (Label.WORD, Label.INDEFINITE, Label.NATURE, Label.ATTENUATION, Label.LIKELY, Label.DEFINITE, Label.ORGAN, Label.AND, Label.LINK):
                     return False
     return False

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import re
+
 from rsuper_bench.benchmark.records import Count, CountRelation
 from rsuper_bench.dataset_builder.extraction.rules.drafts import Draft
+from rsuper_bench.dataset_builder.extraction.rules.items import Row
 from rsuper_bench.dataset_builder.extraction.rules.measurements import Measurement
+
+_AXES = re.compile(
+    r"\b(?:ap|tr|cc|si|trv|trans|anteroposterior|antero-posterior|transverse|craniocaudal|cranio-caudal|longitudinal|axis|axes|"
+    r"dimensions?|length|thickness|in length|in width|in height|long|wide|deep|tall|thick|high|short|plane)\b",
+    re.IGNORECASE,
+)
 
 
 def set_size(draft: Draft, measurement: Measurement) -> None:
@@ -13,36 +22,13 @@ def set_size(draft: Draft, measurement: Measurement) -> None:
     draft.spans["diameters_mm"] = (measurement.start, measurement.end)
 
 
-def axes_joined(sized: list[Measurement]) -> Measurement:
+def axes_joined(sized: list[Measurement], row: Row) -> Measurement:
     """One size from axes stated one by one: "2.3 cm in AP, 2.1 cm in transverse dimension"."""
-    if len(sized) in (2, 3) and all(len(size.diameters_mm) == 1 and not size.others_mm for size in sized):
+    single = len(sized) in (2, 3) and all(len(size.diameters_mm) == 1 and not size.others_mm for size in sized)
+    if single and _AXES.search(row.text) is not None:
         axes = tuple(size.diameters_mm[0] for size in sized)
         return Measurement(sized[0].start, sized[-1].end, axes)
     return max(sized, key=lambda size: max(size.diameters_mm))
-
-
-def split_by_size(draft: Draft, sized: list[Measurement], several_places: bool) -> list[Draft]:
-    """Give a finding its size; a counted group with a size for each becomes one finding each."""
-    if not sized:
-        return [draft]
-    single = [Measurement(size.start, size.end, (value,)) for size in sized for value in size.others_mm]
-    everything = [*sized, *single]
-    if draft.count.relation is CountRelation.EXACT and draft.count.value == 1:
-        set_size(draft, axes_joined(sized))
-        return [draft]
-    if draft.count.value == len(everything) and draft.count.relation is not CountRelation.INNUMERABLE:
-        parts = []
-        for size in everything:
-            part = part_of(draft, shrink=False)
-            part.count = Count()
-            if not draft.location or several_places:
-                part.location = None  # "in segments 4 and 6": which is where is not read
-                part.spans.pop("location", None)
-            set_size(part, Measurement(size.start, size.end, size.diameters_mm))
-            parts.append(part)
-        return parts
-    set_size(draft, max(everything, key=lambda size: max(size.diameters_mm)))
-    return [draft]
 
 
 def part_of(draft: Draft, *, shrink: bool = True) -> Draft:

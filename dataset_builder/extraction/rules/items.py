@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from rsuper_bench.benchmark.records import Kind
+from rsuper_bench.benchmark.records import Attenuation, Kind
+from rsuper_bench.dataset_builder.extraction.rules.asides import Aside, asides_in
 from rsuper_bench.dataset_builder.extraction.rules.lexicon import (
     MEASURED,
     PLAIN,
@@ -41,8 +43,14 @@ _PICKS = frozenset(
         "others",
         "remaining",
         "such",
+        "some",
+        "one",
     }
 )
+_DENSITY = {
+    attenuation: Entry(Label.LESION, kind=Kind.INDETERMINATE, attenuation=attenuation)
+    for attenuation in (Attenuation.HYPO, Attenuation.HYPER)
+}
 CLAUSE_ENDS = frozenset({Label.BREAK, Label.EXCEPT})
 
 
@@ -80,13 +88,17 @@ class Row:
         clauses: Number of the clause each item belongs to; it never falls.
         text: The sentence.
         offset: Where it begins in the report.
+        asides: Dates, references to images and the like; each is one item too.
     """
 
-    def __init__(self, items: list[Item], clauses: list[int], text: str, offset: int) -> None:
+    def __init__(
+        self, items: list[Item], clauses: list[int], text: str, offset: int, asides: Sequence[Aside] = ()
+    ) -> None:
         self.items = items
         self.clauses = clauses
         self.text = text
         self.offset = offset
+        self.asides = asides
         self._by_label: dict[Label, list[int]] = {}
         for index, item in enumerate(items):
             self._by_label.setdefault(item.label, []).append(index)
@@ -104,6 +116,18 @@ class Row:
     def clause_start(self, index: int) -> int:
         """Position of the first item of the clause an item is in."""
         return bisect_left(self.clauses, self.clauses[index])
+
+    def phrase_start(self, index: int) -> int:
+        """Position of the first item of the noun phrase that ends with an item."""
+        position = index
+        while position and (
+            self.items[position - 1].label in NOUN_PHRASE
+            or self.items[position - 1].label in (Label.ORGAN, Label.INDEFINITE, Label.DEFINITE, Label.NORMAL)
+        ):
+            position -= 1
+            if self.items[position].label is Label.INDEFINITE:
+                break
+        return position
 
     def clause_end(self, index: int) -> int:
         """Position after the last item of the clause an item is in."""
@@ -130,6 +154,18 @@ def _joined_lesions(items: list[Item]) -> int:
     return 0
 
 
+def _names_lesion(items: list[Item]) -> bool:
+    """Whether "low density" is a noun: "a low density in the pancreatic head", not "is low density in ..."."""
+    if not items or items[-1].entry.attenuation not in _DENSITY or not items[-1].text.endswith(("density", "attenuation")):
+        return False
+    before = items[-2] if len(items) > 1 else None
+    if before is None or before.label in (Label.INDEFINITE, Label.HEDGE, Label.COUNT):
+        return True
+    if before.label is not Label.WORD or before.text in ("diffuse", "diffusely", "of", "overall", "generalized", "decreased"):
+        return False
+    return len(items) > 2 and items[-3].label in (Label.INDEFINITE, Label.HEDGE, Label.COUNT)
+
+
 def _joined_entry(first: Item, head: Item) -> Entry:
     kinds = [entry.kind for entry in (head.entry, first.entry) if entry.kind is not None]
     specific = [kind for kind in kinds if kind not in (Kind.INDETERMINATE, Kind.MASS)] or kinds
@@ -151,16 +187,17 @@ def row_of(text: str, offset: int) -> Row:
         text: The sentence.
         offset: Where it begins in the report.
     """
-    words, spans, sized = _sized_tokens(text, offset)
+    asides = asides_in(text)
+    words, spans, sized = _sized_tokens(text, offset, asides)
     items: list[Item] = []
     clauses: list[int] = []
     clause = 0
     position = 0
-    match = lexicon().match
+    match, opens = lexicon().match, lexicon().first_words
     while position < len(words):
         word = words[position]
         start, end = spans[position]
-        hit = match(words, position)
+        hit = match(words, position) if word in opens else None
         length = 1
         if hit is not None:
             entry, length = hit
@@ -169,7 +206,7 @@ def row_of(text: str, offset: int) -> Row:
         elif position in sized:
             entry = MEASURED
         else:
-            entry = PLAIN if word[0].isalnum() else PUNCTUATION
+            entry = PLAIN if not word or word[0].isalnum() else PUNCTUATION
         label = entry.label
         if label in CLAUSE_ENDS or word == ";":
             clause += 1
@@ -178,28 +215,45 @@ def row_of(text: str, offset: int) -> Row:
             first = items[-joined]
             item = Item(_joined_entry(first, item), label, f"{first.text} {word}", first.start, end)
             del items[-joined:], clauses[-joined:]
+        elif label is Label.PREP and word in ("in", "within") and _names_lesion(items):
+            items[-1] = Item(_DENSITY[items[-1].entry.attenuation or Attenuation.HYPO], Label.LESION, items[-1].text, items[-1].start, items[-1].end)
         items.append(item)
         clauses.append(clause)
         position += length
-    return Row(items, clauses, text, offset)
+    return Row(items, clauses, text, offset, asides)
 
 
-def _sized_tokens(text: str, offset: int) -> tuple[list[str], list[tuple[int, int]], dict[int, Measurement]]:
-    """Tokens with each size as one of them: words, spans in the report, and position -> size."""
-    sizes = measurements_in(text, offset)
+def _sized_tokens(
+    text: str, offset: int, asides: Sequence[Aside]
+) -> tuple[list[str], list[tuple[int, int]], dict[int, Measurement]]:
+    """Tokens with each size and each aside as one of them: words, spans in the report, and position -> size."""
+    sizes = [(size.start, size.end, size) for size in measurements_in(text, offset)]
+    blocks: list[tuple[int, int, Measurement | None]] = [*sizes]
+    for aside in asides:
+        start, end = aside.span[0] + offset, aside.span[1] + offset
+        if not any(begin < end and start < stop for begin, stop, _ in sizes):
+            blocks.append((start, end, None))
+    blocks.sort(key=lambda block: block[:2])
     words: list[str] = []
     spans: list[tuple[int, int]] = []
     sized: dict[int, Measurement] = {}
-    next_size = 0
+    next_block = 0
+    inside = -1
+    if not blocks:
+        tokens = tokens_of(text)
+        return [token[0] for token in tokens], [(offset + start, offset + end) for _, start, end in tokens], sized
     for word, start, end in tokens_of(text):
         first = offset + start
-        while next_size < len(sizes) and first >= sizes[next_size].end:
-            next_size += 1
-        if next_size < len(sizes) and first >= sizes[next_size].start:
-            if not sized or sized.get(len(words) - 1) is not sizes[next_size]:
-                sized[len(words)] = sizes[next_size]
+        while next_block < len(blocks) and first >= blocks[next_block][1]:
+            next_block += 1
+        if next_block < len(blocks) and first >= blocks[next_block][0]:
+            begin, stop, size = blocks[next_block]
+            if inside != next_block:
+                inside = next_block
+                if size is not None:
+                    sized[len(words)] = size
                 words.append("")  # matches no phrase
-                spans.append((sizes[next_size].start, sizes[next_size].end))
+                spans.append((begin, stop))
             continue
         words.append(word)
         spans.append((first, offset + end))

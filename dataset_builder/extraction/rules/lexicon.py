@@ -38,6 +38,7 @@ class Label(StrEnum):
     NOT_NEGATION = "not_negation"
     HEDGE = "hedge"
     LIKELY = "likely"
+    UNLIKELY = "unlikely"
     NORMAL = "normal"
     ABNORMAL = "abnormal"
     LIMITED = "limited"
@@ -46,6 +47,7 @@ class Label(StrEnum):
     NOW = "now"
     CHANGE = "change"
     HISTORY = "history"
+    HISTORY_AFTER = "history_after"
     BREAK = "break"
     EXCEPT = "except"
     FAR = "far"
@@ -64,6 +66,7 @@ class Label(StrEnum):
     SURGERY = "surgery"
     PARTIAL_SURGERY = "partial_surgery"
     REMOVED = "removed"
+    OUT_OF_VIEW = "out_of_view"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,8 @@ class Entry:
         group: Lesion word for many lesions at once ("polycystic kidney").
         explains: Thing that a lesion may turn out to be ("focal fat").
         diffuse: Lesion word whose number is open ("metastatic disease").
+        apart: Thing that says nothing of the organ it is beside or in ("lymph node", "stent").
+        region: Place whose normal state speaks for the organs in it ("abdomen").
     """
 
     label: Label
@@ -98,6 +103,8 @@ class Entry:
     group: bool = False
     diffuse: bool = False
     explains: bool = False
+    apart: bool = False
+    region: bool = False
 
 
 PLAIN = Entry(Label.WORD)
@@ -107,7 +114,10 @@ MEASURED = Entry(Label.MEASUREMENT)
 
 def tokens_of(text: str) -> list[tuple[str, int, int]]:
     """Words, numbers and signs of a text: (lower case, start, end)."""
-    return [(match[0].lower(), *match.span()) for match in TOKEN.finditer(text)]
+    lower = text.lower()
+    if len(lower) != len(text):  # a few letters grow when lowered; positions count in the text itself
+        return [(match[0].lower(), *match.span()) for match in TOKEN.finditer(text)]
+    return [(match[0], *match.span()) for match in TOKEN.finditer(lower)]
 
 
 def plural_of(phrase: str) -> str:
@@ -159,6 +169,11 @@ class Lexicon:
                 node = node.following.setdefault(word, _Node())
             node.entry = entry
 
+    @property
+    def first_words(self) -> Mapping[str, object]:
+        """The words that phrases begin with."""
+        return self._root.following
+
     def match(self, words: Sequence[str], position: int) -> tuple[Entry, int] | None:
         """The longest phrase that begins at a position, and its number of tokens."""
         node = self._root
@@ -195,7 +210,38 @@ def lexicon() -> Lexicon:
 def section_names() -> dict[str, str]:
     """Name of a section (lower case) -> findings, impression, history or skip."""
     table = yaml.safe_load((files(__package__) / "words" / "sections.yaml").read_text(encoding="utf-8"))
-    return {name: kind for kind, names in table.items() for name in names}
+    return {name: kind for kind, names in table.items() for name in names if kind != "elsewhere"}
+
+
+@cache
+def elsewhere_names() -> frozenset[str]:
+    """Headers (lower case) that end what the header before is about, and name no organ."""
+    table = yaml.safe_load((files(__package__) / "words" / "sections.yaml").read_text(encoding="utf-8"))
+    return frozenset(table["elsewhere"])
+
+
+@cache
+def _location_table() -> dict[str, dict[str, list[str]]]:
+    table: dict[str, dict[str, list[str]]] = yaml.safe_load(
+        (files(__package__) / "words" / "locations.yaml").read_text(encoding="utf-8")
+    )
+    return table
+
+
+@cache
+def location_words(tumor_type: TumorType) -> dict[str, str]:
+    """Word (lower case) -> sub-segment of an organ: its names in the anatomy and those of ``words/locations.yaml``."""
+    words: dict[str, str] = {}
+    for segment in tumor_type.anatomy.segments:
+        if not segment.name.startswith("segment_"):  # Couinaud's numbers have a grammar of their own
+            words |= dict.fromkeys((segment.name.replace("_", " "), *segment.synonyms), segment.name)
+    table = _location_table()
+    names = {segment.name for segment in tumor_type.anatomy.segments}
+    for name, synonyms in table.get(str(tumor_type), {}).items():
+        if name not in names:
+            raise ValueError(f"words/locations.yaml: '{tumor_type}' has no segment '{name}'")
+        words |= dict.fromkeys((str(word) for word in synonyms), name)
+    return words
 
 
 def _anatomy_entries() -> Iterator[tuple[str, Entry]]:
@@ -225,7 +271,7 @@ def _group_entries(group: Mapping[str, Any]) -> Iterator[tuple[str, Entry]]:
         side=Side(group["side"]) if "side" in group else None,
         **{
             name: bool(group.get(name))
-            for name in ("adjective", "implied", "vague", "hedged", "group", "diffuse", "explains")
+            for name in ("adjective", "implied", "vague", "hedged", "group", "diffuse", "explains", "apart", "region")
         },
     )
     many = {name: getattr(entry, name) for name in Entry.__slots__} | {"is_plural": True}

@@ -7,23 +7,32 @@ from dataclasses import dataclass
 
 LARGEST_PLAUSIBLE_MM = 400.0
 MAX_AXES = 3
+_COARSE_MM = 10.0  # CT does not tell tenths of a millimetre
+LONGEST_TO_SHORTEST = 8.0  # axes of one lesion that differ more have a slipped unit: "23 x 2.1 cm"
 
 # White space is bounded everywhere, so that no run of blanks makes a pattern slow.
 _BLANK = r"\s{0,8}"
 _GAP = r"[\s-]{0,8}"
+_WORDS = {
+    "half a": 0.5, "half": 0.5, "one": 1.0, "two": 2.0, "three": 3.0, "four": 4.0, "five": 5.0,
+    "six": 6.0, "seven": 7.0, "eight": 8.0, "nine": 9.0, "ten": 10.0,
+}  # fmt: skip
 _NUMBER = r"(?:\d{1,4}(?:[.,]\d{1,2})?|\.\d{1,2})"
+_FIRST_NUMBER = rf"(?:\d{{0,2}}[\s-]?1/2(?=[\s-]{{1,3}}(?:cm|mm))|{_NUMBER}|(?:{'|'.join(_WORDS)})(?=[\s-]{{1,3}}(?:cm|mm|centi|milli)))"
 _UNIT = r"(?:mm|cm|millimet(?:er|re)s?|centimet(?:er|re)s?|cms|mms)"
 # An axis name may follow a number: "4.2 cm (AP) x 3.1 cm (TR)", "4.2 AP x 3.1 TV cm".
 # A lone letter is an axis only beside another axis: "2 cm L renal cyst" is on the left.
 _AXIS_NAMES = "ap|tr|tv|trv|cc|si|ml|transverse|craniocaudal|anteroposterior|longitudinal|long|wide|deep"
 _AXIS_LETTERS = r"[wlh](?=\s*(?:[x×*)]|by\b))"
 _AXIS = rf"(?:{_BLANK}\(?{_BLANK}(?:{_AXIS_NAMES}|{_AXIS_LETTERS})\b{_BLANK}\)?)?"
+_NAMED = rf"(?:(?:{_AXIS_NAMES})\s{{1,3}})?"  # "AP 2.3 cm x TR 1.9 cm"
 _BY = rf"{_BLANK}(?:x|×|\*|by){_BLANK}"
 SIZE = re.compile(
-    rf"(?<![\w.,/])(?P<first>{_NUMBER}){_GAP}(?P<unit1>{_UNIT})?{_AXIS}"
-    rf"(?:{_BY}(?P<second>{_NUMBER}){_GAP}(?P<unit2>{_UNIT})?{_AXIS})?"
-    rf"(?:{_BY}(?P<third>{_NUMBER}){_GAP}(?P<unit3>{_UNIT})?{_AXIS})?"
-    rf"(?:{_BLANK}(?P<joint>-|–|—|to|and|or){_BLANK}(?P<other>{_NUMBER}){_GAP}(?P<unit4>{_UNIT})(?!{_BY}\d))?",
+    rf"(?<![\w.,/])(?P<first>{_FIRST_NUMBER}){_GAP}(?P<unit1>{_UNIT})?{_AXIS}"
+    rf"(?:{_BY}{_NAMED}(?P<second>{_NUMBER}){_GAP}(?P<unit2>{_UNIT})?{_AXIS})?"
+    rf"(?:{_BY}{_NAMED}(?P<third>{_NUMBER}){_GAP}(?P<unit3>{_UNIT})?{_AXIS})?"
+    rf"(?:(?<=\)){_BLANK}(?P<unit5>{_UNIT}))?"
+    rf"(?:{_BLANK}(?P<joint>-|–|—|to|(?<![cm]m )and|(?<![cm]m )or){_BLANK}(?P<other>{_NUMBER}){_GAP}(?P<unit4>{_UNIT})(?!{_BY}\d))?",
     re.IGNORECASE,
 )
 _HAS_UNIT = re.compile(r"[cm]m|met(?:er|re)", re.IGNORECASE)
@@ -33,8 +42,9 @@ _DANGLING_BY = re.compile(r"(?:\d|_)\s*(?:x|×|\*)\s*(?:x|×|\*|_+|-)?\s*$", re.
 _BY_FOLLOWS = re.compile(r"\s*(?:x|×|\*)\s*(?:x|×|\*|_|-|\?)", re.IGNORECASE)
 # Comparisons that bound a size instead of giving it.
 _LESS = re.compile(
-    r"(?:less than|smaller than|under|below|<|no more than|not more than|sub)\s*(?:or equal to\s*)?$", re.IGNORECASE
+    r"(?:less than|smaller than|under|below|<|no more than|not more than|sub-?)\s*(?:or equal to\s*)?$", re.IGNORECASE
 )
+_BETWEEN = re.compile(r"\bbetween\s+(?:about\s+|approximately\s+)?$", re.IGNORECASE)
 _LIMIT = re.compile(
     r"(?:(?:greater|larger|more|bigger) than|exceeding|>|over|above|at least)\s*(?:or equal to\s*)?$", re.IGNORECASE
 )
@@ -52,7 +62,8 @@ class Measurement:
         is_span: "10 to 14 mm": a range, or a change when a word of change stands before it.
         below: "less than 5 mm": a bound, not a size.
         above: "greater than 5 mm": a lower bound.
-        flag: What is wrong with it (``malformed``, ``implausible``), else None.
+        flag: What is wrong with it (``malformed``, ``implausible``, ``unit_slip``), else None.
+        doubtful: Its unit may have slipped: two or three axes with decimals of a millimetre ("2.4 x 2.1 mm").
     """
 
     start: int
@@ -63,6 +74,7 @@ class Measurement:
     below: bool = False
     above: bool = False
     flag: str | None = None
+    doubtful: bool = False
 
 
 def measurements_in(text: str, offset: int = 0) -> list[Measurement]:
@@ -76,7 +88,7 @@ def measurements_in(text: str, offset: int = 0) -> list[Measurement]:
         return []
     found = []
     for match in SIZE.finditer(text):
-        units = [match["unit1"], match["unit2"], match["unit3"], match["unit4"]]
+        units = [match["unit1"], match["unit2"], match["unit3"], match["unit4"], match["unit5"]]
         if not any(units):
             continue
         measurement = _read(match, text, offset)
@@ -89,7 +101,7 @@ def _read(match: re.Match[str], text: str, offset: int) -> Measurement | None:
     numbers = [match["first"], match["second"], match["third"]]
     units = [match["unit1"], match["unit2"], match["unit3"]]
     stated = [(number, unit) for number, unit in zip(numbers, units, strict=True) if number]
-    last_unit = match["unit4"] or next((unit for _, unit in reversed(stated) if unit), None)
+    last_unit = match["unit4"] or match["unit5"] or next((unit for _, unit in reversed(stated) if unit), None)
     end = match.end()
     if last_unit is None or _NOT_A_LENGTH.match(text, end):
         return None
@@ -98,20 +110,23 @@ def _read(match: re.Match[str], text: str, offset: int) -> Measurement | None:
         # "4 x 3 cm" states one unit for all: each number takes its own, else the next one stated.
         own = unit or next((later for _, later in stated[index + 1 :] if later), None) or last_unit
         lengths_mm.append(_millimetres(number, own))
+    before = text[max(0, match.start() - 24) : match.start()]
     others_mm: tuple[float, ...] = ()
     is_span = False
     if match["other"]:
         other_mm = _millimetres(match["other"], match["unit4"])
-        if match["joint"].lower() == "and" or len(lengths_mm) > 1:
+        apart = match["joint"].lower() == "and" and not _BETWEEN.search(before)
+        if apart or len(lengths_mm) > 1:
             others_mm = (other_mm,)
         else:
             lengths_mm, others_mm, is_span = [other_mm], (lengths_mm[0],), True
-    before = text[max(0, match.start() - 24) : match.start()]
     flag = None
     if _DANGLING_BY.search(before) or _BY_FOLLOWS.match(text, end):
         flag = "malformed"
     elif min(lengths_mm) <= 0 or max(lengths_mm) > LARGEST_PLAUSIBLE_MM:
         flag = "implausible"
+    elif max(lengths_mm) > LONGEST_TO_SHORTEST * min(lengths_mm):
+        flag = "unit_slip"
     return Measurement(
         start=offset + match.start(),
         end=offset + end,
@@ -121,9 +136,13 @@ def _read(match: re.Match[str], text: str, offset: int) -> Measurement | None:
         below=bool(_LESS.search(before)),
         above=bool(_LIMIT.search(before)),
         flag=flag,
+        doubtful=len(lengths_mm) > 1 and max(lengths_mm) < _COARSE_MM and all("." in number for number, _ in stated),
     )
 
 
 def _millimetres(number: str, unit: str) -> float:
-    value = float(number.replace(",", ".")) if number.count(",") else float(number)
+    if number.endswith("1/2"):
+        value = float(number[:-3].strip(" -\t") or 0) + 0.5
+    else:
+        value = _WORDS.get(number.lower()) or float(number.replace(",", "."))
     return round(value * (10.0 if unit.lower().startswith("c") else 1.0), 4)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from rsuper_bench.benchmark.records import Attenuation, Count, CountRelation, Kind, Malignancy
-from rsuper_bench.benchmark.tumor_types import Side
+from rsuper_bench.benchmark.tumor_types import Side, TumorType
 from rsuper_bench.dataset_builder.extraction.rules.drafts import Draft
 from rsuper_bench.dataset_builder.extraction.rules.sections import SectionKind
 
@@ -15,20 +15,57 @@ ROUNDING_FRACTION = 0.12
 _SOLID = (Kind.MASS, Kind.METASTASIS, Kind.WALL_THICKENING)
 
 
-def merge_drafts(drafts: Iterable[Draft]) -> list[Draft]:
+def merge_drafts(drafts: Iterable[Draft]) -> tuple[list[Draft], set[TumorType]]:
     """Join mentions of the same lesion, keeping the first and adding what later ones say.
 
     A later mention is the same lesion when type, side, place, size and kind do not contradict, and it stands in the
-    other section (the impression repeats the findings), refers back ("the cyst"), or is identical.
+    other section (the impression repeats the findings), refers back ("the cyst"), or is identical. A lesion of the
+    impression that differs from the one of the findings in its side or size only is that one: the findings count.
+
+    Returns:
+        The findings, and the types whose impression contradicts them.
     """
     kept: list[Draft] = []
+    contradicted: set[TumorType] = set()
     for draft in drafts:
-        same = next((other for other in _by_likeness(kept, draft) if _same_lesion(other, draft)), None)
-        if same is None:
-            kept.append(draft)
-        else:
-            _join(same, draft)
-    return kept
+        same = [other for other in _by_likeness(kept, draft) if _same_lesion(other, draft)]
+        if not same:
+            rival = _rival(kept, draft)
+            if rival is None:
+                kept.append(draft)
+            else:
+                contradicted.add(draft.tumor_type)
+                rival.repeats += 1
+                for name in ("kind", "malignancy"):
+                    rival.fill_only(draft, name)
+            continue
+        _join(same[0], draft)
+        if draft.count.value != 1 and not draft.diameters_mm and same[0].count.value == 1:
+            number = draft.count.value if draft.count.relation is CountRelation.EXACT else None
+            for other in same[1:number]:  # "Two liver lesions concerning for metastases"
+                _join(other, draft)
+    return kept, contradicted
+
+
+def _rival(kept: list[Draft], new: Draft) -> Draft | None:
+    """The one lesion of the findings that a lesion of the impression means although side or size differ."""
+    if new.section is not SectionKind.IMPRESSION or new.count.value != 1 or not new.diameters_mm or new.doubted:
+        return None
+    rivals = [
+        old
+        for old in kept
+        if old.tumor_type is new.tumor_type
+        and old.section is not SectionKind.IMPRESSION
+        and old.count.value == 1
+        and old.diameters_mm
+        and _kinds_agree(old.kind, new.kind)
+        and (old.location is None or new.location is None or old.location == new.location or _nested(old, new))
+        and (
+            (old.side is new.side and not _sizes_agree(old.diameters_mm, new.diameters_mm))
+            or (not _sides_agree(old.side, new.side) and max(old.diameters_mm) == max(new.diameters_mm))
+        )
+    ]
+    return rivals[0] if len(rivals) == 1 and rivals[0].repeats == 0 else None
 
 
 def _by_likeness(kept: list[Draft], draft: Draft) -> list[Draft]:
@@ -53,6 +90,8 @@ def _same_lesion(old: Draft, new: Draft) -> bool:
         (new.section is not old.section and SectionKind.IMPRESSION in (new.section, old.section))
         or new.definite
         or _identical(old, new)
+        or _endless(old, new)
+        or (old.title and old.section is new.section and old.paragraph == new.paragraph and old.kind is not Kind.CYST)
     )
     return (
         repeats
@@ -73,6 +112,16 @@ def _identical(old: Draft, new: Draft) -> bool:
         old.diameters_mm == new.diameters_mm
         and bool(new.diameters_mm)
         and (old.side, old.location, old.kind) == (new.side, new.location, new.kind)
+    )
+
+
+def _endless(old: Draft, new: Draft) -> bool:
+    """Two mentions of all lesions of an organ: "polycystic kidneys ... innumerable cysts"."""
+    return (
+        old.count.relation is new.count.relation is CountRelation.INNUMERABLE
+        and old.kind is new.kind
+        and old.location == new.location
+        and not (old.diameters_mm and new.diameters_mm)
     )
 
 
@@ -98,12 +147,16 @@ def _kinds_agree(old: Kind, new: Kind) -> bool:
 
 
 def _join(old: Draft, new: Draft) -> None:
-    more_specific = old.kind is Kind.MASS and new.kind is Kind.METASTASIS
-    if more_specific:
+    more_specific = (old.kind is Kind.MASS and new.kind is Kind.METASTASIS) or (
+        old.kind is Kind.WALL_THICKENING and new.kind is Kind.MASS
+    )
+    if more_specific and not new.doubted:
         old.kind = new.kind
         old.spans["kind"] = new.spans.get("kind", old.spans.get("kind", (0, 1)))
     old.fill(new)
     old.repeats += 1
+    if new.count.value != 1 and old.count == Count() and not new.definite:
+        return  # a group's number is not that of one of its lesions
     old.count, taken = _fuller_count(old.count, new.count)
     if taken and "count" in new.spans:
         old.spans["count"] = new.spans["count"]

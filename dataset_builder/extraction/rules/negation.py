@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from rsuper_bench.benchmark.records import Kind
 from rsuper_bench.dataset_builder.extraction.rules.items import Row
 from rsuper_bench.dataset_builder.extraction.rules.lexicon import Label
 
 HEDGE_REACH = 9  # items
+_ELSEWHERE_SEEN = ("on ", "at ", "described", "seen")  # "mass described at colonoscopy"
+_NAMING = frozenset({"possibly", "may represent", "could represent", "may reflect", "could reflect", "might represent", "may be", "could be",
+                     "might be", "or possibly", "perhaps", "potentially"})  # fmt: skip
+_NAMES = (Label.LESION, Label.THING, Label.INFLAMED)
 
 
 class Polarity(StrEnum):
@@ -36,11 +41,27 @@ def polarity_of(row: Row, index: int) -> Polarity:
 
 def is_history(row: Row, index: int) -> bool:
     """Whether a word only tells what the patient had or why the scan was made."""
+    for item in row.items[index + 1 : index + 3]:
+        if item.label is Label.HISTORY_AFTER or item.text == "baseline":  # "HCC screening", "Rectal cancer, baseline"
+            return item.text.startswith(_ELSEWHERE_SEEN) or not row.has(Label.MEASUREMENT)
+        if item.label is Label.HISTORY and row.has(Label.SURGERY, Label.PARTIAL_SURGERY):  # "rectal carcinoma s/p LAR"
+            return row.items[index].entry.kind is Kind.MASS and not row.has(Label.MEASUREMENT)
+        if item.text != ",":
+            break
+    if row.items[0].label is Label.HISTORY_AFTER and not any(
+        item.label in (Label.MEASUREMENT, Label.VERB, Label.PREP) or item.text in (":", ",", ";") for item in row.items[:index]
+    ):
+        return True  # "Follow-up adrenal incidentaloma: ..."
+    start = row.phrase_start(index)
+    if start > 1 and row.items[start - 1].text in ("prior", "previous", "former") and row.items[start - 2].text in ("of", "at"):
+        return True  # "scar at the site of the prior lesion"
     first = row.clause_start(index)
     for position in range(index - 1, first - 1, -1):
         label = row.items[position].label
         if label is Label.HISTORY:
             return True
+        if label in (Label.SURGERY, Label.PARTIAL_SURGERY) and any(item.text == "for" for item in row.items[position:index]):
+            return True  # "after left adrenalectomy for pheochromocytoma"
         if label in (Label.VERB, Label.LESION, Label.MEASUREMENT) or row.items[position].text in (",", ":", "("):
             return False
     return False
@@ -48,6 +69,8 @@ def is_history(row: Row, index: int) -> bool:
 
 def _denial_before(row: Row, index: int) -> Polarity | None:
     items = row.items
+    if index + 1 < len(items) and items[index + 1].text == "only":
+        return None  # "no mass, cysts only"
     first = row.clause_start(index)
     for position in range(index - 1, first - 1, -1):
         item = items[position]
@@ -56,10 +79,23 @@ def _denial_before(row: Row, index: int) -> Polarity | None:
         if item.label is Label.NO_OTHER:
             return Polarity.NEUTRAL
         if item.label is Label.NOT_NEGATION:
-            return None
+            return Polarity.DENIED if _denies_on(row, position, index) else None
+        if item.label is Label.UNLIKELY:
+            return Polarity.NEUTRAL
         if _ends_denial(row, position):
             return None
     return None
+
+
+def _denies_on(row: Row, position: int, index: int) -> bool:
+    """Whether a denied property goes on to deny a lesion: "no internal enhancement or nodularity"."""
+    between = row.items[position + 1 : index]
+    return (
+        row.items[position].text.split()[0] in ("no", "without")
+        and "change" not in row.items[position].text
+        and any(item.text in ("or", ",", "nor") for item in between)
+        and not any(item.label in (Label.VERB, Label.INDEFINITE, Label.MEASUREMENT, Label.WITH) for item in between)
+    )
 
 
 def _ends_denial(row: Row, position: int) -> bool:
@@ -100,9 +136,21 @@ def _denial_after(row: Row, index: int) -> bool:
         if item.label is Label.NEGATION_AFTER:
             later = [other.label for other in items[position + 1 : position + 4]]
             return Label.PRIOR not in later and Label.COMPARE not in later
+        if item.label is Label.REMOVED:
+            return True
+        if item.label is Label.UNLIKELY and not any(
+            other.label in (Label.LESION, Label.NATURE) for other in items[position + 1 : last]
+        ):
+            return True
+        if item.text == "no longer":
+            return True
+        if item.label is Label.MEASUREMENT and any(other.label is Label.PRIOR for other in items[max(0, position - 2) : position]):
+            continue  # "One lesion, formerly 2.0 cm, is no longer seen"
         if item.label is Label.VERB:
             following = items[position + 1 : position + 3]
-            if not any(other.label is Label.NEGATION_AFTER for other in following):
+            if any(other.text == "no longer" for other in following):
+                return True
+            if not any(other.label in (Label.NEGATION_AFTER, Label.UNLIKELY, Label.REMOVED) for other in following):
                 return False
         elif item.label in (Label.COUNT, Label.MEASUREMENT, Label.NEGATION, Label.INDEFINITE, Label.WITH):
             return False
@@ -110,6 +158,9 @@ def _denial_after(row: Row, index: int) -> bool:
 
 
 def _doubt_before(row: Row, index: int) -> bool:
+    start = row.phrase_start(index)
+    if start > 1 and row.items[start - 1].text in ("versus", "vs") and row.items[start - 2].label in (Label.THING, Label.INFLAMED):
+        return True  # "mucus plug versus 8 mm nodule"
     first = max(row.clause_start(index), index - HEDGE_REACH)
     for position in range(index - 1, first - 1, -1):
         item = row.items[position]
@@ -124,13 +175,30 @@ def _doubt_before(row: Row, index: int) -> bool:
     return False
 
 
+def _is_thing_next(row: Row, position: int) -> bool:
+    for item in row.items[position + 1 : position + 5]:
+        if item.label is Label.THING:
+            return True
+        if item.label not in (Label.WORD, Label.ATTENUATION, Label.NATURE, Label.INDEFINITE, Label.ORGAN):
+            return False
+    return False
+
+
 def _doubt_after(row: Row, index: int) -> bool:
     last = row.clause_end(index)
     for position in range(index + 1, last):
         item = row.items[position]
         if item.label is Label.LESION:
             return False
+        if item.text in ("versus", "vs") and _is_thing_next(row, position):
+            return True  # "polyp versus adherent stone"
         if item.label is Label.HEDGE:
+            following = [other for other in row.items[position + 1 : last] if other.label in _NAMES]
+            later = row.items[position + 1] if position + 1 < last else None
+            if item.text in _NAMING and later is not None and later.label is Label.WORD:
+                return False  # "focal thickening, possibly endometriosis"
+            if following and following[0].entry.explains:
+                return True  # "nodular density, which could represent a splenule": it may be no lesion
             return not any(
                 other.label in (Label.LESION, Label.THING, Label.NATURE, Label.INFLAMED)
                 or other.text in ("origin", "enhancement", "disease", "process")

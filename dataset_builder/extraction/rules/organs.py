@@ -5,14 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from rsuper_bench.benchmark.records import NotEvaluable
-from rsuper_bench.benchmark.tumor_types import TumorType
+from rsuper_bench.benchmark.tumor_types import Side, TumorType
 from rsuper_bench.dataset_builder.extraction.rules.items import Row
-from rsuper_bench.dataset_builder.extraction.rules.lexicon import Label
-from rsuper_bench.dataset_builder.extraction.rules.sites import organ_list_at
+from rsuper_bench.dataset_builder.extraction.rules.lexicon import Label, location_words
+from rsuper_bench.dataset_builder.extraction.rules.negation import is_history
+from rsuper_bench.dataset_builder.extraction.rules.sites import is_landmark, organ_list_at
 from rsuper_bench.dataset_builder.extraction.rules.sizes import is_governed
 
 _QUALIFIED = (Label.THING, Label.LESION, Label.PLACE)
 _PLAIN = frozenset({"unremarkable", "within normal limits", "normal", "normal in appearance", "normal appearing"})
+_PARTIAL = frozenset({"portion", "portions", "part", "parts", "dome", "tip", "inferior", "superior", "lower", "upper", "some"})
+_EMPTY = frozenset({"collapsed", "decompressed", "underdistended", "nondistended", "not distended", "poorly distended", "compressed",
+                    "not well distended", "incompletely distended", "underdistension", "underdistention"})  # fmt: skip
+_TOPIC_REACH = 4  # items
+_GONE = {
+    Label.REMOVED: NotEvaluable.RESECTED,
+    Label.NEGATION_AFTER: NotEvaluable.OUT_OF_VIEW,
+    Label.OUT_OF_VIEW: NotEvaluable.OUT_OF_VIEW,
+}
 _COPULAS = frozenset({"is", "are", "was", "were", "appears", "appear", "appeared", "remains", "remain"})
 
 
@@ -46,6 +56,13 @@ def organ_statements(row: Row, topic: tuple[TumorType, ...], history_only: bool)
     if history_only:
         return said
     items = row.items
+    if topic and not row.has(Label.ORGAN, Label.LESION, Label.PLACE, Label.SIDE):
+        for label, why in _GONE.items():  # "UTERUS: Surgically absent."
+            for index in row.indices(label):
+                if items[index].text.startswith("none"):
+                    continue
+                if index <= _TOPIC_REACH and not row.has(Label.THING):
+                    said.gone.update(dict.fromkeys(topic, why))
     whole = [index for index in row.indices(Label.ORGAN) if _is_whole(row, index)]
     for index in row.indices(Label.REMOVED):
         for organ in _organs_left_of(row, index, whole):
@@ -55,37 +72,118 @@ def organ_statements(row: Row, topic: tuple[TumorType, ...], history_only: bool)
     for index in row.indices(Label.NEGATION_AFTER):
         first = row.clause_start(index)
         if not any(items[other].label in (Label.LESION, Label.THING) for other in range(first, index)):
-            for organ in _organs_left_of(row, index, whole):
-                for tumor_type in items[organ].entry.organs:
-                    if _both_sides(row, organ, tumor_type):
-                        said.gone.setdefault(tumor_type, NotEvaluable.OUT_OF_VIEW)
-    limited = {row.clauses[index] for index in row.indices(Label.LIMITED)}
+            _out_of_view(row, _organs_left_of(row, index, whole), said)
+    for index in row.indices(Label.OUT_OF_VIEW):
+        _out_of_view(row, _organs_left_of(row, index, whole), said)
+        for place in row.indices(Label.PLACE):
+            if items[place].entry.region and not row.has(Label.ORGAN):
+                for tumor_type in items[place].entry.organs:
+                    said.gone.setdefault(tumor_type, NotEvaluable.OUT_OF_VIEW)
+    limited = {row.clauses[index] for index in row.indices(Label.LIMITED, Label.OUT_OF_VIEW, Label.REMOVED)}
     normal = [index for index in row.indices(Label.NORMAL) if not _is_denied(row, index)]
     for index in normal:
         for organ in _organs_of_normal(row, index, whole):
             said.normal.extend(items[organ].entry.organs)
             if items[index].text in _PLAIN and not row.has(Label.EXCEPT, Label.LESION, Label.SIDE, Label.LIMITED):
-                said.plain.extend(items[organ].entry.organs)
+                said.plain.extend(kind for kind in items[organ].entry.organs if not _is_part(items[organ].text, kind))
         first = row.clause_start(index)
         if topic and not any(
             items[other].label in (Label.ORGAN, Label.PLACE, Label.THING) for other in range(first, index)
         ):
             said.normal.extend(topic)
-    for index in (*whole, *row.indices(Label.THING)):
-        subject = not items[index].entry.adjective and not is_governed(row, index)
-        if row.clauses[index] not in limited and (items[index].label is Label.THING or subject):
-            said.described.extend(items[index].entry.organs)
+    for index in normal:
+        said.normal.extend(_region_of(row, index))
+    said.described.extend(_described(row, limited))
     return said
+
+
+def _is_part(text: str, tumor_type: TumorType) -> bool:
+    """Whether an organ word names a part: a normal rectum does not contradict a sigmoid mass."""
+    return any(word in text for word in location_words(tumor_type))
+
+
+def is_only_empty(row: Row) -> bool:
+    """Whether a sentence says of a hollow organ only that it is empty: "Bladder: decompressed"."""
+    empty = any(row.items[index].text in _EMPTY for index in row.indices(Label.INFLAMED))
+    return empty and not row.has(Label.NORMAL, Label.LESION, Label.THING, Label.NEGATION, Label.NEGATION_AFTER)
+
+
+def _described(row: Row, limited: set[int]) -> list[TumorType]:
+    """Organs a sentence says something of: "the liver is fatty", "a stone in the lower pole of the left kidney"."""
+    items = row.items
+    found: list[TumorType] = []
+    for index, item in enumerate(items):
+        if not item.entry.organs or row.clauses[index] in limited:
+            continue
+        if is_history(row, index) and item.label is not Label.PARTIAL_SURGERY:
+            continue
+        if item.label in (Label.THING, Label.INFLAMED, Label.PARTIAL_SURGERY):
+            found.extend(item.entry.organs)
+        elif item.label is Label.PLACE and not item.entry.region and not is_governed(row, index):
+            found.extend(item.entry.organs)
+        elif item.label is Label.ORGAN and not is_landmark(row, index) and _is_spoken_of(row, index):
+            found.extend(item.entry.organs)
+    return found
+
+
+def _is_spoken_of(row: Row, index: int) -> bool:
+    """Whether a sentence says something of an organ word's organ, not of something beside it."""
+    items = row.items
+    if items[index].text in ("soft tissue", "subcutaneous", "intramuscular"):
+        return False
+    for other in items[index + 1 : index + 4]:
+        if other.label is Label.THING:
+            return not other.entry.apart
+        if other.label in (Label.LESION, Label.PLACE):
+            return False
+        if other.label not in (Label.WORD, Label.ATTENUATION, Label.NATURE):
+            break
+    if items[index].entry.adjective:
+        return False
+    if not is_governed(row, index):
+        return not items[index].entry.implied
+    before = [other for other in items[row.clause_start(index) : index] if other.label in (Label.THING, Label.INFLAMED)]
+    return bool(before) and not before[-1].entry.apart
+
+
+def _region_of(row: Row, index: int) -> list[TumorType]:
+    """Organs of the region a word like "normal" is said of: "CT of the abdomen and pelvis is negative"."""
+    items = row.items
+    around = items[row.clause_start(index) : index + 1]
+    if any(item.label in (Label.LESION, Label.THING, Label.ORGAN, Label.HEDGE, Label.SIDE) for item in around):
+        return []
+    if index + 1 < len(items) and items[index + 1].entry.region:
+        around = [items[index + 1]]  # "Otherwise negative abdomen"
+    return [organ for item in around if item.label is Label.PLACE and item.entry.region for organ in item.entry.organs]
+
+
+def _out_of_view(row: Row, organs: list[int], said: OrganStatements) -> None:
+    for organ in organs:
+        if any(item.text in _PARTIAL for item in row.items[max(0, organ - 4) : organ]):
+            continue
+        for tumor_type in row.items[organ].entry.organs:
+            if _both_sides(row, organ, tumor_type):
+                said.gone.setdefault(tumor_type, NotEvaluable.OUT_OF_VIEW)
 
 
 def _operations(row: Row, said: OrganStatements) -> None:
     for index in row.indices(Label.SURGERY):
-        before = [item.label for item in row.items[max(0, index - 4) : index]]
+        first = row.clause_start(index)
+        before = [item.label for item in row.items[max(first, index - 4) : index]]
         after = [item.text for item in row.items[index + 1 : index + 2]]
-        if Label.NEGATION in before or Label.PARTIAL_SURGERY in before or Label.HEDGE in before or after == ["planned"]:
+        if Label.NEGATION in before or Label.HEDGE in before or after == ["planned"] or _is_partial(row, index):
             continue
         for tumor_type in row.items[index].entry.organs:
             said.gone[tumor_type] = NotEvaluable.RESECTED
+
+
+def _is_partial(row: Row, surgery: int) -> bool:
+    for item in reversed(row.items[row.clause_start(surgery) : surgery]):
+        if item.label is Label.PARTIAL_SURGERY:
+            return True
+        if item.label is not Label.WORD:
+            return False
+    return False
 
 
 def _is_whole(row: Row, index: int) -> bool:
@@ -114,9 +212,12 @@ def _both_sides(row: Row, organ: int, tumor_type: TumorType) -> bool:
     """Whether a paired organ is meant on both sides; one kidney gone leaves the other to look at."""
     if not tumor_type.anatomy.sided:
         return True
+    if row.items[organ].entry.is_plural or row.items[organ].text in ("adrenals", "lungs", "kidneys", "adrenal glands"):
+        sides = {row.items[index].entry.side for index in row.indices(Label.SIDE)}
+        return sides <= {Side.BILATERAL}
     near = row.items[max(0, organ - 3) : organ + 3]
     return any(
-        item.entry.side is not None and item.entry.side.value == "bilateral"
+        item.entry.side is Side.BILATERAL
         for item in near
         if item.label is Label.SIDE
     )

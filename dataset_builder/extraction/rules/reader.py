@@ -2,25 +2,56 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
-from rsuper_bench.benchmark.records import Kind, Malignancy, NotEvaluable
-from rsuper_bench.benchmark.tumor_types import TumorType
-from rsuper_bench.dataset_builder.extraction.rules.drafts import Draft, apply_kind, apply_malignancy, describe
-from rsuper_bench.dataset_builder.extraction.rules.exclusions import is_explained, is_inflamed, is_no_tumor
-from rsuper_bench.dataset_builder.extraction.rules.grouping import set_size, split_by_size
+from rsuper_bench.benchmark.records import Attenuation, Kind, Malignancy, NotEvaluable
+from rsuper_bench.benchmark.tumor_types import Side, TumorType
+from rsuper_bench.dataset_builder.extraction.rules.drafts import Draft, apply_kind, apply_malignancy, describe, refer
+from rsuper_bench.dataset_builder.extraction.rules.exclusions import (
+    grows_in_walls,
+    is_explained,
+    is_inflamed,
+    is_landmark_lesion,
+    is_no_tumor,
+    is_open_wall,
+)
+from rsuper_bench.dataset_builder.extraction.rules.followup import listen, name_last
+from rsuper_bench.dataset_builder.extraction.rules.grouping import set_size
 from rsuper_bench.dataset_builder.extraction.rules.items import Row, row_of
 from rsuper_bench.dataset_builder.extraction.rules.lexicon import Label
 from rsuper_bench.dataset_builder.extraction.rules.measurements import Measurement
+from rsuper_bench.dataset_builder.extraction.rules.members import split_group
 from rsuper_bench.dataset_builder.extraction.rules.memory import Memory
-from rsuper_bench.dataset_builder.extraction.rules.negation import Polarity, polarity_of
-from rsuper_bench.dataset_builder.extraction.rules.organs import organ_statements
-from rsuper_bench.dataset_builder.extraction.rules.references import begins_by_reference, is_definite, link_before
-from rsuper_bench.dataset_builder.extraction.rules.sections import SectionKind, Sentence
+from rsuper_bench.dataset_builder.extraction.rules.negation import Polarity, is_history, polarity_of
+from rsuper_bench.dataset_builder.extraction.rules.organs import is_only_empty, organ_statements
+from rsuper_bench.dataset_builder.extraction.rules.references import (
+    begins_by_reference,
+    is_alternative,
+    is_definite,
+    link_before,
+)
+from rsuper_bench.dataset_builder.extraction.rules.sections import SectionKind, Sentence, is_segment
 from rsuper_bench.dataset_builder.extraction.rules.segments import locate
-from rsuper_bench.dataset_builder.extraction.rules.sites import ELSEWHERE, Site, sites_of
+from rsuper_bench.dataset_builder.extraction.rules.sites import ELSEWHERE, Site, site_at, sites_of, stronger_sites
 from rsuper_bench.dataset_builder.extraction.rules.sizes import Sizes, assign_sizes
-from rsuper_bench.dataset_builder.extraction.rules.topics import named_sites, next_context, sites_around, topic_sites
+from rsuper_bench.dataset_builder.extraction.rules.topics import (
+    header_places,
+    named_sites,
+    next_context,
+    region_organs,
+    sites_around,
+    spoken_of,
+    topic_sites,
+    with_own_side,
+)
+
+
+_TARGET = re.compile(r"\s*#\d{1,2}\b|\s*(?:(?:non-?)?target|index|lesion|observation|tl?|ntl?|l)\s?(?:lesion\s?)?#?\d{1,2}\b", re.IGNORECASE)
+_TABLE = re.compile(r"\b(?:target|index|measurable|measured|reference) (?:lesions|disease)\b", re.IGNORECASE)
+_EMPTY_UNSEEN = {TumorType.BLADDER, TumorType.STOMACH}  # an empty one cannot be judged
+_SUMS_UP = frozenset({"findings", "finding", "appearances", "appearance", "features", "these", "this", "constellation"})
+_TABLE_LINES = 12  # paragraphs
 
 
 @dataclass(slots=True)
@@ -34,6 +65,7 @@ class ReportReader:
         described: Types whose organ is described without a word on lesions.
         gone: Organs that cannot be evaluated.
         flags: What a person should look at.
+        known: Types with a malignant tumor that the reason of the scan names.
     """
 
     memory: Memory = field(default_factory=Memory)
@@ -42,7 +74,10 @@ class ReportReader:
     described: set[TumorType] = field(default_factory=set)
     gone: dict[TumorType, NotEvaluable] = field(default_factory=dict)
     flags: set[str] = field(default_factory=set)
+    known: set[TumorType] = field(default_factory=set)
     _paragraph: int = -1
+    _heads_table: bool = False  # the sentence before was "Kidney lesions:"
+    _table: int = -(10**6)  # paragraph of the last heading of a table of target lesions
     _context: tuple[Site, ...] = ()  # what a lesion is in when neither its words nor the header say
 
     def read(self, sentence: Sentence) -> None:
@@ -53,7 +88,10 @@ class ReportReader:
         topic = topic_sites(sentence.topic)
         organs = tuple(site.tumor_type for site in topic if site.tumor_type is not None)
         said = organ_statements(row, organs, sentence.section is SectionKind.HISTORY)
+        one_side = {site.tumor_type for site in topic if site.side in (Side.LEFT, Side.RIGHT)}
         for organ, why in said.gone.items():
+            if organ in one_side:
+                continue  # "Left kidney: absent": the other one decides
             if self.gone.get(organ) is not NotEvaluable.RESECTED:
                 self.gone[organ] = why
         if sentence.section is SectionKind.HISTORY:
@@ -62,25 +100,41 @@ class ReportReader:
             self._paragraph, self._context, self.memory.last = sentence.paragraph, topic, []
         self.denied.update(said.normal)
         self.plain.update(said.plain)
-        self.described.update((*said.described, *organs))
+        limited = row.has(Label.LIMITED, Label.OUT_OF_VIEW, Label.REMOVED)
+        described = {*said.described, *(() if limited else spoken_of(sentence.topic))}
+        self.described.update(described - _EMPTY_UNSEEN if is_only_empty(row) else described)
         sizes = assign_sizes(row)
         self.flags.update(sizes.flags)
+        headings = self.memory.last if self._heads_table else []
+        self._heads_table = row.text.endswith(":") and row.has(Label.LESION) and not row.has(Label.MEASUREMENT, Label.VERB)
+        before = len(self.memory.drafts)
         self._lesions(row, sentence, sizes, topic)
-        self.described.update(self.memory.listen(row, sizes))
+        if headings and len(self.memory.drafts) > before and headings[0].tumor_type is self.memory.drafts[-1].tumor_type:
+            self.memory.drop([draft for draft in headings if draft.bare])  # "Kidney lesions:" and a line for each
+        self._targets(row, sentence, sizes, topic)
+        self.described.update(listen(self.memory, row, sizes))
         self._context = next_context(row, self._context)
 
     def _lesions(self, row: Row, sentence: Sentence, sizes: Sizes, topic: tuple[Site, ...]) -> None:
         heads = row.indices(Label.LESION)
         drafts_of: dict[int, list[Draft]] = {}
+        before: list[Site] = []  # sites of the lesion word before
         for order, lesion in enumerate(heads):
             polarity = polarity_of(row, lesion)
-            if polarity in (Polarity.NEUTRAL, Polarity.HISTORY) or is_no_tumor(row, lesion):
+            if polarity is Polarity.HISTORY:
+                self._known(row, lesion)
+                continue
+            if is_landmark_lesion(row, lesion) and self.memory.drafts:
+                continue  # "the adrenal is not separable from the mass"
+            if polarity is Polarity.NEUTRAL or is_no_tumor(row, lesion):
                 if is_inflamed(row, lesion) or is_explained(row, lesion):
-                    self.described.update(_types(sites_of(row, lesion, False)))
+                    around = sites_of(row, lesion, False) or sites_around(row, lesion, topic, self._context)
+                    self.described.update(_types(around) - {TumorType.SOFT_TISSUE})
                 continue
             sized = sizes.of_lesion.get(lesion, [])
             denied = polarity is Polarity.DENIED
-            named = None if denied else self._named_by(row, heads, order, drafts_of)
+            after_denial = bool(before) and order - 1 not in drafts_of and not drafts_of
+            named = None if denied or after_denial else self._named_by(row, heads, order, drafts_of)
             if named is not None:
                 _characterise(named, row, lesion, sized, polarity)
                 drafts_of[lesion] = named
@@ -88,14 +142,82 @@ class ReportReader:
             entry = row.items[lesion].entry
             many = denied or entry.is_plural or entry.group or entry.diffuse
             sites = named_sites(row, heads, order, many, (*topic, *self._context))
+            soft = False
+            if _is_made_of_soft_tissue(row, lesion, sites):
+                stronger = stronger_sites(row, lesion, many) or list(topic)
+                sites, soft = stronger or sites, not stronger
+            if not denied and not sites:
+                self.memory.turn_to_side(row, lesion)
             if not denied and self.memory.is_meant(row, lesion, sites):
-                drafts_of[lesion] = self.memory.name(row, lesion, sized)
+                drafts_of[lesion] = name_last(self.memory, row, lesion, sized)
+                for draft in self.memory.last:
+                    draft.listed = row.text.rstrip().endswith(";")
                 continue
+            if after_denial:
+                sites = sites or with_own_side(row, lesion, before)  # "no mass, although a carcinoma cannot be excluded"
             sites = sites or sites_around(row, lesion, topic, self._context)
+            before = sites
             if denied:
                 self.denied.update(_types(sites))
+                if not _types(sites):
+                    self.described.update(region_organs(row, lesion))
             elif not entry.vague:
                 drafts_of[lesion] = self._affirm(row, sentence, heads, order, sites, many, polarity, sized)
+                for draft in drafts_of[lesion]:
+                    draft.soft = soft
+                    draft.definite = draft.definite or row.items[0].text in _SUMS_UP
+                    draft.title = _is_title(row)
+        self._resolve_heading(row, heads, drafts_of)
+
+    def _known(self, row: Row, lesion: int) -> None:
+        """Note a diagnosis that a sentence names as the reason of the scan: "Rectal cancer, baseline"."""
+        entry = row.items[lesion].entry
+        if entry.malignancy is Malignancy.MALIGNANT and entry.kind is not Kind.METASTASIS:
+            self.known.update(_types(sites_of(row, lesion, False)))
+
+    def _resolve_heading(self, row: Row, heads: list[int], drafts_of: dict[int, list[Draft]]) -> None:
+        """Drop a group that only heads its members: "Hepatic metastases: segment 2 lesion 2 cm, segment 5 lesion 3 cm"."""
+        if len(heads) < 2 or len(drafts_of.get(heads[0], [])) != 1:
+            return
+        group = drafts_of[heads[0]][0]
+        members: list[Draft] = []
+        for head in heads[1:]:
+            members += [draft for draft in drafts_of.get(head, []) if all(draft is not other for other in (group, *members))]
+        heading = any(item.text == ":" for item in row.items[heads[0] + 1 : heads[1]])
+        counted = group.count.value == len(members) and len(members) > 1  # "two nodules, a 6 mm nodule ... and a 9 mm one"
+        if not (heading or counted) or not members or group.diameters_mm:
+            return
+        kinds = (Kind.INDETERMINATE, group.kind)
+        open_kind = group.kind is Kind.INDETERMINATE
+        if all(draft.tumor_type is group.tumor_type and (open_kind or draft.kind in kinds) for draft in members):
+            for draft in members:
+                draft.fill_only(group, "kind")
+                draft.fill_only(group, "malignancy")
+            self.memory.drop([group])
+
+    def _targets(self, row: Row, sentence: Sentence, sizes: Sizes, topic: tuple[Site, ...]) -> None:
+        """Read the lines of a table of target lesions, which name only organ and size: "T1: liver, segment 5: 38 mm"."""
+        numbered = _TARGET.match(row.text) is not None
+        if _TABLE.search(row.text) is not None:
+            self._table = sentence.paragraph
+        near = self._table >= 0 and sentence.paragraph - self._table <= _TABLE_LINES
+        segment = sentence.topic is not None and is_segment(sentence.topic.text) and bool(sizes.loose) and sizes.loose[0][0] == 0
+        if row.has(Label.LESION, Label.THING) or not sizes.loose or not (numbered or near or segment):
+            return
+        position, size = sizes.loose[0]
+        organs = [index for index in row.indices(Label.ORGAN) if index < position and not row.items[index].entry.implied]
+        organs = organs or [index for index in row.indices(Label.ORGAN) if index < position]
+        sites = site_at(row, organs[0]) if organs else list(topic)
+        if len({site.tumor_type for site in sites}) != 1 or sites[0].tumor_type is None or row.has(Label.PLACE):
+            return
+        sites.sort(key=lambda site: site.side is None)
+        draft = Draft(tumor_type=sites[0].tumor_type, section=sentence.section, paragraph=sentence.paragraph)
+        place_in(draft, sites[0], row, sentence, position)
+        draft.spans["kind"] = draft.spans["count"] = row.items[position].span
+        set_size(draft, size)
+        refer(draft, row, row.offset, row.offset + len(row.text), size.start)
+        self.memory.keep([draft])
+        self.memory.last = []
 
     def _named_by(
         self, row: Row, heads: list[int], order: int, drafts_of: dict[int, list[Draft]]
@@ -104,12 +226,26 @@ class ReportReader:
         lesion = heads[order]
         earlier = heads[order - 1] if order else None
         before = link_before(row, lesion, earlier)
+        if earlier is not None and earlier in drafts_of and _is_component(row, earlier, lesion):
+            return drafts_of[earlier] or None
         if before is None:
-            return self.memory.last if self.memory.only_doubts(row, lesion) else None
+            names = self.memory.only_names(row, lesion) or self.memory.is_one_of_two(row, lesion)
+            return self.memory.last if names else None
         if earlier is not None:
             return drafts_of.get(earlier) or None
-        own = any(not row.items[index].entry.implied for index in row.indices(Label.ORGAN))
-        return self.memory.last or None if not own and begins_by_reference(row, before) else None
+        last = {draft.tumor_type for draft in self.memory.last}
+        following = heads[order + 1] if order + 1 < len(heads) else None
+        stop = row.phrase_start(following) if following is not None else len(row.items)
+        own = any(
+            not row.items[index].entry.implied and not last & set(row.items[index].entry.organs) and not is_history(row, index)
+            for index in row.indices(Label.ORGAN)
+            if index < max(stop, lesion)
+        )
+        if own or not begins_by_reference(row, before):
+            return None
+        meant = self.memory.meant(row, lesion)
+        grows_in = row.items[lesion].entry.organs
+        return None if not meant or (grows_in and meant[0].tumor_type not in grows_in) else meant
 
     def _affirm(
         self,
@@ -129,19 +265,32 @@ class ReportReader:
         if len(sites) > 1 and not many:
             self.flags.add("organ_guessed")
             sites = sites[:1]
-        several_places = "segments" in row.text.lower()
+        lesion = heads[order]
+        last = row.clause_end(lesion)
+        if order + 1 < len(heads) and heads[order + 1] < last:
+            last = max(lesion + 1, row.phrase_start(heads[order + 1]))
+        stop = row.items[last - 1].end
+        like = self.memory.last[0] if self.memory.last and _is_similar(row, lesion) else None
         made = [
             part
-            for site in sites
-            if site.tumor_type is not None
-            for part in split_by_size(
-                _drafted(row, heads, order, site.tumor_type, site, sentence, polarity), sized, several_places
+            for site in _grown(row, lesion, sites)
+            for part in split_group(
+                _drafted(row, heads, order, site, sentence, polarity),
+                row,
+                sized,
+                row.items[lesion].end,
+                stop,
             )
         ]
         if made:
+            if like is not None and like.tumor_type is made[0].tumor_type and made[0].attenuation is Attenuation.UNKNOWN:
+                made[0].attenuation = like.attenuation
             self.memory.keep(made)
             self.memory.last = made
             self._context = (sites[0],)
+            listed = row.text.rstrip().endswith(";")  # "segment 2, 1.2 cm; segment 7, 2.3 cm"
+            for draft in made:
+                draft.listed = listed
         return made
 
 
@@ -149,43 +298,116 @@ def _drafted(
     row: Row,
     heads: list[int],
     order: int,
-    tumor_type: TumorType,
     site: Site,
     sentence: Sentence,
     polarity: Polarity,
 ) -> Draft:
     lesion = heads[order]
-    draft = Draft(tumor_type=tumor_type, section=sentence.section, paragraph=sentence.paragraph)
+    draft = Draft(tumor_type=site.tumor_type or TumorType.SOFT_TISSUE, section=sentence.section, paragraph=sentence.paragraph)
+    _set_site(draft, site)
+    first = heads[order - 1] + 1 if order else 0
+    last = max(lesion + 1, row.phrase_start(heads[order + 1])) if order + 1 < len(heads) else len(row.items)
+    describe(draft, row, lesion, (max(first, row.clause_start(lesion)), min(last, row.clause_end(lesion))))
+    if polarity is Polarity.DOUBTED or is_open_wall(row, lesion):
+        draft.doubted = True
+        draft.spans["certainty"] = _hedge_span(row, lesion)
+    draft.definite = is_definite(row, lesion)
+    locate(draft, row, lesion, heads, order)
+    _locate_by_header(draft, sentence)
+    return draft
+
+
+def place_in(draft: Draft, site: Site, row: Row, sentence: Sentence, anchor: int) -> None:
+    """Give a finding without a lesion word its organ, side and sub-segment."""
+    _set_site(draft, site)
+    locate(draft, row, anchor, [anchor], 0)
+    _locate_by_header(draft, sentence)
+
+
+def _set_site(draft: Draft, site: Site) -> None:
     if site.span is not None:
         draft.spans["tumor_type"] = site.span
     if site.side is not None:
         draft.side = site.side
         if site.side_span is not None:
             draft.spans["side"] = site.side_span
-    first = heads[order - 1] + 1 if order else 0
-    last = heads[order + 1] if order + 1 < len(heads) else len(row.items)
-    describe(draft, row, lesion, (max(first, row.clause_start(lesion)), min(last, row.clause_end(lesion))))
-    if polarity is Polarity.DOUBTED:
-        draft.doubted = True
-        draft.spans["certainty"] = _hedge_span(row, lesion)
-    draft.definite = is_definite(row, lesion)
-    locate(draft, row, lesion, heads, order)
-    return draft
+
+
+def _locate_by_header(draft: Draft, sentence: Sentence) -> None:
+    if draft.location is None and sentence.topic is not None:
+        named = header_places(sentence.topic, draft.tumor_type)
+        if named:  # "PANCREATIC TAIL: 2 cm cyst"
+            draft.location, draft.spans["location"] = named[0]
 
 
 def _characterise(named: list[Draft], row: Row, lesion: int, sized: list[Measurement], polarity: Polarity) -> None:
     """Take kind, nature, size and place from a word that names findings already read."""
     item = row.items[lesion]
+    alternative = is_alternative(row, lesion)
     for draft in named:
-        if polarity is not Polarity.DOUBTED:
+        if alternative:
+            if polarity is not Polarity.DOUBTED:
+                draft.alternatives.append((item.entry, item.span))
+        elif polarity is not Polarity.DOUBTED:
             if draft.kind in (Kind.INDETERMINATE, Kind.MASS) and item.entry.kind is not Kind.INDETERMINATE:
                 apply_kind(draft, item.entry, item.span)
             elif draft.malignancy is Malignancy.UNKNOWN:
                 apply_malignancy(draft, item.entry, item.span)
+        if draft.attenuation is Attenuation.UNKNOWN:
+            _brighten(draft, row, lesion)
         if sized and not draft.diameters_mm:
             set_size(draft, sized[0])
         if draft.location is None and draft.count.value == 1:
             locate(draft, row, lesion, [lesion], 0)
+
+
+def _is_made_of_soft_tissue(row: Row, lesion: int, sites: list[Site]) -> bool:
+    """Whether "soft tissue" says what a lesion is made of, not where it is: "soft tissue mass in the bladder"."""
+    item = row.items[lesion]
+    before = row.items[lesion - 1].text if lesion else ""
+    return [site.tumor_type for site in sites] == [TumorType.SOFT_TISSUE] and (
+        before == "soft tissue" or (item.text.startswith("soft tissue") and sites[0].span == item.span)
+    )
+
+
+def _brighten(draft: Draft, row: Row, lesion: int) -> None:
+    """Take the attenuation said before a name: "It is hypodense, likely a cyst"."""
+    for other in row.items[row.clause_start(lesion) : lesion]:
+        if other.label is Label.ATTENUATION and other.entry.attenuation is not None:
+            draft.attenuation, draft.spans["attenuation"] = other.entry.attenuation, other.span
+            return
+
+
+def _is_component(row: Row, earlier: int, lesion: int) -> bool:
+    """Whether a lesion word is a part of the lesion before it: "cystic mass with an enhancing nodule"."""
+    if row.items[lesion].entry.kind is not Kind.INDETERMINATE or row.items[earlier].entry.is_plural:
+        return False
+    if row.items[earlier].entry.kind not in (Kind.CYST, Kind.MASS):
+        return False
+    start = row.phrase_start(lesion)
+    if any(item.label is Label.ORGAN for item in row.items[start:lesion]):
+        return False
+    return start > earlier and row.items[start - 1].label is Label.WITH
+
+
+def _is_title(row: Row) -> bool:
+    """Whether a sentence only names a lesion, to go on about it: "Duodenal lesion."."""
+    return all(item.label in (Label.ORGAN, Label.LESION, Label.PUNCTUATION, Label.SIDE) for item in row.items)
+
+
+def _grown(row: Row, lesion: int, sites: list[Site]) -> list[Site]:
+    """The sites where a lesion word can be a tumor."""
+    walls = row.items[lesion].entry.kind is Kind.WALL_THICKENING
+    return [
+        site
+        for site in sites
+        if site.tumor_type is not None and (not walls or grows_in_walls(site.tumor_type))
+    ]
+
+
+def _is_similar(row: Row, lesion: int) -> bool:
+    """Whether a lesion is likened to the one before: "a similar 1.5 cm lesion"."""
+    return any(item.text in ("similar", "identical") for item in row.items[max(0, lesion - 4) : lesion])
 
 
 def _types(sites: list[Site]) -> set[TumorType]:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from rsuper_bench.benchmark.records import Kind
 from rsuper_bench.dataset_builder.extraction.rules.items import NOUN_PHRASE, Row
 from rsuper_bench.dataset_builder.extraction.rules.lexicon import Label
 
+_OPENS_NAME = frozenset({"for", "with", "of", "represent", "represents", "representing", "be", "reflect", "reflecting", "suggest"})
+_OPENS_REFERENCE = frozenset({"both", "these", "they", "this", "it", "all", "those", "appearances", "appearance", "features", "findings"})
+_PRONOUNS = frozenset({"this", "these", "it", "they", "which"})
+_ALTERNATIVES = frozenset({"or", "versus", "vs", "/", "and or"})
 _COPULAS = frozenset({"is", "are", "was", "were"})
 
 
@@ -15,12 +20,19 @@ def link_before(row: Row, lesion: int, earlier: int | None) -> int | None:
     for position in range(lesion - 1, first, -1):
         item = items[position]
         if item.label in (Label.LIKELY, Label.HEDGE):
-            joins = position > 0 and items[position - 1].label in (Label.AND, Label.WITH)  # "... and a probable cyst"
-            return position if not joins and (earlier is not None or position <= 8) else None
+            # "... and a probable cyst" is one more; "... and suspicious for carcinoma" says what it is
+            joins = position > 0 and items[position - 1].label in (Label.AND, Label.WITH)
+            joins = joins and item.text.rpartition(" ")[2] not in _OPENS_NAME
+            return position if not joins and (earlier is not None or position <= 14) else None
         if item.label is Label.VERB:
             # "the lesion in the kidney is a simple cyst", not "the lesion is seen and a cyst"
             pronoun = position > 0 and items[position - 1].label in (Label.COREF, Label.DEFINITE)
             return position if item.text in _COPULAS and (earlier is not None or pronoun) else None
+        if item.text in _ALTERNATIVES and earlier is not None and earlier + 1 <= position <= earlier + 2:
+            # "likely cysts or hemangiomas": the second alternative describes what the first does
+            return link_before(row, earlier, _previous_lesion(row, earlier))
+        if item.text == "of" and position and items[position - 1].text.startswith("recurren"):
+            continue  # "suspicious for recurrence of cholangiocarcinoma"
         if item.label in (
             Label.BREAK,
             Label.EXCEPT,
@@ -31,13 +43,46 @@ def link_before(row: Row, lesion: int, earlier: int | None) -> int | None:
             Label.COMPARE,
         ):
             return None
-        if item.label is Label.AND or item.text in (",", "/", "versus", "vs"):
-            # "likely cysts or hemangiomas": the second alternative describes what the first does
-            if earlier is not None and position == earlier + 1 and item.text in ("or", "versus", "vs", "/", "and or"):
-                return link_before(row, earlier, _previous_lesion(row, earlier))
-            if item.label is Label.AND:
-                return None
+        if item.text in (",", ":") and earlier is not None and _is_apposed_name(row, position, lesion):
+            return position
+        if item.label is Label.AND:
+            return None
     return None
+
+
+def _is_apposed_name(row: Row, comma: int, lesion: int) -> bool:
+    """Whether a name after a comma says what the lesion before it is: "hypodensity, 8 HU, a simple cyst.", "..., fibroid versus sarcoma"."""
+    items = row.items
+    if items[lesion].entry.kind is Kind.INDETERMINATE or items[lesion].entry.is_plural:
+        return False
+    if any(item.label not in (Label.INDEFINITE, Label.NATURE, Label.WORD) for item in items[comma + 1 : lesion]):
+        return False
+    if any(item.label in (Label.LESION, Label.AND) for item in items[lesion + 1 :]) and not is_alternative(row, lesion):
+        return False
+    following = items[lesion + 1] if lesion + 1 < len(items) else None
+    return (
+        following is None
+        or following.text in (".", ",", ";", "(")
+        or following.text in _ALTERNATIVES
+        or following.text in ("given", "based")
+        or following.label in (Label.LIKELY, Label.UNLIKELY)
+    )
+
+
+def is_alternative(row: Row, lesion: int) -> bool:
+    """Whether a lesion word is one of two names of which either may hold: "cyst versus hemangioma"."""
+    for step in (-1, 1):
+        position, joined = lesion + step, False
+        while 0 <= position < len(row.items):
+            item = row.items[position]
+            if item.text in _ALTERNATIVES:
+                joined = True
+            elif item.label in (Label.LESION, Label.THING, Label.INFLAMED) and joined:
+                return True
+            elif item.label not in NOUN_PHRASE and item.label not in (Label.INDEFINITE, Label.ORGAN) and item.text != ",":
+                break
+            position += step
+    return False
 
 
 def _previous_lesion(row: Row, lesion: int) -> int | None:
@@ -48,9 +93,16 @@ def begins_by_reference(row: Row, link: int) -> bool:
     """Whether a sentence opens by pointing back: "This likely represents a cyst"."""
     if row.items[link].label is Label.VERB:  # "... suggesting that they are hemorrhagic cysts"
         return True
+    if row.items[0].text in _OPENS_REFERENCE:
+        return True
+    near = row.items[max(0, link - 2) : link]
+    if len(near) == 2 and near[0].text in _PRONOUNS and near[1].label is Label.VERB:  # "... as this is worrisome for"
+        return True
     return all(
         item.label
         in (
+            Label.AND,
+            Label.BREAK,
             Label.COREF,
             Label.DEFINITE,
             Label.WORD,

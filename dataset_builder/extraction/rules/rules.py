@@ -5,9 +5,16 @@ from __future__ import annotations
 import re
 
 from rsuper_bench.benchmark import records
-from rsuper_bench.benchmark.records import NotEvaluable, Presence, ReportFindings
+from rsuper_bench.benchmark.records import (
+    Kind,
+    Malignancy,
+    MalignancySource,
+    NotEvaluable,
+    Presence,
+    ReportFindings,
+)
 from rsuper_bench.benchmark.tumor_types import TumorType
-from rsuper_bench.dataset_builder.extraction.rules.drafts import Draft
+from rsuper_bench.dataset_builder.extraction.rules.drafts import Draft, apply_malignancy
 from rsuper_bench.dataset_builder.extraction.rules.merge import merge_drafts
 from rsuper_bench.dataset_builder.extraction.rules.pathology import add_pathology
 from rsuper_bench.dataset_builder.extraction.rules.reader import ReportReader
@@ -16,6 +23,9 @@ from rsuper_bench.dataset_builder.extraction.rules.sections import read_sections
 VERSION = "1"
 MAX_CHARACTERS = 1_000_000  # no report is longer; what lies beyond is not read, and flagged
 _MEASURED_PLACEHOLDER = re.compile(r"(?<!_)_{2,}+\s{0,3}(?:x\s{0,3}_{2,}+\s{0,3}){0,2}(?:cm|mm)\b", re.IGNORECASE)
+_WITHOUT_UNIT = re.compile(
+    r"(?<![\d.x×])\d{1,3}\.\d{1,2}(?:\s?[x×]\s?\d{1,3}\.\d{1,2}){1,2}(?![\d.])(?!\s{0,3}(?:[x×]|cm|mm|centi|milli|\())", re.IGNORECASE
+)
 
 
 class RulesExtractor:
@@ -39,11 +49,15 @@ class RulesExtractor:
             reader.flags.add("truncated")
         if _MEASURED_PLACEHOLDER.search(text):
             reader.flags.add("blank_measurement")
+        if _WITHOUT_UNIT.search(text):
+            reader.flags.add("unitless_measurement")
         for sentence in read_sections(text):
             reader.read(sentence)
-        drafts = merge_drafts(reader.memory.drafts)
+        drafts, contradicted = merge_drafts(reader.memory.drafts)
+        reader.flags.update(f"contradiction:{tumor_type}" for tumor_type in contradicted)
         if reader.memory.overflow:
             reader.flags.add("too_many_findings")
+        _settle(drafts, reader)
         if pathology_report:
             add_pathology(drafts, pathology_report[:MAX_CHARACTERS])
         presence = {tumor_type: _presence(tumor_type, drafts, reader) for tumor_type in TumorType}
@@ -62,6 +76,24 @@ class RulesExtractor:
             flags=tuple(sorted(reader.flags | _presence_flags(presence, reader))),
             extractor=self.info,
         )
+
+
+def _settle(drafts: list[Draft], reader: ReportReader) -> None:
+    """Set what only the whole report tells: names that agree ("cyst or hemangioma"), the known primary tumor."""
+    for draft in drafts:
+        natures = {entry.malignancy for entry, _ in draft.alternatives}
+        kinds = {entry.kind for entry, _ in draft.alternatives}
+        if len(draft.alternatives) < 2:
+            continue
+        if draft.malignancy is Malignancy.UNKNOWN and len(natures) == 1:
+            apply_malignancy(draft, *draft.alternatives[0])
+        if draft.kind is Kind.INDETERMINATE and len(kinds) == 1:
+            draft.kind = kinds.pop() or Kind.INDETERMINATE
+            draft.spans["kind"] = draft.alternatives[0][1]
+    for tumor_type in reader.known:
+        masses = [draft for draft in drafts if draft.tumor_type is tumor_type and draft.kind is Kind.MASS]
+        if len(masses) == 1 and masses[0].malignancy is Malignancy.UNKNOWN and not masses[0].doubted:
+            masses[0].malignancy, masses[0].malignancy_source = Malignancy.MALIGNANT, MalignancySource.REPORT
 
 
 def _presence(tumor_type: TumorType, drafts: list[Draft], reader: ReportReader) -> Presence:

@@ -6,8 +6,18 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import lru_cache
+from itertools import islice
 
-from rsuper_bench.dataset_builder.extraction.rules.lexicon import Label, lexicon, section_names, tokens_of
+from rsuper_bench.benchmark.tumor_types import TumorType
+from rsuper_bench.dataset_builder.extraction.rules.lexicon import (
+    Label,
+    elsewhere_names,
+    lexicon,
+    location_words,
+    section_names,
+    tokens_of,
+)
 from rsuper_bench.dataset_builder.extraction.rules.sentences import sentences_of
 
 
@@ -51,13 +61,26 @@ class Sentence:
 
 
 _HEADER = re.compile(
-    r"(?:^|(?<=[\n.;,:]))[ \t,]{0,8}(?:\d{1,2}[.)][ \t]{0,8})?"
-    r"([A-Za-z][A-Za-z0-9 \t/&,()'’-]{1,79}?)[ \t]{0,8}(?::|[ \t][-–—](?=[ \t]))"
+    r"(?:^|(?<=[\n.;,:]))[ \t,]{0,8}(?:(?:\d{1,2}[.)]|[-*•·–])[ \t]{0,8})?"
+    r"([A-Za-z][A-Za-z0-9 \t/&,()'’-]{0,79}?)[ \t]{0,8}(?::|[ \t](?:[-–—]{1,3}|={1,2}|\|)(?=[ \t]))"
 )
-_BARE_HEADER = re.compile(r"^[ \t]*([A-Z][A-Z /&,()'-]{2,59})[ \t]*$", re.MULTILINE)
+_BARE_HEADER = re.compile(r"^[ \t]*([A-Z][A-Z /&,()'-]{2,59}|[A-Z][A-Za-z /&]{2,29})[ \t\r]*$", re.MULTILINE)
 _BLANK_LINE = re.compile(r"\n[ \t\r]*\n")
-_SKIPPED_WORDS = re.compile(r"^(?:please|the|note|series|image|im|se|see|findings are|as follows)\b", re.IGNORECASE)
+_SKIPPED_WORDS = re.compile(r"^(?:please|the|note|biopsy|histology|pathology|series|image|im|se|see|findings are|as follows)\b", re.IGNORECASE)
 MAX_HEADER_WORDS = 8
+MAX_PREAMBLE = 40  # sentences looked at for the end of a preamble
+_FEWEST_SENTENCES = 3
+_SENTENCE_LABELS = frozenset({Label.LESION, Label.LIKELY, Label.HEDGE, Label.VERB, Label.NORMAL})
+_NESTED = 4  # headers looked back for the organ a part belongs to
+_INDENT = 12  # characters a list marker and blanks may take before a header
+_SHORT_LINE = 60  # characters; a shorter line is not wrapped, it ends
+_LINE_ENDS = re.compile(r"\n(?=[ \t]*[A-Z\d(*•-])")
+_ITEM = re.compile(r"(?:(?:non-?)?target |index )?(?:lesion|nodule|mass|observation|metastasis|target|t|tl|nt|ntl|l)\s?#?\d{1,2}")
+_SIDES = frozenset({"right", "left", "r", "l", "rt", "lt", "both", "bilateral"})
+_SEGMENT = re.compile(r"(?:segments?|seg|s)\s?[\divx]{1,4}[ab]?(?:\s?[/-]\s?[\divx]{1,4}[ab]?)?")
+_REPORTS = re.compile(r"finding|report|result|descri|observ|narrat|interpret|body|text|addendum|^\s*ct|^\s*c?ect|scan", re.IGNORECASE)
+_STUDIES = frozenset({"ct", "cta", "ctu", "cect", "ncct", "mdct", "kub"})
+_STUDY = re.compile(r"\b(?:CTA?|CTU|MRI?|SCAN|STUDY|REPORT|COLONOGRAPHY|UROGRAM|UROGRAPHY|CYSTOGRAM)\b")
 
 
 def read_sections(report: str) -> Iterator[Sentence]:
@@ -66,32 +89,118 @@ def read_sections(report: str) -> Iterator[Sentence]:
     A report without any header is read as findings.
     """
     cuts = _headers(report)
-    has_findings = any(kind is SectionKind.FINDINGS for _, kind, _ in cuts)
+    # "Upper abdomen:" opens findings too, but a report with only such headers may have begun its findings before.
+    named = [header.start for header, kind, _ in cuts if header and kind is SectionKind.FINDINGS and _REPORTS.search(header.text)]
+    last_findings = max(named, default=-1)
+    ends = [*[header.start for header, kind, _ in cuts if header and kind is not None], len(report)]
     section = SectionKind.FINDINGS
     paragraph = 0
     position = 0
     topic: Header | None = None
     for header, kind, next_topic in [*cuts, (None, None, None)]:
         end = header.start if header else len(report)
+        has_findings = last_findings >= position
         for begin, stop in _paragraphs(report, position, end):
             paragraph += 1
             if begin != position and not has_findings and section in (SectionKind.HISTORY, SectionKind.SKIP):
                 section = SectionKind.FINDINGS  # a report without that header: its text follows the last preamble
-            for start, finish in sentences_of(report, begin, stop):
-                yield Sentence(start, finish, report[start:finish], section, paragraph, topic)
+            preamble = section in (SectionKind.HISTORY, SectionKind.SKIP) and not has_findings
+            opens = None
+            if preamble and begin == position:
+                opens = _first_line_end(report, begin, stop)
+                if opens is None and stop in ends:
+                    opens = _first_sentence_end(report, begin, stop)
+            for first, last in ((begin, opens), (opens, stop)) if opens is not None else ((begin, stop),):
+                if first == opens and opens is not None:
+                    section, paragraph = SectionKind.FINDINGS, paragraph + 1
+                for start, finish in sentences_of(report, first, last):
+                    yield Sentence(start, finish, report[start:finish], section, paragraph, topic)
         if header is None:
             break
         paragraph += 1
         if kind is not None:
             section = kind
+        if kind is None and section in (SectionKind.HISTORY, SectionKind.SKIP) and _opens_findings(report, header, next_topic, has_findings):
+            section = SectionKind.FINDINGS
         topic = _under(next_topic, topic)
         position = header.end
 
 
+def _first_line_end(report: str, start: int, end: int) -> int | None:
+    """Where the text of a one-line preamble ("EXAM: CT abdomen.") ends and a report without more headers begins."""
+    match = _LINE_ENDS.search(report, start, end)
+    if match is None or not report[start : match.start()].strip():
+        return None
+    line = report[report.rfind("\n", 0, match.start()) + 1 : match.start()].rstrip()
+    return match.end() if line.endswith((".", "?", "!")) or len(line) < _SHORT_LINE else None
+
+
+def _first_sentence_end(report: str, start: int, end: int) -> int | None:
+    """Where findings begin that follow a preamble in the same line: "Clinical: dysphagia. The liver is normal."."""
+    sentences = list(islice(sentences_of(report, start, end), MAX_PREAMBLE))
+    if len(sentences) < _FEWEST_SENTENCES:
+        return None
+    for begin, stop in sentences[1:]:
+        labels = _labels_of(report[begin:stop])
+        if Label.ORGAN in labels and Label.NORMAL in labels:  # no history says that
+            return sentences[0][1]
+    return None
+
+
+def _labels_of(text: str) -> set[Label]:
+    words = [token for token, _, _ in tokens_of(text)]
+    labels: set[Label] = set()
+    position = 0
+    while position < len(words):
+        hit = lexicon().match(words, position)
+        if hit is not None:
+            labels.add(hit[0].label)
+        position += 1 if hit is None else hit[1]
+    return labels
+
+
+def _opens_findings(report: str, header: Header, topic: Header | None, has_findings: bool) -> bool:
+    """Whether an organ header opens the findings of a report that has no header for them."""
+    if header.text.isupper() and _STUDY.search(header.text) is not None:
+        return not has_findings
+    if topic is None:
+        return False
+    return not has_findings and bool(_organs_of(topic.text))
+
+
 def _under(header: Header | None, above: Header | None) -> Header | None:
-    if header is None or above is None or header.text.lower() not in ("right", "left"):
+    """Put a header that names only a side or a part ("Right:", "Tail:") under the organ header above it."""
+    if header is None or above is None:
         return header
-    return replace(header, parent=above.parent or above)
+    top = above.parent or above
+    name = " ".join(header.text.lower().replace("-", " ").split())
+    if name in _SIDES or (not _organs_of(header.text) and _is_part(name, _organs_of(top.text))):
+        return replace(header, parent=top)
+    return header
+
+
+@lru_cache(maxsize=256)
+def _organs_of(text: str) -> tuple[TumorType, ...]:
+    words = [token for token, _, _ in tokens_of(text)]
+    found: list[TumorType] = []
+    position = 0
+    while position < len(words):
+        hit = lexicon().match(words, position)
+        if hit is not None and hit[0].label is Label.ORGAN:
+            found.extend(hit[0].organs)
+        position += 1 if hit is None else hit[1]
+    return tuple(found)
+
+
+def is_segment(header: str) -> bool:
+    """Whether a header names a numbered segment of the liver ("Segment IV:"); a size under it is no organ's."""
+    return _SEGMENT.fullmatch(" ".join(header.lower().split())) is not None
+
+
+def _is_part(name: str, organs: tuple[TumorType, ...]) -> bool:
+    """Whether a header names a part of an organ: "tail", "upper pole", "s2/3"."""
+    liver = TumorType.LIVER in organs and _SEGMENT.fullmatch(name) is not None
+    return liver or any(name in location_words(organ) for organ in organs)
 
 
 def _headers(report: str) -> list[tuple[Header | None, SectionKind | None, Header | None]]:
@@ -102,28 +211,57 @@ def _headers(report: str) -> list[tuple[Header | None, SectionKind | None, Heade
         if cuts and cuts[-1][0] is not None and start < cuts[-1][0].end:
             continue
         name = " ".join(text.lower().replace("\t", " ").split())
+        if _ITEM.fullmatch(name):
+            continue  # "T1:", "Lesion 2:": the number of a line in a table
+        if len(text) == 1 and text not in "RL":
+            continue
         header = Header(start, end, text)
         kind = names.get(name) or names.get(name.removesuffix("s")) or _by_ending(name, names)
+        bare = match.re is _BARE_HEADER
+        above = next((topic for _, _, topic in reversed(cuts[-_NESTED:]) if topic is not None), None)
         if kind is not None:
             cuts.append((header, SectionKind(kind), None))
-        elif _is_topic(text, match.re is _BARE_HEADER or not match.group().rstrip().endswith(":")):
+        elif bare and not text.isupper():
+            if _names_only_organs(text):
+                cuts.append((header, None, header))
+        elif _SEGMENT.fullmatch(name) or name in _SIDES or (above is not None and _is_part(name, _organs_of(above.text))):
+            cuts.append((header, None, header))  # "S2/3:", "Left:", "Tail:"
+        elif _is_topic(
+            text,
+            bare or not match.group().rstrip().endswith(":"),
+            not report[max(0, start - _INDENT) : start].rpartition("\n")[2].strip(" \t-*•·–0123456789.)("),
+        ):
             cuts.append((header, None, header))
-        elif len(text.split()) <= MAX_HEADER_WORDS and text.isupper():
+        elif len(text.split()) <= MAX_HEADER_WORDS and text.isupper() and "LESION" not in text:
             cuts.append((header, None, None))
     return cuts
+
+
+def _names_only_organs(text: str) -> bool:
+    """Whether a line holds nothing but organs: "Liver and spleen"."""
+    words = [token for token, _, _ in tokens_of(text)]
+    position = 0
+    while position < len(words):
+        hit = lexicon().match(words, position)
+        if hit is None or (hit[0].label not in (Label.ORGAN, Label.AND, Label.PLACE) and words[position] not in ",/&"):
+            return False
+        position += hit[1]
+    return bool(words)
 
 
 def _by_ending(name: str, names: dict[str, str]) -> str | None:
     # "ct abdomen and pelvis findings", "impression ct abdomen"
     words = name.replace("(", " ").replace(")", " ").split()
-    if 1 < len(words) <= MAX_HEADER_WORDS:
+    if words[0] in _STUDIES and len(words) <= MAX_HEADER_WORDS and words[-1] not in ("technique", "comparison"):
+        return names["findings"]
+    if 1 < len(words) <= MAX_HEADER_WORDS and _labels_of(name).isdisjoint(_SENTENCE_LABELS):
         for word in (words[-1], words[0]):
             if word in ("findings", "impression", "conclusion", "indication", "technique", "comparison", "history"):
                 return names[word]
     return None
 
 
-def _is_topic(text: str, needs_capitals: bool) -> bool:
+def _is_topic(text: str, needs_capitals: bool, at_line_start: bool) -> bool:
     """Whether a header names an organ or another part of the body, and nothing that makes it a sentence."""
     words = [token for token, _, _ in tokens_of(text)]
     if (
@@ -146,7 +284,7 @@ def _is_topic(text: str, needs_capitals: bool) -> bool:
             position += length
         else:
             position += 1
-    return named or len(words) <= 2
+    return named or (len(words) <= 2 and (at_line_start or text.lower() in elsewhere_names()))
 
 
 def _paragraphs(report: str, start: int, end: int) -> Iterator[tuple[int, int]]:

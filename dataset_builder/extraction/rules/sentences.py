@@ -10,15 +10,22 @@ MAX_SENTENCE = 2000  # characters; longer ones are cut at white space so that no
 _END = re.compile(
     r"[.!?]++[\"')\]]{0,4}(?:\s?,)?(?=\s|$|[A-Z][a-z])"  # "normal. The", "normal.The", "normal., The"
     r"|;(?=\s)"
-    r"|\n[ \t]*(?=(?:[-*•·]|\d{1,2}[.)])[ \t]+\S)"  # the next item of a list
-    r"|\s(?=\d{1,2}[.)]\s+[A-Z])"
+    r"|\n[ \t]*(?=(?:[-*•·]|\d{1,2}[.)]|#\d{1,2}[:.]?)[ \t]+\S)"  # the next item of a list
+    r"|\s(?=(?:\d{1,2}[.)]|\(\d{1,2}\))\s+[A-Z])"
     r"|\n(?=[ \t]*[A-Z][^\n:]{0,60}:)"
 )
 _ABBREVIATION = re.compile(
     r"(?:^|[\s(,])(?:dr|mr|mrs|ms|approx|vs|e\.g|i\.e|fig|no|st|s\.p|h\.o|a\.p|cf|incl|ca|max|min|resp|lt|rt|seg|im|ser|se|img)$",
     re.IGNORECASE,
 )
-_NUMBERED = re.compile(r"^\s*\d{1,2}$")
+# "a lesion in segment 6. A second ...": the number ends the sentence, it opens no list.
+_TAKES_NUMBER = re.compile(
+    r"\b(?:segments?|images?|series|stage|grade|type|bosniak|rads|lr|level|category|class|zone|and|or|to|of|x|is|was|than|about)$",
+    re.IGNORECASE,
+)
+_LONGEST_NUMBER = 8  # characters
+_BRACKET = 160  # characters
+_NUMBERED = re.compile(r"^\s*\(?\d{1,2}\)?$")
 
 
 def sentences_of(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
@@ -28,15 +35,26 @@ def sentences_of(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
         stop = match.end()
         if match.group().startswith(".") and _is_inside(text, position, match.start(), match.end(), end):
             continue
+        if match.group().isspace() and _TAKES_NUMBER.search(text[max(position, match.start() - 12) : match.start()]):
+            continue
+        if match.group() == ";" and _is_bracketed(text, position, match.start(), end):
+            continue
         yield from _pieces(text, position, stop)
         position = stop
     yield from _pieces(text, position, end)
 
 
+def _is_bracketed(text: str, start: int, sign: int, end: int) -> bool:
+    """Whether a semicolon stands in brackets: "two fibroids (posterior wall 3.3 cm; fundus 2.1 cm)"."""
+    opened = text.rfind("(", max(start, sign - _BRACKET), sign)
+    closed = text.find(")", sign, min(end, sign + _BRACKET))
+    return opened > text.rfind(")", max(start, sign - _BRACKET), sign) and closed >= 0
+
+
 def _is_inside(text: str, start: int, dot: int, after: int, end: int) -> bool:
     """Whether a full stop does not end a sentence: an abbreviation, a list number, a decimal, a unit."""
     before = text[max(start, dot - 12) : dot]
-    if _ABBREVIATION.search(before) or _NUMBERED.match(text[start:dot][:8]):
+    if _ABBREVIATION.search(before) or (dot - start <= _LONGEST_NUMBER and _NUMBERED.match(text[start:dot])):
         return True
     follows = text[after : min(end, after + 3)].lstrip()
     return before[-2:].lower() in ("cm", "mm") and follows[:1].islower()

@@ -70,3 +70,18 @@ def _side_is_of_other(row: Row, index: int) -> bool:
 def _side_inside(item: Item) -> Side | None:
     words = item.text.split()
     return Side.LEFT if "left" in words else Side.RIGHT if "right" in words else None
+
+
+def sides_in(row: Row, tumor_type: TumorType, span: Span) -> list[tuple[Side, Span]]:
+    """Every side named in a stretch of a sentence, in order, and the words that say so; none for unpaired organs."""
+    if not tumor_type.anatomy.sided:
+        return []
+    found: list[tuple[Side, Span]] = []
+    for item in row.items:
+        if span[0] <= item.start < span[1] and item.label in (Label.SIDE, Label.ORGAN):
+            if item.label is Label.ORGAN and tumor_type not in item.entry.organs:
+                continue
+            side = item.entry.side or _side_inside(item)
+            if side is not None:
+                found.append((side, item.span))
+    return found

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from rsuper_bench.benchmark.records import Kind
 from rsuper_bench.benchmark.tumor_types import Side, TumorType
 from rsuper_bench.dataset_builder.extraction.rules.items import NOUN_PHRASE, Row
-from rsuper_bench.dataset_builder.extraction.rules.lexicon import Label
+from rsuper_bench.dataset_builder.extraction.rules.lexicon import Entry, Label
 from rsuper_bench.dataset_builder.extraction.rules.sides import side_near, side_of
 from rsuper_bench.dataset_builder.extraction.rules.sizes import PREDICATES, is_governed
 
@@ -46,7 +46,9 @@ def sites_of(row: Row, lesion: int, many: bool) -> list[Site]:
         many: The word is denied or stands for several, so a list of organs may hold it all.
     """
     entry = row.items[lesion].entry
-    for found in (_before_noun(row, lesion), _after_preposition(row, lesion)):
+    for found in (_before_noun(row, lesion), _after_preposition(row, lesion), _trailing(row, lesion)):
+        if found == [ELSEWHERE] and entry.organs and entry.kind is not Kind.METASTASIS:
+            continue  # "Klatskin tumor at the hilum"
         if found:
             return found
     if entry.organs:
@@ -55,6 +57,36 @@ def sites_of(row: Row, lesion: int, many: bool) -> list[Site]:
         own = [Site(organ, row.items[lesion].span, side, span) for organ in entry.organs]
         return [*(site for index in listed for site in site_at(row, index)), *own]
     return _subject(row, lesion, many)
+
+
+def _trailing(row: Row, lesion: int) -> list[Site]:
+    # "2F cyst upper pole right kidney", "mass 5 cm left kidney": dictation without prepositions
+    items = row.items
+    last = row.clause_end(lesion)
+    for position in range(lesion + 1, last):
+        item = items[position]
+        if item.label is Label.ORGAN and not item.entry.implied:
+            following = items[position + 1] if position + 1 < last else None
+            ends = following is None or following.label in (
+                Label.PUNCTUATION,
+                Label.MEASUREMENT,
+                Label.WORD,
+                Label.WITH,
+                Label.AND,
+                Label.LIKELY,
+                Label.VERB,
+            )
+            return site_at(row, position, lesion) if ends and not item.entry.adjective else []
+        passes = item.label in (Label.SIDE, Label.MEASUREMENT) or (item.label is Label.ORGAN and item.entry.implied)
+        if not passes and item.text not in (",", "", "in", "size", "(", ")"):
+            return []
+    return []
+
+
+def stronger_sites(row: Row, lesion: int, many: bool) -> list[Site]:
+    """Sites of a "soft tissue mass" that its sentence places in an organ: soft tissue is then what it is made of."""
+    found = _after_preposition(row, lesion) or _subject(row, lesion, many)
+    return [] if any(site.tumor_type is TumorType.SOFT_TISSUE for site in found) else found
 
 
 def organ_list_at(row: Row, index: int) -> list[int]:
@@ -163,18 +195,21 @@ def _after_preposition(row: Row, lesion: int) -> list[Site]:
         elif item.label is Label.FAR:
             governed, far = False, True
         elif item.label is Label.PLACE and governed and not far:
-            place = True
+            # "left lobe of the thyroid", not "segment 3 on the venous phase"
+            place = implied is None or any(other.text == "of" for other in items[implied + 1 : position])
         elif item.label is Label.ORGAN:
             if governed and not far and not _belongs_to_next(row, position):
                 if item.entry.implied:
                     implied = position if implied is None else implied
-                elif place and items[position - 1].text not in ("of", "the"):
+                elif place and items[position - 1].text not in ("of", "the") and not _is_soft_tissue(items[position].entry):
                     return [ELSEWHERE]
                 else:
                     return _listed_after(row, position, lesion)
         elif item.label is Label.AND or item.text in (",", ";", "(", ")", ":"):
             if item.text == "," and _is_apposed(row, position):
                 governed, far = True, False
+            elif item.text == ":" and position <= lesion + 2:
+                governed = True  # "Nodule 1: right upper lobe"
             elif not (item.label is Label.AND and position + 1 < last and items[position + 1].label is Label.PREP):
                 governed = False
         elif item.label in (Label.VERB, Label.LINK, Label.WITH, Label.NEGATION, Label.THING):
@@ -183,6 +218,10 @@ def _after_preposition(row: Row, lesion: int) -> list[Site]:
     if implied is not None and not place:
         return site_at(row, implied, lesion)
     return [ELSEWHERE] if place else []
+
+
+def _is_soft_tissue(entry: Entry) -> bool:
+    return entry.organs == (TumorType.SOFT_TISSUE,)  # "abdominal wall musculature"
 
 
 def _origin_end(row: Row, lesion: int, position: int) -> int | None:
@@ -269,7 +308,7 @@ def _subject(row: Row, lesion: int, many: bool) -> list[Site]:
             return [ELSEWHERE]
         if (
             item.label is Label.ORGAN
-            and not _is_far(row, position)
+            and not is_landmark(row, position)
             and (not _belongs_to_next(row, position) or (many and not _belongs_to_lesion(row, position)))
         ):
             listed = organ_list_at(row, position) if many else [position]
@@ -278,7 +317,8 @@ def _subject(row: Row, lesion: int, many: bool) -> list[Site]:
     return []
 
 
-def _is_far(row: Row, organ: int) -> bool:
+def is_landmark(row: Row, organ: int) -> bool:
+    """Whether an organ word only says what something is beside: "abutting the stomach"."""
     for position in range(organ - 1, max(-1, organ - 5), -1):
         item = row.items[position]
         if item.label is Label.FAR:

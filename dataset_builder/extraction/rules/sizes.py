@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+from rsuper_bench.benchmark.records import Kind
 from rsuper_bench.dataset_builder.extraction.rules.items import Row
 from rsuper_bench.dataset_builder.extraction.rules.lexicon import Label
 from rsuper_bench.dataset_builder.extraction.rules.measurements import Measurement
@@ -14,9 +15,12 @@ MEASURING = frozenset(
 )
 PREDICATES = frozenset({"measuring", "measures", "measure", "measured"})
 _DATED = re.compile(
-    r"\s*(?:on|in|from|dated)\s+(?:the\s+)?(?:\d{1,2}[/.-]\d|(?:19|20)\d\d\b|(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\b)",
+    r"\s*(?:on|in|from|dated)\s+(?:the\s+)?(?:\d{1,2}[/-]\d|\d{1,2}\.\d{1,2}\.\d|(?:19|20)\d\d\b|(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\b)",
     re.IGNORECASE,
 )
+_ARROW = re.compile(r"\s{0,3}(?:[-=–]{1,2}>|→)\s{0,3}\d")
+_MEASURES = frozenset({"diameter", "size", "length"})
+_TOLD = frozenset({"was", "were", "measured", "had"})
 _PAST = frozenset({"was", "were", "had"})
 
 
@@ -40,6 +44,7 @@ def assign_sizes(row: Row) -> Sizes:
     sizes = Sizes()
     positions = row.indices(Label.MEASUREMENT)
     premodified: set[int] = set()
+    former: set[int] = set()
     for position in positions:
         measurement = row.items[position].measurement
         if measurement is None:
@@ -47,18 +52,31 @@ def assign_sizes(row: Row) -> Sizes:
         if measurement.flag is not None:
             sizes.flags.append(f"{measurement.flag}_measurement")
             continue
+        if measurement.doubtful:
+            sizes.flags.append("unit_slip_measurement")
         if measurement.below or _is_distance(row, position) or is_prior(row, position, positions):
             continue
         ahead = _owner_ahead(row, position)
         owner = ahead if ahead is not None else _owner_behind(row, position)
-        if owner is not None and ahead is None and owner in premodified:
+        if owner is not None and ahead is None and owner in former:
+            sizes.of_lesion[owner] = []  # "the previously noted 2.9 cm lesion is smaller today, measuring 2.1 cm"
+            former.discard(owner)
+        elif owner is not None and ahead is None and owner in premodified:
             continue  # "a 2 cm cyst in the spleen, which measures 14 cm": the second size is of something else
         if ahead is not None:
             premodified.add(ahead)
+            if any(item.label is Label.PRIOR or item.text.startswith("previously") for item in row.items[max(0, position - 3) : position]):
+                former.add(ahead)
         if owner is None:
             sizes.loose.append((position, _today(row, position, measurement)))
         elif row.items[owner].label is Label.LESION:
             sizes.of_lesion.setdefault(owner, []).append(_today(row, position, measurement))
+    heads = row.indices(Label.LESION)
+    if sizes.loose and len(heads) == 1 and heads[0] not in sizes.of_lesion and not row.has(Label.THING, Label.COREF):
+        whole = [index for index in row.indices(Label.ORGAN) if not row.items[index].entry.implied and is_governed(row, index)]
+        if not whole and sizes.loose[-1][0] < heads[0]:  # "Upper pole, 1.6 cm, angiomyolipoma"
+            sizes.of_lesion[heads[0]] = [size for _, size in sizes.loose]
+            sizes.loose = []
     return sizes
 
 
@@ -93,6 +111,10 @@ def is_prior(row: Row, position: int, positions: list[int]) -> bool:
         if item.label is Label.NOW or item.label is Label.LESION:
             break
         if item.label in (Label.PRIOR, Label.COMPARE):
+            since = any(other.text == "since" for other in items[max(0, index - 2) : index])
+            either = item.text in ("versus", "vs") and index and items[index - 1].label in (Label.THING, Label.LESION)
+            if since or (either and position + 1 < len(items) and items[position + 1].label is Label.LESION):
+                break  # "New since the last CT: 1.2 cm", "mucus plug versus 8 mm nodule"
             if not comma:
                 return True
             break
@@ -103,15 +125,23 @@ def is_prior(row: Row, position: int, positions: list[int]) -> bool:
     for index in range(position + 1, min(position + 5, following)):
         item = items[index]
         if item.label is Label.PRIOR:
-            if not any(other in positions for other in range(index + 1, index + 6)):
-                return True
+            until = min((other for other in positions if other > index), default=None)
+            if until is None or until > index + 5 or any(other.label is Label.NOW for other in items[index:until]):
+                return True  # "measuring 2.9 cm on the prior study, now measures 2.1 cm"
             break
-        if item.text in (",", ";", ")", "and", ".") or item.label in (Label.NOW, Label.COMPARE, Label.VERB):
+        inside = item.text == "(" and index + 2 < len(items) and items[index + 2].text != ")"  # "2.1 cm (prior 2.9)"
+        if inside or item.text in (",", ";", ")", "and", ".") or item.label in (Label.NOW, Label.COMPARE, Label.VERB):
             break
     text_after = row.text[items[position].end - row.offset :]
-    if _DATED.match(text_after):
+    if _DATED.match(text_after) or _ARROW.match(text_after):
         return True
     near = items[max(0, position - 2) : position]
+    changed = near and (near[-1].label is Label.CHANGE or (near[-1].text == "by" and near[0].label is Label.CHANGE))
+    if changed and _owner_ahead(row, position) is None:
+        return True  # "decreased by 8 mm", "has grown 3 mm": how much, not how large
+    told = any(item.text in _TOLD for item in near) and not any(item.label is Label.NOW for item in items)
+    if told and any(item.label is Label.PRIOR for item in items[:position]):
+        return True  # "On the prior CT the lesion was 2.9 cm."
     if (
         near
         and near[-1].text == "from"
@@ -144,12 +174,19 @@ def _owner_ahead(row: Row, position: int) -> int | None:
     while index < last:
         item = items[index]
         if item.label in (Label.LESION, Label.THING):
-            return index
+            crossed = any(other.text == "," for other in items[position:index])
+            return None if crossed and item.label is Label.THING else index
         if item.text == "(":  # "1.5 cm (previously 1.1 cm) renal mass"
             closed = next((later for later in range(index, last) if items[later].text == ")"), None)
             if closed is None:
                 return None
             index = closed + 1
+            continue
+        if item.text == "in" and index + 2 < last and items[index + 1].text in _MEASURES and items[index + 2].label is not Label.PUNCTUATION:
+            index += 2  # "a 3 cm in diameter liver lesion"
+            continue
+        if item.text in ("and", "or") and index + 1 < last and items[index + 1].text in ("smaller", "less"):
+            index += 2  # "1 cm and smaller lesions"
             continue
         passes = item.label in (
             Label.WORD,
@@ -167,7 +204,7 @@ def _owner_ahead(row: Row, position: int) -> int | None:
             passes = items[index + 1].label in (Label.ATTENUATION, Label.NATURE, Label.MEASUREMENT) or (
                 item.text == ","
                 and items[index + 1].label is Label.WORD
-                and index == position + 1
+                and (index == position + 1 or items[index - 1].label in (Label.WORD, Label.ATTENUATION, Label.NATURE))
                 and not _is_predicate(row, position)
             )
         if item.label is Label.MEASUREMENT and items[index - 1].text == "and":
@@ -199,6 +236,12 @@ def _owner_behind(row: Row, position: int) -> int | None:
     for index in range(position - 1, -1, -1):
         item = items[index]
         if item.label in (Label.LESION, Label.THING):
+            if item.text == "thickness" and index and items[index - 1].text == "in":
+                continue  # "12 mm in thickness and 30 mm in length"
+            if "thickness" in item.text and (wall := _wall_before(row, index)) is not None:
+                return wall
+            if item.label is Label.THING and items[position - 1].text == "," and _is_added(row, index):
+                continue  # "cystic lesion with calcification, 6.5 cm"
             return index
         if item.label in (Label.ORGAN, Label.PLACE) and not item.entry.adjective and not is_governed(row, index):
             between = items[index + 1 : position]
@@ -209,6 +252,22 @@ def _owner_behind(row: Row, position: int) -> int | None:
             ):
                 return index
     return None
+
+
+def _wall_before(row: Row, thing: int) -> int | None:
+    """Position of the thick wall that a thickness is of, or None."""
+    walls = [index for index in row.indices(Label.LESION) if row.items[index].entry.kind is Kind.WALL_THICKENING]
+    return max((index for index in walls if index < thing), default=None)
+
+
+def _is_added(row: Row, thing: int) -> bool:
+    """Whether a thing is only what a lesion has or lacks: "with calcification", "without fat stranding"."""
+    for item in reversed(row.items[max(0, thing - 4) : thing]):
+        if item.label in (Label.WITH, Label.NEGATION, Label.NOT_NEGATION):
+            return any(other.label is Label.LESION for other in row.items[:thing])
+        if item.label not in (Label.WORD, Label.ATTENUATION, Label.NATURE, Label.THING, Label.AND):
+            return False
+    return False
 
 
 def is_governed(row: Row, index: int) -> bool:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 
+from rsuper_bench.benchmark.tumor_types import Side, TumorType
 from rsuper_bench.dataset_builder.extraction.rules.items import NOUN_PHRASE, Row, one_of_many_after, row_of
 from rsuper_bench.dataset_builder.extraction.rules.lexicon import Label
 from rsuper_bench.dataset_builder.extraction.rules.references import link_before
 from rsuper_bench.dataset_builder.extraction.rules.sections import Header
-from rsuper_bench.dataset_builder.extraction.rules.sides import side_near
+from rsuper_bench.dataset_builder.extraction.rules.segments import Place, places_in
+from rsuper_bench.dataset_builder.extraction.rules.sides import side_near, side_of
 from rsuper_bench.dataset_builder.extraction.rules.sites import ELSEWHERE, Site, site_at, sites_of
 
 
+@lru_cache(maxsize=256)
 def topic_sites(header: Header | None) -> tuple[Site, ...]:
     """The organs a header names; anatomy of no supported type is told apart from no header."""
     if header is None:
@@ -23,6 +28,30 @@ def topic_sites(header: Header | None) -> tuple[Site, ...]:
         return tuple(replace(site, side=side, side_span=span) for site in topic_sites(header.parent))
     organs = [site for index in row.indices(Label.ORGAN) for site in site_at(row, index)]
     return tuple(organs) or (ELSEWHERE,)
+
+
+@lru_cache(maxsize=256)
+def spoken_of(header: Header | None) -> tuple[TumorType, ...]:
+    """Types a header says something of by itself: its organs, and those of "Bowel:"."""
+    if header is None:
+        return ()
+    row = row_of(header.text, header.start)
+    places = [row.items[index].entry for index in row.indices(Label.PLACE)]
+    own = [site.tumor_type for site in topic_sites(header) if site.tumor_type is not None]
+    return (*own, *(organ for entry in places if not entry.region for organ in entry.organs))
+
+
+@lru_cache(maxsize=256)
+def header_places(header: Header, tumor_type: TumorType) -> list[Place]:
+    """The sub-segments a header names: "PANCREATIC TAIL:"."""
+    row = row_of(header.text, header.start)
+    return places_in(row, tumor_type, (row.offset, row.offset + len(row.text)))
+
+
+def region_organs(row: Row, lesion: int) -> tuple[TumorType, ...]:
+    """Types of the regions a denied lesion word names: "no metastases in the abdomen or pelvis"."""
+    places = [row.items[index].entry for index in row.indices(Label.PLACE) if row.clauses[index] == row.clauses[lesion]]
+    return tuple(organ for entry in places for organ in entry.organs)
 
 
 def named_sites(row: Row, heads: list[int], order: int, many: bool, around: tuple[Site, ...]) -> list[Site]:
@@ -44,15 +73,32 @@ def named_sites(row: Row, heads: list[int], order: int, many: bool, around: tupl
             # "multiple cysts, the largest in the left kidney": the group has no side
             named.append(replace(site, side=None, side_span=None))
         else:
-            named.append(_with_side(site, around))
+            named.append(_with_side(_with_row_side(row, lesion, site), around))
     return named
+
+
+def _with_row_side(row: Row, lesion: int, site: Site) -> Site:
+    """Take the side of the organ a sentence opened with: "In the left lung there is a nodule in the upper lobe"."""
+    if site.tumor_type is None or site.side is not None or not site.tumor_type.anatomy.sided:
+        return site
+    for index in row.indices(Label.ORGAN):
+        if index < lesion and site.tumor_type in row.items[index].entry.organs and row.clauses[index] < row.clauses[lesion]:
+            side, span = side_of(row, index, site.tumor_type)
+            if side in (Side.LEFT, Side.RIGHT):
+                return replace(site, side=side, side_span=span)
+    return site
 
 
 def sites_around(row: Row, lesion: int, topic: tuple[Site, ...], context: tuple[Site, ...]) -> list[Site]:
     """Sites of a lesion whose sentence names none: those of the header, narrowed by the sentence before."""
     narrower = {site.tumor_type for site in context} < {site.tumor_type for site in topic}
     around = context if context and (narrower or not topic) else topic
-    return [_with_own_side(row, lesion, site) for site in around]
+    return with_own_side(row, lesion, around)
+
+
+def with_own_side(row: Row, lesion: int, sites: Sequence[Site]) -> list[Site]:
+    """The sites with the side a lesion's own words give."""
+    return [_with_own_side(row, lesion, site) for site in sites]
 
 
 def next_context(row: Row, context: tuple[Site, ...]) -> tuple[Site, ...]:
@@ -91,4 +137,8 @@ def _with_own_side(row: Row, lesion: int, site: Site) -> Site:
     if site.tumor_type is None:
         return site
     side, span = side_near(row, lesion, site.tumor_type)
+    if side is None and site.tumor_type.anatomy.sided:
+        sides = [row.items[index] for index in row.indices(Label.SIDE)]
+        if len(sides) == 1 and row.clauses[row.indices(Label.SIDE)[0]] == row.clauses[lesion]:
+            side, span = sides[0].entry.side, sides[0].span  # "Left mid, 3.1 cm, 41 HU, solid, RCC suspected"
     return site if side is None else replace(site, side=side, side_span=span)
