@@ -15,6 +15,7 @@ from rsuper_bench.baselines.losses.balls import grow
 from rsuper_bench.baselines.losses.malignancy import malignancy_loss, malignancy_target
 from rsuper_bench.baselines.losses.pooled_sums import rank_pooling_weights
 from rsuper_bench.baselines.losses.pseudo_mask import PseudoMask, ball_pseudo_mask, place_tumors
+from rsuper_bench.baselines.losses.report_supervision import ReportSupervision
 from rsuper_bench.baselines.losses.reported_tumors import ReportedTumors
 from rsuper_bench.baselines.losses.segmentation import segmentation_loss
 from rsuper_bench.baselines.losses.slice_band import (
@@ -31,6 +32,7 @@ __all__ = [
     "AttenuationTarget",
     "Band",
     "PseudoMask",
+    "ReportSupervision",
     "ReportedTumors",
     "attenuation_classifier",
     "attenuation_features",

@@ -45,12 +45,19 @@ class Nested(NamedTuple):
 
 @dataclass(eq=False)
 class _Transformed:
-    """The spectrum of the room as it was, scores made from it, and what was taken out of the room since."""
+    """The spectrum of the room as it was, scores made from it, and what was taken out of the room since.
+
+    Attributes:
+        padded: Sides of the transform.
+        spectrum: Of the probability.
+        scores: By diameter: the score, below 0 where a centre is not allowed, and how many removals it knows.
+        removed: Window, voxels and their probability.
+    """
 
     padded: tuple[int, int, int]
     spectrum: Tensor
     scores: dict[float, tuple[Tensor, int]] = field(default_factory=dict)
-    removed: list[tuple[Box, Tensor]] = field(default_factory=list)
+    removed: list[tuple[Box, Tensor, Tensor]] = field(default_factory=list)
 
 
 class Room:
@@ -88,8 +95,7 @@ class Room:
 
     def best_centre(self, diameter_mm: float) -> list[Tensor]:
         """Free voxel around which a Gaussian-weighted ball collects most probability: three scalar tensors."""
-        free = _number(self.free)
-        score = torch.mul(self._score(diameter_mm), free).add_(free).sub_(1)  # -1 where a centre is not allowed
+        score = self._score(diameter_mm)
         flat = torch.tensor(int(score.numpy().argmax())) if self.looks else score.argmax()
         _, rows, columns = self.shape
         return [flat // (rows * columns), flat // columns % rows, flat % columns]
@@ -144,7 +150,7 @@ class Room:
             if not bool(lost.any()):
                 return
             if self._transformed is not None:
-                self._transformed.removed.append((window, self.probability[window] * _number(lost)))
+                self._transformed.removed.append((window, lost, self.probability[window] * _number(lost)))
         self.free[window] &= kept
         self.probability[window] *= _number(kept)
         self.count = _count(self.free)
@@ -171,13 +177,14 @@ class Room:
         return widened([slice(int(middle), int(middle) + 1) for middle in centre], reach, self.shape)
 
     def _score(self, diameter_mm: float) -> Tensor:
-        """Weighted sum of probability around every voxel.
+        """Weighted sum of probability around every voxel, below 0 where a centre is not allowed.
 
         On a CPU one transform serves all tumors of a room: a second tumor of one diameter takes from the score of the
         first what that took from the room, in a window; another diameter costs half a round trip.
         """
         if not self.looks:
-            return correlate_with_ball(self.probability, diameter_mm, self.spacing, sigma_radii=self.sigma_radii)
+            sums = correlate_with_ball(self.probability, diameter_mm, self.spacing, sigma_radii=self.sigma_radii)
+            return _masked(sums, self.free)
         reach = reach_of(diameter_mm / 2, self.spacing)
         known = self._transformed
         padded = padded_shape(self.probability, diameter_mm, self.spacing)
@@ -187,25 +194,29 @@ class Room:
         options = {"sigma_radii": self.sigma_radii}
         score, done = known.scores.get(diameter_mm, (None, 0))
         late = known.removed[done:]
-        effort = sum(_voxels(widened(box, reach, self.shape)) for box, _ in late)
+        effort = sum(_voxels(widened(box, reach, self.shape)) for box, *_ in late)
         if effort > _voxels(whole(self.shape)) * (0.5 if score is None else 1):
             known = _Transformed(known.padded, torch.fft.rfftn(self.probability, s=known.padded))
             self._transformed, score, late = known, None, []
         if score is None:
-            score = correlate_spectrum(
-                known.spectrum, self.shape, known.padded, diameter_mm, self.spacing, **options
-            ).contiguous()
-        for box, values in late:
+            sums = correlate_spectrum(known.spectrum, self.shape, known.padded, diameter_mm, self.spacing, **options)
+            score = _masked(sums, self.free)
+        for box, taken, values in late:
             around = widened(box, reach, self.shape)
             lost = correlate_around(values, diameter_mm, self.spacing, **options)
-            score[around] -= lost[
-                tuple(
-                    slice(a.start - b.start + r, a.stop - b.start + r)
-                    for a, b, r in zip(around, box, reach, strict=True)
-                )
+            inner = [
+                slice(a.start - b.start + r, a.stop - b.start + r) for a, b, r in zip(around, box, reach, strict=True)
             ]
+            score[around] -= lost[inner[0], inner[1], inner[2]]
+            score[box].masked_fill_(taken, -1)
         known.scores[diameter_mm] = (score, len(known.removed))
         return score
+
+
+def _masked(score: Tensor, free: Tensor) -> Tensor:
+    """A score that is not negative, with -1 where nothing is free."""
+    number = _number(free)
+    return torch.mul(score, number).add_(number).sub_(1)
 
 
 def _limit(radius_mm: float) -> float:
