@@ -7,7 +7,7 @@ shape depends on a value, and nothing waits for the device. Both come to the sam
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from math import inf, log
+from math import inf, log, prod
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +18,7 @@ from rsuper_bench.baselines.losses.arguments import Spacing
 from rsuper_bench.baselines.losses.balls import (
     ROUNDING,
     Box,
+    correlate_around,
     correlate_spectrum,
     correlate_with_ball,
     padded_shape,
@@ -44,12 +45,19 @@ class Nested(NamedTuple):
 
 @dataclass(eq=False)
 class _Transformed:
-    """The spectrum of the room as it was, scores made from it, and what was taken out of the room since."""
+    """The spectrum of the room as it was, scores made from it, and what was taken out of the room since.
+
+    Attributes:
+        padded: Sides of the transform.
+        spectrum: Of the probability.
+        scores: By diameter: the score, below 0 where a centre is not allowed, and how many removals it knows.
+        removed: Window, voxels and their probability.
+    """
 
     padded: tuple[int, int, int]
     spectrum: Tensor
     scores: dict[float, tuple[Tensor, int]] = field(default_factory=dict)
-    removed: list[tuple[Box, Tensor]] = field(default_factory=list)
+    removed: list[tuple[Box, Tensor, Tensor]] = field(default_factory=list)
 
 
 class Room:
@@ -87,8 +95,7 @@ class Room:
 
     def best_centre(self, diameter_mm: float) -> list[Tensor]:
         """Free voxel around which a Gaussian-weighted ball collects most probability: three scalar tensors."""
-        free = _number(self.free)
-        score = torch.mul(self._score(diameter_mm), free).add_(free).sub_(1)  # -1 where a centre is not allowed
+        score = self._score(diameter_mm)
         flat = torch.tensor(int(score.numpy().argmax())) if self.looks else score.argmax()
         _, rows, columns = self.shape
         return [flat // (rows * columns), flat // columns % rows, flat % columns]
@@ -143,13 +150,13 @@ class Room:
             if not bool(lost.any()):
                 return
             if self._transformed is not None:
-                self._transformed.removed.append((window, self.probability[window] * _number(lost)))
+                self._transformed.removed.append((window, lost, self.probability[window] * _number(lost)))
         self.free[window] &= kept
         self.probability[window] *= _number(kept)
         self.count = _count(self.free)
 
     def _grown(self, free: Tensor, far: Tensor, radius_mm: float, needed: int) -> Tensor:
-        """Free voxels within the smallest of the radii r, 1.1 r, 1.21 r, ... that holds enough, or all that are free."""
+        """Free voxels within the smallest of the radii r, 1.1 r, 1.21 r, ... that holds enough; else all."""
         extent_mm = sum((size * length) ** 2 for size, length in zip(self.shape, self.spacing, strict=True)) ** 0.5
         steps = max(int(log(max(extent_mm / radius_mm, 1)) / log(GROWTH)) + 2, 1)
         limits = [_limit(radius_mm * GROWTH**step) for step in range(steps)] + [inf]
@@ -170,13 +177,14 @@ class Room:
         return widened([slice(int(middle), int(middle) + 1) for middle in centre], reach, self.shape)
 
     def _score(self, diameter_mm: float) -> Tensor:
-        """Weighted sum of probability around every voxel.
+        """Weighted sum of probability around every voxel, below 0 where a centre is not allowed.
 
         On a CPU one transform serves all tumors of a room: a second tumor of one diameter takes from the score of the
         first what that took from the room, in a window; another diameter costs half a round trip.
         """
         if not self.looks:
-            return correlate_with_ball(self.probability, diameter_mm, self.spacing, sigma_radii=self.sigma_radii)
+            sums = correlate_with_ball(self.probability, diameter_mm, self.spacing, sigma_radii=self.sigma_radii)
+            return _masked(sums, self.free)
         reach = reach_of(diameter_mm / 2, self.spacing)
         known = self._transformed
         padded = padded_shape(self.probability, diameter_mm, self.spacing)
@@ -185,21 +193,30 @@ class Room:
             self._transformed = known
         options = {"sigma_radii": self.sigma_radii}
         score, done = known.scores.get(diameter_mm, (None, 0))
-        late = [(widened(box, reach, self.shape), box, values) for box, values in known.removed[done:]]
-        effort = sum(_voxels(around) for around, _, _ in late)
+        late = known.removed[done:]
+        effort = sum(_voxels(widened(box, reach, self.shape)) for box, *_ in late)
         if effort > _voxels(whole(self.shape)) * (0.5 if score is None else 1):
             known = _Transformed(known.padded, torch.fft.rfftn(self.probability, s=known.padded))
             self._transformed, score, late = known, None, []
         if score is None:
-            score = correlate_spectrum(
-                known.spectrum, self.shape, known.padded, diameter_mm, self.spacing, **options
-            ).contiguous()
-        for around, box, values in late:
-            part = torch.zeros([side.stop - side.start for side in around])
-            part[tuple(slice(b.start - a.start, b.stop - a.start) for a, b in zip(around, box, strict=True))] = values
-            score[around] -= correlate_with_ball(part, diameter_mm, self.spacing, **options)
+            sums = correlate_spectrum(known.spectrum, self.shape, known.padded, diameter_mm, self.spacing, **options)
+            score = _masked(sums, self.free)
+        for box, taken, values in late:
+            around = widened(box, reach, self.shape)
+            lost = correlate_around(values, diameter_mm, self.spacing, **options)
+            inner = [
+                slice(a.start - b.start + r, a.stop - b.start + r) for a, b, r in zip(around, box, reach, strict=True)
+            ]
+            score[around] -= lost[inner[0], inner[1], inner[2]]
+            score[box].masked_fill_(taken, -1)
         known.scores[diameter_mm] = (score, len(known.removed))
         return score
+
+
+def _masked(score: Tensor, free: Tensor) -> Tensor:
+    """A score that is not negative, with -1 where nothing is free."""
+    number = _number(free)
+    return torch.mul(score, number).add_(number).sub_(1)
 
 
 def _limit(radius_mm: float) -> float:
@@ -207,7 +224,7 @@ def _limit(radius_mm: float) -> float:
 
 
 def _voxels(box: Box) -> int:
-    return (box[0].stop - box[0].start) * (box[1].stop - box[1].start) * (box[2].stop - box[2].start)
+    return prod(int(part.stop - part.start) for part in box)
 
 
 def _number(mask: Tensor) -> Tensor:
@@ -217,7 +234,7 @@ def _number(mask: Tensor) -> Tensor:
 
 def _count(mask: Tensor) -> Tensor:
     if may_look(mask):
-        return torch.tensor(np.count_nonzero(mask.numpy()))
+        return torch.tensor(int(np.count_nonzero(mask.numpy())))
     return mask.sum()
 
 
