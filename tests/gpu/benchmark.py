@@ -76,7 +76,7 @@ def steps(table: Table, size: int, width: int, warmup: int, repeats: int) -> Non
             "masks alone": partial(training_step, model, optimizer, masks_only, batch),
             "with report supervision": partial(training_step, model, optimizer, combined, batch),
         }
-        timings = measure_in_turn(calls, table.device, warmup=warmup, repeats=repeats, rounds=3)
+        timings = measure_in_turn(calls, table.device, warmup=warmup, repeats=max(repeats // 2, 1), rounds=3)
         before, after = timings.values()
         what = f"MedFormer, {size}^3, batch 2, {len(TYPES)} lesion channels, {name} (ten tumors a report)"
         table.add("step", f"{what}: {next(iter(calls))}", before)
