@@ -60,8 +60,8 @@ def training_step(model: Model, optimizer: torch.optim.Optimizer, recipe: Recipe
     optimizer.step()
 
 
-def steps(table: Table, size: int, width: int, warmup: int, repeats: int) -> None:
-    """The cost of report supervision in a training step."""
+def steps(table: Table, size: int, width: int, warmup: int, repeats: int, profile: Path | None) -> None:
+    """The cost of report supervision in a training step; where its time goes, if a file for that is named."""
     combined, masks_only = (recipe_for(name, size, width) for name in ("combined", "mask_only"))
     torch.manual_seed(0)
     model = build_model(combined).to(table.device).train()
@@ -81,6 +81,11 @@ def steps(table: Table, size: int, width: int, warmup: int, repeats: int) -> Non
         what = f"MedFormer, {size}^3, batch 2, {len(TYPES)} lesion channels, {name} (ten tumors a report)"
         table.add("step", f"{what}: {next(iter(calls))}", before)
         table.add("step", f"{what}: with report supervision", after, _more(before, after))
+    if profile is not None:
+        with torch.profiler.profile() as profiler:
+            calls["with report supervision"]()
+        order = "self_cuda_time_total" if table.device.type == "cuda" else "self_cpu_time_total"
+        profile.write_text(profiler.key_averages().table(sort_by=order, row_limit=40), encoding="utf-8")
 
 
 def _more(before: Timing, after: Timing) -> str:
@@ -186,6 +191,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=10)
     parser.add_argument("--seconds", type=float, default=270, help="start nothing new after so long")
     parser.add_argument("--no-compile", action="store_true", help="leave torch.compile out")
+    parser.add_argument("--profile", type=Path, help="text file for the operations of one step, slowest first")
     parser.add_argument("--out", type=Path, help="markdown file to write the table to")
     given = parser.parse_args()
     if given.device == "cuda" and not torch.cuda.is_available():
@@ -193,7 +199,7 @@ def main() -> None:
     table = Table(torch.device(given.device), given.out)
     effort = {"warmup": given.warmup, "repeats": given.repeats}
     parts: list[tuple[str, float, Callable[[], None]]] = [  # with the seconds each may need
-        ("step", 40, lambda: steps(table, given.size, given.width or 32, **effort)),
+        ("step", 40, lambda: steps(table, given.size, given.width or 32, **effort, profile=given.profile)),
         ("tests", 90, lambda: tests(table)),
         ("loss", 40, lambda: loss_rows(table, given.size, **effort)),
         ("network", 50, lambda: networks(table, given.size, given.width, **effort)),
