@@ -13,16 +13,61 @@ from torch import Tensor
 
 from rsuper_bench.baselines.losses import (
     AttenuationTarget,
+    Band,
     ReportedTumors,
     attenuation_target,
     attenuation_target_from_mask,
+    band_voxels,
     grow,
     volume_bounds,
+    widened_band,
 )
 from rsuper_bench.baselines.recipe import Recipe
-from rsuper_bench.baselines.targets import EXCLUDED_LESION, ChannelLabel, Known
-from rsuper_bench.benchmark.records import Phase
+from rsuper_bench.baselines.targets import EXCLUDED_LESION, Box, ChannelLabel, Known, Tumor, possible_box
+from rsuper_bench.benchmark.records import Malignancy, Phase
 from rsuper_bench.benchmark.tumor_types import TumorType
+
+LISTS = ("tumors", "malignancy")
+ON_HOST = ("volume_mm3", "volume_known", "drawn", "attenuation")
+
+
+@dataclass(frozen=True)
+class CropView:
+    """Where a crop lies in its case, as far as targets depend on it.
+
+    Attributes:
+        organ_voxels: Voxels of each organ label in the whole case: a region with fewer in the crop is cut by it.
+        organ_boxes: First and past-the-last voxel of each organ label in the whole case.
+        origin: First voxel of the crop in the case; may be negative.
+        size: Voxels of the crop.
+        grid_mm: Voxel length.
+    """
+
+    organ_voxels: Mapping[int, int]
+    organ_boxes: Mapping[int, Box]
+    origin: tuple[int, int, int]
+    size: tuple[int, int, int]
+    grid_mm: float
+
+    def voxels(self, place: Sequence[int]) -> int:
+        """Voxels of a place in the whole case."""
+        return sum(self.organ_voxels.get(number, 0) for number in place)
+
+    def slices(self, band: Band | None, count: int) -> Tensor:
+        """``(Z,)`` true on the slices of the crop in a band; all without one."""
+        if band is None:
+            return torch.ones(count, dtype=torch.bool)
+        return band_voxels(band, count, first=self.origin[2], grid_mm=self.grid_mm)
+
+    def holds(self, tumor: Tumor) -> bool:
+        """Whether the crop holds all of a place that the tumor's band leaves; False without a band."""
+        box = possible_box(tumor, self.organ_boxes, self.grid_mm)
+        if tumor.band is None or box is None:
+            return False
+        return all(
+            start <= low and high <= start + length
+            for start, length, low, high in zip(self.origin, self.size, *box, strict=True)
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,8 +83,10 @@ class Targets:
         penalised: ``(C, X, Y, Z)`` voxels the Ball Loss judges.
         volume_mm3: ``(C, 2)`` lower and upper bound of the volume inside ``region``.
         volume_known: ``(C,)`` whether a report states it.
+        drawn: ``(C,)`` whether ``mask`` holds a lesion.
         attenuation: ``(C,)`` `AttenuationTarget` of the tumors in the crop: of the report, or of the drawn lesions.
         tumors: `ReportedTumors` of each channel, None where no report places or excludes any: a tuple a crop.
+        malignancy: What all tumors of each channel share, else unknown: a tuple a crop.
     """
 
     mask: Tensor
@@ -50,26 +97,23 @@ class Targets:
     penalised: Tensor
     volume_mm3: Tensor
     volume_known: Tensor
+    drawn: Tensor
     attenuation: Tensor
     tumors: Any
+    malignancy: Any
 
     def to(self, device: torch.device) -> Targets:
-        """Move a batch of targets, reported regions included."""
+        """Move a batch of targets, reported regions included.
+
+        What the host decides by (`ON_HOST`) stays there, so that nothing has to wait for the device.
+        """
         moved = {
             field.name: getattr(self, field.name).to(device, non_blocking=True)
             for field in fields(self)
-            if field.name != "tumors"
+            if field.name not in (*LISTS, *ON_HOST)
         }
-        tumors = tuple(
-            tuple(
-                item
-                if item is None or item.regions is None
-                else replace(item, regions=item.regions.to(device, non_blocking=True))
-                for item in crop
-            )
-            for crop in self.tumors
-        )
-        return Targets(**moved, tumors=tumors)
+        tumors = tuple(tuple(item if item is None else item.to(device) for item in crop) for crop in self.tumors)
+        return replace(self, **moved, tumors=tumors)
 
 
 def draw_targets(
@@ -78,7 +122,7 @@ def draw_targets(
     lesions: NDArray[np.integer] | None,
     *,
     lesion_numbers: Mapping[TumorType, int],
-    whole_voxels: Mapping[int, int],
+    view: CropView,
     hu: NDArray[np.integer],
     phase: Phase,
     recipe: Recipe,
@@ -90,7 +134,7 @@ def draw_targets(
         organs: ``(X, Y, Z)`` organ labels of the crop.
         lesions: ``(X, Y, Z)`` lesion labels of the crop, None for a case without masks.
         lesion_numbers: Number of each type in ``lesions``.
-        whole_voxels: Voxels of each organ label in the whole case: a region with fewer in the crop is cut by it.
+        view: Where the crop lies in its case.
         hu: ``(X, Y, Z)`` CT of the crop.
         phase: Contrast phase of the CT; attenuation is compared in the portal venous phase only (METHOD 5).
         recipe: Margins and grid.
@@ -102,18 +146,19 @@ def draw_targets(
                 raise ValueError("a channel with a mask needs the lesion labels")
             drawn.append(_from_mask(label, organs, lesions, lesion_numbers[kind], hu, phase, recipe))
         else:
-            drawn.append(_from_report(label, organs, whole_voxels, phase, recipe))
+            drawn.append(_from_report(label, organs, view, phase, recipe))
     return stack(drawn)
 
 
 def stack(items: Sequence[Targets]) -> Targets:
     """Join channels into a crop, or crops into a batch."""
-    joined = {
+    joined: dict[str, Any] = {
         field.name: torch.stack([getattr(item, field.name) for item in items])
         for field in fields(Targets)
-        if field.name != "tumors"
+        if field.name not in LISTS
     }
-    return Targets(**joined, tumors=tuple(item.tumors for item in items))
+    joined |= {name: tuple(getattr(item, name) for item in items) for name in LISTS}
+    return Targets(**joined)
 
 
 def _inside(organs: NDArray[np.integer], numbers: Sequence[int]) -> Tensor:
@@ -130,8 +175,10 @@ def _channel(mask: Tensor, known: Tensor, organ: Tensor, organ_known: Tensor, **
         "volume_known": torch.tensor(False),
         "attenuation": torch.tensor(int(AttenuationTarget.NONE)),
         "tumors": None,
+        "malignancy": Malignancy.UNKNOWN,
     } | report
-    return Targets(mask=mask, known=known, organ=organ, organ_known=organ_known, **values)
+    drawn = mask.any()
+    return Targets(mask=mask, known=known, organ=organ, organ_known=organ_known, drawn=drawn, **values)
 
 
 def _from_mask(
@@ -151,11 +198,12 @@ def _from_mask(
     attenuation = AttenuationTarget.NONE
     if phase is Phase.PORTAL_VENOUS and not too_small.any():
         attenuation = attenuation_target_from_mask(torch.from_numpy(hu.astype(np.float32)), mask, organ)
-    return _channel(mask, known, organ, torch.tensor(bool(label.organ)), attenuation=torch.tensor(int(attenuation)))
+    stated = {"attenuation": torch.tensor(int(attenuation)), "malignancy": label.malignancy}
+    return _channel(mask, known, organ, torch.tensor(bool(label.organ)), **stated)
 
 
 def _from_report(
-    label: ChannelLabel, organs: NDArray[np.integer], whole_voxels: Mapping[int, int], phase: Phase, recipe: Recipe
+    label: ChannelLabel, organs: NDArray[np.integer], view: CropView, phase: Phase, recipe: Recipe
 ) -> Targets:
     spacing = (recipe.grid_mm,) * 3
     nothing = torch.zeros(organs.shape, dtype=torch.bool)
@@ -163,7 +211,7 @@ def _from_report(
     if label.known is Known.NO_ORGAN:
         return _channel(nothing, nothing, nothing, shown)
     organ = _inside(organs, label.organ)
-    known = ~grow(_inside(organs, label.unknown), recipe.unknown_margin_mm, spacing)
+    known = ~grow(_unknown(label, organs, view, recipe), recipe.unknown_margin_mm, spacing)
     if label.known is Known.UNKNOWN or not organ.any():
         return _channel(nothing, known, organ, shown)
     if label.known is Known.ABSENT:
@@ -178,48 +226,80 @@ def _from_report(
             volume_known=torch.tensor(True),
             tumors=ReportedTumors(),
         )
-    return _channel(nothing, known, organ, shown, **_reported(label, organs, known, whole_voxels, phase, recipe))
+    reported = _reported(label, organs, known, view, phase, recipe)
+    return _channel(nothing, known, organ, shown, malignancy=label.malignancy, **reported)
 
 
 def _reported(
-    label: ChannelLabel,
-    organs: NDArray[np.integer],
-    known: Tensor,
-    whole_voxels: Mapping[int, int],
-    phase: Phase,
-    recipe: Recipe,
+    label: ChannelLabel, organs: NDArray[np.integer], known: Tensor, view: CropView, phase: Phase, recipe: Recipe
 ) -> dict[str, Any]:
     spacing = (recipe.grid_mm,) * 3
-    places = list(dict.fromkeys(tumor.region for tumor in label.tumors))
-    masks = {place: _inside(organs, place) for place in places}
-    whole = [place for place in places if int(masks[place].sum()) == sum(whole_voxels.get(n, 0) for n in place)]
-    union = torch.stack(list(masks.values())).any(0)
-    if not union.any():
+    by_place: dict[tuple[int, ...], list[Tumor]] = {}
+    for tumor in label.tumors:
+        by_place.setdefault(tumor.region, []).append(tumor)
+    masks = {place: _inside(organs, place) for place in by_place}
+    if not torch.stack(list(masks.values())).any():
         return {}
-    grown = {place: grow(masks[place], recipe.region_margin_mm, spacing) for place in places}
-    cut = len(whole) < len(places)
+    grown = {place: grow(mask, recipe.region_margin_mm, spacing) for place, mask in masks.items()}
+    bands = {
+        place: [view.slices(tumor.band, organs.shape[2]) for tumor in inside] for place, inside in by_place.items()
+    }
+    # Where the tumors of a place can be: all of it, or the slices that the report gives for every one of them
+    possible = {place: grown[place] & torch.stack(bands[place]).any(0) for place in by_place}
+    entire = {place: int(masks[place].sum()) == view.voxels(place) for place in by_place}
+    whole = [place for place in by_place if entire[place] or all(view.holds(tumor) for tumor in by_place[place])]
+    cut = len(whole) < len(by_place)
     bounds = volume_bounds([tumor.volume_mm3 for tumor in label.tumors], complete=label.complete, cut=cut)
-    placeable = [tumor for tumor in label.tumors if tumor.region in whole]
     tumors, penalised = None, known
-    if placeable:
-        tumors = ReportedTumors(
-            regions=torch.stack([grown[place] for place in whole]),
-            diameters_mm=[tumor.diameter_mm for tumor in placeable],
-            volumes_mm3=[tumor.volume_mm3 for tumor in placeable],
-            region_of=[whole.index(tumor.region) for tumor in placeable],
-            complete=label.complete,
-        )
-        judged = torch.stack([grown[place] for place in whole]).any(0)
+    if whole:
+        tumors = _placeable({place: by_place[place] for place in whole}, grown, bands, complete=label.complete)
+        judged = torch.stack([grown[place] if entire[place] else possible[place] for place in whole]).any(0)
         elsewhere = sorted(set(label.unknown) - {number for place in whole for number in place})
         penalised = known | (judged & ~grow(_inside(organs, elsewhere), recipe.unknown_margin_mm, spacing))
     attenuation = AttenuationTarget.NONE
     if phase is Phase.PORTAL_VENOUS and label.complete and not cut:
         attenuation = attenuation_target(tumor.attenuation for tumor in label.tumors)
     return {
-        "region": torch.stack(list(grown.values())).any(0),
+        "region": torch.stack(list(possible.values())).any(0),
         "penalised": penalised,
         "volume_mm3": torch.tensor(bounds),
         "volume_known": torch.tensor(bounds != (0.0, float("inf"))),
         "attenuation": torch.tensor(int(attenuation)),
         "tumors": tumors,
     }
+
+
+def _placeable(
+    by_place: Mapping[tuple[int, ...], list[Tumor]],
+    grown: Mapping[tuple[int, ...], Tensor],
+    bands: Mapping[tuple[int, ...], list[Tensor]],
+    *,
+    complete: bool,
+) -> ReportedTumors:
+    """The tumors of some places, as the Ball Loss takes them."""
+    listed = [(number, tumor) for number, place in enumerate(by_place) for tumor in by_place[place]]
+    regions = torch.stack([grown[place] for place in by_place])
+    band = None
+    if any(tumor.band is not None for _, tumor in listed):
+        slices = torch.stack([row for place in by_place for row in bands[place]])
+        band = slices[:, None, None, :].expand(-1, *regions.shape[1:])
+    return ReportedTumors(
+        regions=regions,
+        diameters_mm=[tumor.diameter_mm for _, tumor in listed],
+        volumes_mm3=[tumor.volume_mm3 for _, tumor in listed],
+        region_of=[number for number, _ in listed],
+        band=band,
+        complete=complete,
+    )
+
+
+def _unknown(label: ChannelLabel, organs: NDArray[np.integer], view: CropView, recipe: Recipe) -> Tensor:
+    """Voxels that may or may not hold a tumor: the places of METHOD 1, less what slices rule out (METHOD 6)."""
+    if not (label.confined and recipe.losses.slices.negative):
+        return _inside(organs, label.unknown)
+    silent = set(label.unknown) - {number for tumor in label.tumors for number in tumor.region}
+    unknown = _inside(organs, sorted(silent))
+    for tumor in label.tumors:
+        near = widened_band(tumor.band or (), recipe.losses.slices.margin_mm)
+        unknown |= _inside(organs, tumor.region) & view.slices(near, organs.shape[2])
+    return unknown

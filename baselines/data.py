@@ -12,11 +12,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rsuper_bench.baselines.crop_targets import Targets, draw_targets, stack
+from rsuper_bench.baselines.crop_targets import CropView, Targets, draw_targets, stack
 from rsuper_bench.baselines.inputs import network_input
-from rsuper_bench.baselines.prepare import Box, CaseIndex, Store
+from rsuper_bench.baselines.prepare import CaseIndex, Store
 from rsuper_bench.baselines.recipe import Pool, Recipe
-from rsuper_bench.baselines.targets import ChannelLabel, Known, channel_labels
+from rsuper_bench.baselines.targets import (
+    Box,
+    ChannelLabel,
+    Known,
+    channel_labels,
+    possible_box,
+    without_missing_bands,
+)
 from rsuper_bench.benchmark.errors import DataError, Problem
 from rsuper_bench.benchmark.files import sha256_bytes
 from rsuper_bench.benchmark.records import Split
@@ -140,7 +147,7 @@ class TrainingData:
             organs,
             lesions if pool == "masks" else None,
             lesion_numbers=self.lesion_numbers,
-            whole_voxels=case.index.organ_voxels,
+            view=CropView(case.index.organ_voxels, case.index.organ_boxes, origin, recipe.crop, recipe.grid_mm),
             hu=hu,
             phase=case.index.record.ct.phase,
             recipe=recipe,
@@ -175,7 +182,10 @@ def _pools(entries: Iterable[CaseIndex], label_map: LabelMap, recipe: Recipe) ->
         pool: Pool = "masks" if entry.record.case_id in drawn_for_masks else "reports"
         if pool == "reports" and not recipe.uses_reports:
             continue
-        labels = channel_labels(entry.record, label_map, recipe, use_masks=pool == "masks")
+        labels = [
+            without_missing_bands(label, entry.organ_boxes, recipe.grid_mm)
+            for label in channel_labels(entry.record, label_map, recipe, use_masks=pool == "masks")
+        ]
         pools.setdefault(pool, []).append(TrainingCase(entry, pool, recipe.tumor_types, labels))
     return pools
 
@@ -231,8 +241,8 @@ def _origin(case: TrainingCase, channel: int, recipe: Recipe, rng: np.random.Gen
         if lesions:
             boxes = [lesions[int(rng.integers(len(lesions)))]]
         elif label.tumors:
-            places = {number for tumor in label.tumors for number in tumor.region}
-            boxes = [case.index.organ_boxes[n] for n in sorted(places) if n in case.index.organ_boxes]
+            places = [possible_box(tumor, case.index.organ_boxes, recipe.grid_mm) for tumor in label.tumors]
+            boxes = [box for box in places if box is not None]
     elif chance < shares.tumor + shares.organ:
         boxes = [case.index.organ_boxes[n] for n in label.organ if n in case.index.organ_boxes]
     if not boxes:

@@ -12,10 +12,13 @@ from rsuper_bench.baselines.losses import (
     attenuation_loss,
     attenuation_supervised,
     ball_loss,
+    malignancy_loss,
     no_loss,
     segmentation_loss,
+    supervised_mean,
     volume_band_loss,
 )
+from rsuper_bench.baselines.losses.looking import on_device
 from rsuper_bench.baselines.networks import Model, Outputs
 from rsuper_bench.baselines.recipe import LossOptions
 
@@ -29,13 +32,17 @@ def mask_only(model: Model, batch: Batch, options: LossOptions) -> Terms:
 
 
 def report_only(model: Model, batch: Batch, options: LossOptions) -> Terms:
-    """What reports say of volume, number, size and brightness, and the background they rule out (METHOD 2-5)."""
+    """What reports say of volume, number, size and brightness, and the background they rule out (METHOD 2-7)."""
     outputs = model(batch.image)
-    return _supervised(outputs, batch, options) | {
+    terms = _supervised(outputs, batch, options) | {
         "volume": lambda: _volume(outputs, batch, options),
         "ball": lambda: _ball(outputs, batch, options),
         "attenuation": lambda: _attenuation(outputs, batch, options, model.attenuation),
     }
+    stated = outputs.malignancy
+    if stated is not None:
+        terms["malignancy"] = lambda: _malignancy(outputs, stated, batch, options)
+    return terms
 
 
 def combined(model: Model, batch: Batch, options: LossOptions) -> Terms:
@@ -77,17 +84,20 @@ def _organs(outputs: Outputs, batch: Batch) -> Tensor:
 def _volume(outputs: Outputs, batch: Batch, options: LossOptions) -> Tensor:
     logits = outputs.auxiliary if options.volume.output == "auxiliary" else outputs.final
     chosen = batch.targets.volume_known
+    if not bool(chosen.any()):
+        return no_loss(logits)
+    pair = _pairs(chosen, logits.device)
     low, high = batch.targets.volume_mm3[chosen].unbind(-1)
     x, y, z = batch.spacing_mm
     loss = volume_band_loss(
-        logits[chosen][:, None].float().sigmoid(),
-        batch.targets.region[chosen][:, None],
+        logits[pair][:, None].float().sigmoid(),
+        batch.targets.region[pair][:, None],
         low,
         high,
         voxel_mm3=torch.full_like(low, x * y * z),
         tolerance=options.volume.tolerance,
     )
-    return loss.mean() if len(loss) else no_loss(logits)
+    return loss.mean()
 
 
 def _ball(outputs: Outputs, batch: Batch, options: LossOptions) -> Tensor:
@@ -107,19 +117,47 @@ def _ball(outputs: Outputs, batch: Batch, options: LossOptions) -> Tensor:
 
 def _attenuation(outputs: Outputs, batch: Batch, options: LossOptions, classifier: torch.nn.Module | None) -> Tensor:
     targets = batch.targets
-    drawn = targets.mask.flatten(2).any(2)
     chosen = attenuation_supervised(targets.attenuation, classifier)
     if classifier is None:
-        chosen = chosen & ~drawn  # nothing to learn from a mask without a learned part
-    probability = outputs.final[chosen].float().sigmoid()
+        chosen = chosen & ~targets.drawn  # nothing to learn from a mask without a learned part
+    if not bool(chosen.any()):
+        return no_loss(outputs.final)
+    pair = _pairs(chosen, outputs.final.device)
+    probability = outputs.final[pair].float().sigmoid()
     # A case with masks teaches the classifier what the words mean: there the lesion mask stands for the prediction.
-    shown = torch.where(drawn[chosen][:, None, None, None], targets.mask[chosen].float(), probability)
+    drawn = on_device(targets.drawn[chosen], torch.bool, probability.device)
+    shown = torch.where(drawn[:, None, None, None], targets.mask[pair].float(), probability)
     loss = attenuation_loss(
         shown[:, None],
-        targets.organ[chosen][:, None],
-        batch.hu.expand_as(targets.organ)[chosen][:, None],
+        targets.organ[pair][:, None],
+        batch.hu[pair[0]],
         targets.attenuation[chosen],
         classifier=classifier,
         margin=options.attenuation.margin,
     )
-    return loss.mean() if len(loss) else no_loss(outputs.final)
+    return loss.mean()
+
+
+def _malignancy(outputs: Outputs, stated: Tensor, batch: Batch, options: LossOptions) -> Tensor:
+    """Mean over the tumor types of which the batch knows anything."""
+    targets = batch.targets
+    lesion = outputs.final.sigmoid()
+    terms = [
+        malignancy_loss(
+            stated[:, channel],
+            targets.mask[:, channel : channel + 1],
+            ~targets.known[:, channel : channel + 1],
+            lesion[:, channel : channel + 1],
+            [row[channel] for row in targets.malignancy],
+            consistency_weight=options.malignancy.consistency,
+            balance=options.malignancy.balance,
+        )
+        for channel in range(stated.shape[1])
+    ]
+    return supervised_mean(torch.stack(terms), targets.known.flatten(2).any(2).any(0))
+
+
+def _pairs(chosen: Tensor, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Sample and channel of what the host has chosen, on the device; it is not waited for."""
+    samples, channels = (on_device(part, torch.long, device) for part in chosen.nonzero().unbind(1))
+    return samples, channels

@@ -15,7 +15,7 @@ from scipy import ndimage
 
 from rsuper_bench.baselines.recipe import STORE_VERSION, Recipe
 from rsuper_bench.baselines.resampling import to_grid
-from rsuper_bench.baselines.targets import EXCLUDED_LESION, SMALLEST_VOXELS
+from rsuper_bench.baselines.targets import EXCLUDED_LESION, SMALLEST_VOXELS, Box
 from rsuper_bench.benchmark.errors import DataError, Problem
 from rsuper_bench.benchmark.files import digest_of, pretty_json, read_model, write_bytes, write_text
 from rsuper_bench.benchmark.nifti import Volume
@@ -23,7 +23,6 @@ from rsuper_bench.benchmark.records import CaseRecord, Record, Split
 from rsuper_bench.benchmark.release import CaseVolumes, LabelMap, Release
 from rsuper_bench.benchmark.tumor_types import TumorType
 
-Box = tuple[tuple[int, int, int], tuple[int, int, int]]
 STORE_FILE = "store.json"
 MAD_TO_DEVIATION = 1.4826  # of a normal distribution
 SMALLEST_DEVIATION_HU = 5.0

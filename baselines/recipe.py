@@ -24,6 +24,7 @@ TERMS = {
     "report_only": ("segmentation", "organs", "volume", "ball", "attenuation"),
     "combined": ("segmentation", "organs", "volume", "ball", "attenuation"),
 }
+OPTIONAL_TERMS = {"mask_only": (), "report_only": ("malignancy",), "combined": ("malignancy",)}
 
 
 class NotStated(StrEnum):
@@ -111,6 +112,27 @@ class AttenuationOptions(Record):
     margin: Annotated[float, Field(ge=0)] = 1.0
 
 
+class SliceOptions(Record):
+    """What a reported image number does (METHOD 6).
+
+    Attributes:
+        use: Whether it limits where tumors are placed and counted, and chooses crops.
+        negative: Whether the organ far from the reported slices is known negative where every tumor has one.
+        margin_mm: How far that is, beyond the band of the reported slices.
+    """
+
+    use: bool = False
+    negative: bool = True
+    margin_mm: Annotated[float, Field(ge=0, le=200)] = 16.0
+
+
+class MalignancyOptions(Record):
+    """Options of the Malignancy Loss (METHOD 7). ``consistency`` weighs the mean |malignant + benign - lesion|."""
+
+    balance: Literal["crop", "own"] = "crop"
+    consistency: Weight = 0.0
+
+
 class LossOptions(Record):
     """Options of every term."""
 
@@ -118,6 +140,8 @@ class LossOptions(Record):
     volume: VolumeOptions = VolumeOptions()
     ball: BallOptions = BallOptions()
     attenuation: AttenuationOptions = AttenuationOptions()
+    slices: SliceOptions = SliceOptions()
+    malignancy: MalignancyOptions = MalignancyOptions()
 
 
 class Augmentation(Record):
@@ -225,14 +249,15 @@ class Recipe(Record):
     @model_validator(mode="after")
     def _terms_and_stages_agree(self) -> Recipe:
         terms = TERMS[self.objective]
-        if unknown := sorted(set(self.weights) - set(terms)):
-            raise ValueError(f"{self.objective} has no term {', '.join(unknown)}; its terms are {', '.join(terms)}")
+        known = (*terms, *OPTIONAL_TERMS[self.objective])
+        if unknown := sorted(set(self.weights) - set(known)):
+            raise ValueError(f"{self.objective} has no term {', '.join(unknown)}; its terms are {', '.join(known)}")
         if missing := [term for term in terms if term not in self.weights]:
             raise ValueError(f"weights lacks {', '.join(missing)}")
         for term, value in self.weights.items():
             if isinstance(value, tuple) and len(value) != len(self.stages):
                 raise ValueError(f"weights.{term} has {len(value)} values for {len(self.stages)} stages")
-        if any(not any(self.weight(term, stage) for term in terms) for stage in range(len(self.stages))):
+        if any(not any(self.weight(term, stage) for term in self.weights) for stage in range(len(self.stages))):
             raise ValueError("each stage needs a term with a weight above 0")
         if len(self.cases) != len(self.stages):
             raise ValueError(f"cases has {len(self.cases)} entries for {len(self.stages)} stages")

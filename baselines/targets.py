@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Protocol
 
+from rsuper_bench.baselines.losses import Band, band_box, malignancy_target, slice_band
+from rsuper_bench.baselines.losses.pseudo_mask import UNSIZED_DIAMETER_MM
 from rsuper_bench.baselines.recipe import NotStated, Recipe
-from rsuper_bench.benchmark.records import Attenuation, CaseRecord, Certainty, CountRelation, Finding, Presence
+from rsuper_bench.benchmark.records import (
+    Attenuation,
+    CaseRecord,
+    Certainty,
+    CountRelation,
+    Finding,
+    Malignancy,
+    Presence,
+)
 from rsuper_bench.benchmark.release import LabelMap
 from rsuper_bench.benchmark.task import stated_presence
 from rsuper_bench.benchmark.tumor_types import Side, TumorType, region_labels
 
 SMALLEST_VOXELS = 2.0  # a smaller tumor cannot be seen on the grid
 EXCLUDED_LESION = 128  # added to the number of a drawn lesion that is too small for the grid
+
+Box = tuple[tuple[int, int, int], tuple[int, int, int]]
 
 
 class _Places(Protocol):
@@ -35,12 +47,23 @@ class Known(StrEnum):
 
 @dataclass(frozen=True)
 class Tumor:
-    """One tumor a report places: the numbers of the organ labels that show the place, and its size if stated."""
+    """One tumor a report places.
+
+    Attributes:
+        region: Numbers of the organ labels that show the place.
+        diameter_mm: Largest diameter, if stated.
+        volume_mm3: Volume, if a size is stated.
+        attenuation: As stated.
+        malignancy: As stated or found by pathology.
+        band: Where along the slices it can be (losses/slice_band.py), None where the report gives no usable slice.
+    """
 
     region: tuple[int, ...]
     diameter_mm: float | None
     volume_mm3: float | None
     attenuation: Attenuation
+    malignancy: Malignancy = Malignancy.UNKNOWN
+    band: Band | None = None
 
 
 @dataclass(frozen=True)
@@ -54,6 +77,7 @@ class ChannelLabel:
         tumors: Reported tumors, when ``known`` is ``present``.
         complete: False when there may be more tumors than listed.
         too_small: Reported tumors below two voxels of the grid: their region stays unknown.
+        malignancy: What all tumors of the type share, else unknown.
     """
 
     known: Known
@@ -62,6 +86,16 @@ class ChannelLabel:
     tumors: tuple[Tumor, ...] = ()
     complete: bool = True
     too_small: int = 0
+    malignancy: Malignancy = Malignancy.UNKNOWN
+
+    @property
+    def confined(self) -> bool:
+        """Whether the slices of the report say where every tumor is, so that the organ far from them holds none.
+
+        *Ours*: only where the number and every size are known too; an unsized tumor may reach beyond any margin.
+        """
+        tumors = self.tumors
+        return self.complete and bool(tumors) and all(t.band is not None and t.volume_mm3 is not None for t in tumors)
 
     @property
     def sized(self) -> bool:
@@ -92,7 +126,7 @@ def _label(
 
     organ = places()
     if use_masks and kind in record.lesion_masks:
-        return ChannelLabel(Known.MASK, organ)
+        return ChannelLabel(Known.MASK, organ, malignancy=_malignancy(record, recipe, kind))
     if not organ:
         return ChannelLabel(Known.NO_ORGAN)
     if use_masks:
@@ -126,22 +160,49 @@ def _present(
             too_small += 1
             complete = False
             continue
-        tumors += _tumors(finding, region)
+        tumors += _tumors(finding, region, _band(record, recipe, finding))
         complete &= finding.count.relation is CountRelation.EXACT
     if not findings:
         unknown |= set(organ)
         tumors.append(Tumor(organ, None, None, Attenuation.UNKNOWN))
     unknown |= _silent_side(record, recipe, kind, places, unknown)
     known = Known.PRESENT if tumors else Known.UNKNOWN
-    return ChannelLabel(known, organ, tuple(sorted(unknown)), tuple(tumors), complete, too_small)
+    malignancy = _malignancy(record, recipe, kind) if complete else Malignancy.UNKNOWN
+    return ChannelLabel(known, organ, tuple(sorted(unknown)), tuple(tumors), complete, too_small, malignancy)
 
 
-def _tumors(finding: Finding, region: tuple[int, ...]) -> list[Tumor]:
-    """The largest of a group has the stated size; the others are smaller, by how much is not known."""
+def _tumors(finding: Finding, region: tuple[int, ...], band: Band | None) -> list[Tumor]:
+    """The largest of a group has the stated size and slice; the others are smaller, by how much is not known."""
     diameter = max(finding.diameters_mm, default=None)
-    first = Tumor(region, diameter, finding.volume_mm3, finding.attenuation)
+    first = Tumor(region, diameter, finding.volume_mm3, finding.attenuation, finding.malignancy, band)
     others = (finding.count.value or 1) - 1
-    return [first, *[Tumor(region, None, None, finding.attenuation)] * others]
+    return [first, *[Tumor(region, None, None, finding.attenuation, finding.malignancy)] * others]
+
+
+def _malignancy(record: CaseRecord, recipe: Recipe, kind: TumorType) -> Malignancy:
+    """Whether the tumors of a type are malignant, from pathology or the report; it says nothing of where they are."""
+    return malignancy_target(
+        [item.malignancy for item in record.findings_of(kind) if item.kind in recipe.positive_kinds]
+    )
+
+
+def _band(record: CaseRecord, recipe: Recipe, finding: Finding) -> Band | None:
+    """Slices on which a finding can be; None where the report gives none, or may count those of another series.
+
+    A case does not say which series its CT is: where the findings name more than one, no number can be trusted.
+    """
+    series = {item.series for item in record.findings if item.image is not None and item.series is not None}
+    if not recipe.losses.slices.use or finding.image is None or len(series) > 1:
+        return None
+    along = next((axis for axis, letter in enumerate(record.ct.orientation) if letter in "SI"), None)
+    if along is None:
+        return None
+    return slice_band(
+        finding.image,
+        max(finding.diameters_mm, default=UNSIZED_DIAMETER_MM),
+        slices=record.ct.shape[along],
+        slice_mm=record.ct.spacing_mm[along],
+    )
 
 
 def _silent_side(record: CaseRecord, recipe: Recipe, kind: TumorType, places: _Places, unknown: set[int]) -> set[int]:
@@ -156,3 +217,37 @@ def _silent_side(record: CaseRecord, recipe: Recipe, kind: TumorType, places: _P
         if not labels & unknown and not described:
             silent |= labels
     return silent
+
+
+def possible_box(tumor: Tumor, organ_boxes: Mapping[int, Box], grid_mm: float) -> Box | None:
+    """Box of the whole case that holds every place where a reported tumor can be.
+
+    Args:
+        tumor: What the report says.
+        organ_boxes: First and past-the-last voxel of each organ label.
+        grid_mm: Voxel length.
+
+    Returns:
+        None when the case does not show the place, or the tumor's band misses it.
+    """
+    boxes = [organ_boxes[number] for number in tumor.region if number in organ_boxes]
+    if not boxes:
+        return None
+    (x0, y0, z0), (x1, y1, z1) = (
+        (pick(box[end][0] for box in boxes), pick(box[end][1] for box in boxes), pick(box[end][2] for box in boxes))
+        for end, pick in ((0, min), (1, max))
+    )
+    if tumor.band is not None:
+        left = band_box(tumor.band, z0, z1, grid_mm=grid_mm)
+        if left is None:
+            return None
+        z0, z1 = left
+    return (x0, y0, z0), (x1, y1, z1)
+
+
+def without_missing_bands(label: ChannelLabel, organ_boxes: Mapping[int, Box], grid_mm: float) -> ChannelLabel:
+    """The label without bands that miss their tumor's place: such a number counts the slices of another series."""
+    if all(tumor.band is None or possible_box(tumor, organ_boxes, grid_mm) is not None for tumor in label.tumors):
+        return label
+    # One number that cannot be right casts doubt on the others of that organ
+    return replace(label, tumors=tuple(replace(tumor, band=None) for tumor in label.tumors))

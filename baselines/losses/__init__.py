@@ -1,4 +1,4 @@
-"""The report losses of METHOD 2-5 and 7 as functions that fit anyone's training loop."""
+"""The report losses of METHOD 2-7 as functions that fit anyone's training loop."""
 
 from rsuper_bench.baselines.losses.attenuation import (
     AttenuationTarget,
@@ -17,10 +17,19 @@ from rsuper_bench.baselines.losses.pooled_sums import rank_pooling_weights
 from rsuper_bench.baselines.losses.pseudo_mask import PseudoMask, ball_pseudo_mask, place_tumors
 from rsuper_bench.baselines.losses.reported_tumors import ReportedTumors
 from rsuper_bench.baselines.losses.segmentation import segmentation_loss
+from rsuper_bench.baselines.losses.slice_band import (
+    Band,
+    band_box,
+    band_voxels,
+    joined_band,
+    slice_band,
+    widened_band,
+)
 from rsuper_bench.baselines.losses.volume import volume_band_loss, volume_bounds, volume_loss
 
 __all__ = [
     "AttenuationTarget",
+    "Band",
     "PseudoMask",
     "ReportedTumors",
     "attenuation_classifier",
@@ -31,15 +40,20 @@ __all__ = [
     "attenuation_target_from_mask",
     "ball_loss",
     "ball_pseudo_mask",
+    "band_box",
+    "band_voxels",
     "grow",
+    "joined_band",
     "malignancy_loss",
     "malignancy_target",
     "no_loss",
     "place_tumors",
     "rank_pooling_weights",
     "segmentation_loss",
+    "slice_band",
     "supervised_mean",
     "volume_band_loss",
     "volume_bounds",
     "volume_loss",
+    "widened_band",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -153,18 +154,21 @@ def _apart(placed: list[Placed]) -> list[list[Placed]]:
 
 def _core(placed: list[Placed], shape: torch.Size, device: torch.device) -> tuple[Tensor, Tensor | None]:
     """Flat indices of all cores; without looking as many as there can be, and which of them count."""
+    none = torch.zeros(0, dtype=torch.long, device=device)
+    if not placed:
+        return none, None
+    if may_look(none):
+        mask = np.zeros(shape, dtype=bool)
+        for tumor in placed:
+            mask[tumor.box] |= tumor.core.numpy()
+        return torch.from_numpy(np.flatnonzero(mask)), None
     _, rows, columns = shape
     indices, counted = [], []
     for tumor in placed:
         flat = tumor.core.reshape(-1)
-        if may_look(flat):
-            chosen = flat.nonzero()[:, 0]
-        else:
-            chosen = flat.to(torch.uint8).topk(min(tumor.core_at_most, len(flat))).indices.sort().values
-            counted.append(flat[chosen])
-        y, z = (part.stop - part.start for part in tumor.box[1:])
+        chosen = flat.to(torch.uint8).topk(min(tumor.core_at_most, len(flat))).indices.sort().values
+        counted.append(flat[chosen])
+        y, z = (max(part.stop - part.start, 1) for part in tumor.box[1:])
         x0, y0, z0 = (part.start for part in tumor.box)
-        plane, row, column = chosen // max(y * z, 1), chosen // max(z, 1) % max(y, 1), chosen % max(z, 1)
-        indices.append(((plane + x0) * rows + row + y0) * columns + column + z0)
-    none = torch.zeros(0, dtype=torch.long, device=device)
-    return torch.cat([none, *indices]), torch.cat(counted) if counted else None
+        indices.append(((chosen // (y * z) + x0) * rows + chosen // z % y + y0) * columns + chosen % z + z0)
+    return torch.cat(indices), torch.cat(counted)

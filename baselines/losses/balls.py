@@ -116,6 +116,17 @@ def correlate_with_ball(volume: Tensor, diameter_mm: float, spacing: Spacing, *,
     return correlate_spectrum(transformed, volume.shape, padded, diameter_mm, spacing, sigma_radii=sigma_radii)
 
 
+def correlate_around(volume: Tensor, diameter_mm: float, spacing: Spacing, *, sigma_radii: float | None) -> Tensor:
+    """`correlate_with_ball` with everything the ball reaches beyond the volume: wider by its reach on both sides."""
+    reach = reach_of(diameter_mm / 2, spacing)
+    lengths = [size + 2 * r for size, r in zip(volume.shape, reach, strict=True)]
+    x, y, z = (next_fast_len(4 * ceil(length / 4), real=True) for length in lengths)
+    held = volume.new_zeros((x, y, z))
+    held[tuple(slice(r, r + size) for r, size in zip(reach, volume.shape, strict=True))] = volume
+    transformed = torch.fft.rfftn(held)
+    return correlate_spectrum(transformed, lengths, (x, y, z), diameter_mm, spacing, sigma_radii=sigma_radii)
+
+
 def padded_shape(volume: Tensor, diameter_mm: float, spacing: Spacing) -> Shape:
     """Sides of the transform that correlates a volume with balls up to a diameter.
 

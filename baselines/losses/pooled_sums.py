@@ -108,14 +108,14 @@ def _background_sums(negative: Tensor, logits: Tensor, kept: Tensor) -> tuple[Te
     """
     entropy, total = logits.new_zeros(()), logits.new_zeros(())
     piece = PIECE if logits.device.type == "cpu" else max(len(logits), 1)
-    for x, on, p in zip(logits.split(piece), negative.split(piece), kept.split(piece), strict=True):
+    for x, on, p in zip(*(torch.split(whole, piece) for whole in (logits, negative, kept)), strict=True):
         weight = on.view(torch.uint8).to(x.dtype)  # from bytes: the conversion of booleans is seven times slower
         torch.sigmoid(x, out=p)
         p.mul_(weight)
         likely = 1 - p
         torch.maximum(likely, p, out=likely)
-        whole = len(likely) - len(likely) % FACTORS
-        product, rest = likely[:whole].view(FACTORS, -1), likely[whole:]
+        even = len(likely) - len(likely) % FACTORS
+        product, rest = likely[:even].view(FACTORS, -1), likely[even:]
         while len(product) > 1:
             product = product[: len(product) // 2] * product[len(product) // 2 :]
         entropy += torch.dot(x.clamp(min=0), weight) - product.log_().sum() - rest.log_().sum()
@@ -126,34 +126,51 @@ def _background_sums(negative: Tensor, logits: Tensor, kept: Tensor) -> tuple[Te
 class _PooledSums(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, logits: Tensor, crops: Sequence[SupervisedCrop], concentration: float) -> Tensor:
-        columns, weights, kept = [], [], []
+        # The gradient's own memory keeps the probability of the background until `backward` turns it into the gradient
+        kept = _gradient_like(logits, crops)
+        columns, weights = [], []
         for crop in crops:
             values = logits[crop.sample, crop.channel].reshape(-1)
             on_core, core_probability, weight = _core_sums(crop, values, concentration)
-            background = torch.empty_like(values)
+            background = kept[crop.sample, crop.channel].view(-1)
             off_core, background_probability = _background_sums(crop.negative.reshape(-1), values, background)
             columns.append(torch.stack([on_core, off_core, core_probability, background_probability]))
             weights.append(weight)
-            kept.append(background)
-        ctx.save_for_backward(logits, *weights, *kept)
-        ctx.crops = crops
+        ctx.save_for_backward(logits, *weights)
+        ctx.crops, ctx.kept = crops, kept
         return torch.stack(columns, 1)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
-        logits, *saved = ctx.saved_tensors
-        weights, kept = saved[: len(ctx.crops)], saved[len(ctx.crops) :]
-        total = torch.zeros_like(logits, memory_format=torch.contiguous_format)
-        for column, (crop, weight, background) in enumerate(zip(ctx.crops, weights, kept, strict=True)):
+        logits, *weights = ctx.saved_tensors
+        total, ctx.kept = ctx.kept, None
+        if total is None:  # a second pass through a retained graph
+            total = _gradient_like(logits, ctx.crops)
+            for crop in ctx.crops:
+                torch.mul(
+                    logits[crop.sample, crop.channel].sigmoid(), crop.negative, out=total[crop.sample, crop.channel]
+                )
+        for column, (crop, weight) in enumerate(zip(ctx.crops, weights, strict=True)):
             entropy_on, entropy_off, on, off = gradient[:, column]
             # d softplus(x) = p and dp = p (1 - p): p (entropy_off + off (1 - p)) on the background
             part = total[crop.sample, crop.channel].view(-1)
-            torch.mul(background, -off, out=part)
-            part.add_(entropy_off + off).mul_(background)
+            slope_off = torch.mul(part, -off).add_(entropy_off + off)
+            part.mul_(slope_off)
             p = logits[crop.sample, crop.channel].reshape(-1)[crop.core].sigmoid()
             slope = (1 - p) * (on * p - entropy_on * weight)
             if crop.counted is not None:
                 slope = slope.masked_fill(~crop.counted, 0)
             part.index_add_(0, crop.core, slope)
         return total, None, None
+
+
+def _gradient_like(logits: Tensor, crops: Sequence[SupervisedCrop]) -> Tensor:
+    """Zeros where nothing is supervised; what is supervised is written anyway."""
+    total = torch.empty_like(logits, memory_format=torch.contiguous_format)
+    supervised = {(crop.sample, crop.channel) for crop in crops}
+    for sample, channels in enumerate(total):
+        for channel, part in enumerate(channels):
+            if (sample, channel) not in supervised:
+                part.zero_()
+    return total

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from math import prod
 from typing import NamedTuple
 
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor
 
 from rsuper_bench.baselines.losses.arguments import Spacing, check_finite, check_not_negative, spacing_of
-from rsuper_bench.baselines.losses.balls import Box, reach_of
+from rsuper_bench.baselines.losses.balls import Box, bounding_box, reach_of
 from rsuper_bench.baselines.losses.looking import may_look
 from rsuper_bench.baselines.losses.reported_tumors import ReportedTumors
 from rsuper_bench.baselines.losses.room import Room
@@ -142,7 +143,8 @@ def place_tumors(
     return result
 
 
-class Placed(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Placed:
     """One tumor as it was placed, in a box of the crop.
 
     Attributes:
@@ -200,17 +202,20 @@ def placements(
     result: list[Placed] = []
     if tumors.regions is None:
         return result
-    rooms: dict[int, tuple[Box, Room]] = {}
+    rooms: dict[tuple[int, int], tuple[Box, Room]] = {}
     for index in tumors.largest_first:
-        number = tumors.region_of[index]
-        if number not in rooms:
-            box = tumors.box_of(number)
-            allowed = tumors.regions[number][box]
-            allowed = allowed if tumors.band is None else allowed & tumors.band[box]
-            rooms[number] = (box, Room(probability(box), allowed, spacing, sigma_radii))
+        # Tumors with a band of their own do not share a room
+        key = (tumors.region_of[index], index if tumors.has_own_bands else -1)
+        if key not in rooms:
+            box = tumors.box_of(key[0])
+            allowed, band = tumors.regions[key[0]][box], tumors.band_of(index)
+            if band is not None:
+                allowed = allowed & band[box]
+                box, allowed = _tightened(box, allowed)
+            rooms[key] = (box, Room(probability(box), allowed, spacing, sigma_radii))
             for earlier in result:
-                _close(*rooms[number], earlier)
-        box, room = rooms[number]
+                _close(*rooms[key], earlier)
+        box, room = rooms[key]
         tumor = _placed(room, box, index, tumors.diameters_mm[index], tumors.volumes_mm3[index], spacing, margin)
         result.append(tumor)
         if not room.looks or bool(tumor.fits):
@@ -265,6 +270,15 @@ def _placed(
     moved = [slice(part.start + outer.start, part.stop + outer.start) for part, outer in zip(window, box, strict=True)]
     middle = [torch.where(fits, c + outer.start, nowhere) for c, outer in zip(centre, box, strict=True)]
     return Placed(index, (moved[0], moved[1], moved[2]), core, tumor, halo, middle, fits, most)
+
+
+def _tightened(box: Box, allowed: Tensor) -> tuple[Box, Tensor]:
+    """The box cut to what is allowed in it, where one may look."""
+    inner = bounding_box(allowed) if may_look(allowed) and allowed.numel() else None
+    if inner is None:
+        return box, allowed
+    x, y, z = (slice(outer.start + part.start, outer.start + part.stop) for outer, part in zip(box, inner, strict=True))
+    return (x, y, z), allowed[inner]
 
 
 def _close(box: Box, room: Room, tumor: Placed) -> None:

@@ -28,7 +28,8 @@ class ReportedTumors:
         diameters_mm: Largest reported diameter of each tumor; None, 0 or NaN where the size is unknown.
         volumes_mm3: Reported volume of each tumor; None, 0 or NaN where the size is unknown.
         region_of: Index into ``regions`` for each tumor; empty means that all are in the first.
-        band: ``(X, Y, Z)``, true on the slices where a tumor can be; None for no limit. It limits the placement only.
+        band: Where a tumor can be (METHOD 6), ``(X, Y, Z)`` for all or ``(T, X, Y, Z)`` for each; None for no limit. It
+            limits the placement only. May be an expanded view.
         complete: False when there may be more tumors than listed: the rest of the regions is ignored, not negative.
         boxes: For each region a box of the crop that holds it: first and past-the-last voxel along each axis. Known on
             the host, it may be wider than the region (after augmentation it must be). Empty: found from the regions
@@ -68,8 +69,10 @@ class ReportedTumors:
         if any(not 0 <= index < available for index in region_of):
             raise ValueError(f"region_of points outside the {available} regions: {list(region_of)}")
         band = None if self.band is None else self.band.bool()
-        if band is not None and regions is not None and band.shape != regions.shape[1:]:
-            raise ValueError(f"band {tuple(band.shape)} and regions {tuple(regions.shape)} differ in shape")
+        if band is not None and regions is not None:
+            own = band.ndim == 4 and len(band) == len(diameters)
+            if band.shape[-3:] != regions.shape[1:] or not (band.ndim == 3 or own):
+                raise ValueError(f"band {tuple(band.shape)} and regions {tuple(regions.shape)} differ in shape")
         boxes = tuple(_corners(box, () if regions is None else regions.shape[1:]) for box in self.boxes)
         if boxes and len(boxes) != available:
             raise ValueError(f"boxes has {len(boxes)} entries for {available} regions")
@@ -92,6 +95,15 @@ class ReportedTumors:
             return (x, y, z)
         region = self.regions[number]
         return (bounding_box(region) or (slice(0, 0),) * 3) if may_look(region) else whole(region.shape)
+
+    @property
+    def has_own_bands(self) -> bool:
+        """Whether each tumor has its own band."""
+        return self.band is not None and self.band.ndim == 4
+
+    def band_of(self, index: int) -> Tensor | None:
+        """The band of a tumor."""
+        return self.band if self.band is None or self.band.ndim == 3 else self.band[index]
 
     def to(self, device: torch.device) -> ReportedTumors:
         """The same with its masks on a device; boxes are found first where they can still be."""

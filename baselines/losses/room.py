@@ -7,7 +7,7 @@ shape depends on a value, and nothing waits for the device. Both come to the sam
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from math import inf, log
+from math import inf, log, prod
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +18,7 @@ from rsuper_bench.baselines.losses.arguments import Spacing
 from rsuper_bench.baselines.losses.balls import (
     ROUNDING,
     Box,
+    correlate_around,
     correlate_spectrum,
     correlate_with_ball,
     padded_shape,
@@ -149,7 +150,7 @@ class Room:
         self.count = _count(self.free)
 
     def _grown(self, free: Tensor, far: Tensor, radius_mm: float, needed: int) -> Tensor:
-        """Free voxels within the smallest of the radii r, 1.1 r, 1.21 r, ... that holds enough, or all that are free."""
+        """Free voxels within the smallest of the radii r, 1.1 r, 1.21 r, ... that holds enough; else all."""
         extent_mm = sum((size * length) ** 2 for size, length in zip(self.shape, self.spacing, strict=True)) ** 0.5
         steps = max(int(log(max(extent_mm / radius_mm, 1)) / log(GROWTH)) + 2, 1)
         limits = [_limit(radius_mm * GROWTH**step) for step in range(steps)] + [inf]
@@ -185,8 +186,8 @@ class Room:
             self._transformed = known
         options = {"sigma_radii": self.sigma_radii}
         score, done = known.scores.get(diameter_mm, (None, 0))
-        late = [(widened(box, reach, self.shape), box, values) for box, values in known.removed[done:]]
-        effort = sum(_voxels(around) for around, _, _ in late)
+        late = known.removed[done:]
+        effort = sum(_voxels(widened(box, reach, self.shape)) for box, _ in late)
         if effort > _voxels(whole(self.shape)) * (0.5 if score is None else 1):
             known = _Transformed(known.padded, torch.fft.rfftn(self.probability, s=known.padded))
             self._transformed, score, late = known, None, []
@@ -194,10 +195,15 @@ class Room:
             score = correlate_spectrum(
                 known.spectrum, self.shape, known.padded, diameter_mm, self.spacing, **options
             ).contiguous()
-        for around, box, values in late:
-            part = torch.zeros([side.stop - side.start for side in around])
-            part[tuple(slice(b.start - a.start, b.stop - a.start) for a, b in zip(around, box, strict=True))] = values
-            score[around] -= correlate_with_ball(part, diameter_mm, self.spacing, **options)
+        for box, values in late:
+            around = widened(box, reach, self.shape)
+            lost = correlate_around(values, diameter_mm, self.spacing, **options)
+            score[around] -= lost[
+                tuple(
+                    slice(a.start - b.start + r, a.stop - b.start + r)
+                    for a, b, r in zip(around, box, reach, strict=True)
+                )
+            ]
         known.scores[diameter_mm] = (score, len(known.removed))
         return score
 
@@ -207,7 +213,7 @@ def _limit(radius_mm: float) -> float:
 
 
 def _voxels(box: Box) -> int:
-    return (box[0].stop - box[0].start) * (box[1].stop - box[1].start) * (box[2].stop - box[2].start)
+    return prod(int(part.stop - part.start) for part in box)
 
 
 def _number(mask: Tensor) -> Tensor:
@@ -217,7 +223,7 @@ def _number(mask: Tensor) -> Tensor:
 
 def _count(mask: Tensor) -> Tensor:
     if may_look(mask):
-        return torch.tensor(np.count_nonzero(mask.numpy()))
+        return torch.tensor(int(np.count_nonzero(mask.numpy())))
     return mask.sum()
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from toy_world import KIDNEY_LEFT, KIDNEY_RIGHT, LABELS, LIVER, organs_of_toy, recipe_of, record_of
 
-from rsuper_bench.baselines.crop_targets import Targets, draw_targets, stack
+from rsuper_bench.baselines.crop_targets import CropView, Targets, draw_targets, stack
 from rsuper_bench.baselines.losses import AttenuationTarget
 from rsuper_bench.baselines.targets import EXCLUDED_LESION, channel_labels
 from rsuper_bench.benchmark.records import Finding, Phase
@@ -15,15 +15,28 @@ NUMBERS = {kind: number for number, kind in LABELS.lesions.items()}
 LIVER_CHANNEL, KIDNEY_CHANNEL = 0, 1
 
 
+def box_of(mask):
+    inside = np.argwhere(mask)
+    return tuple(inside.min(0).tolist()), tuple((inside.max(0) + 1).tolist())
+
+
 def drawn(record, *, use_masks=False, lesions=None, crop=np.s_[:], hu=None, phase=Phase.PORTAL_VENOUS, **changes):
     recipe = recipe_of(**({"unknown_margin_mm": 0.0, "region_margin_mm": 0.0} | changes))
     organs = organs_of_toy()
+    origin = tuple(part.start or 0 for part in crop) if isinstance(crop, tuple) else (crop.start or 0, 0, 0)
+    view = CropView(
+        dict(enumerate(np.bincount(organs.ravel()))),
+        {number: box_of(organs == number) for number in np.unique(organs) if number},
+        origin,
+        organs[crop].shape,
+        recipe.grid_mm,
+    )
     return draw_targets(
         channel_labels(record, LABELS, recipe, use_masks=use_masks),
         organs[crop],
         None if lesions is None else lesions[crop],
         lesion_numbers=NUMBERS,
-        whole_voxels=dict(enumerate(np.bincount(organs.ravel()))),
+        view=view,
         hu=(np.zeros(organs.shape, np.int16) if hu is None else hu)[crop],
         phase=phase,
         recipe=recipe,

@@ -76,3 +76,26 @@ def test_background_of_the_organ_alone_ignores_the_rest(toy_store):
 
     again = segmentation_loss(changed, batch.targets.mask, batch.targets.known & inside)
     assert again.item() == pytest.approx(term.item(), abs=1e-6)
+
+
+def test_the_malignancy_term_reaches_its_channels(toy_store):
+    weights = WEIGHTS | {"malignancy": 1.0}
+    recipe = recipe_of(**SETTINGS["combined"] | {"weights": weights}, crop=(24, 16, 16), batch=4)
+    torch.manual_seed(0)
+    model = build_model(recipe).eval()
+    batch = TrainingData(toy_store, recipe).batch(5)
+    offered = OBJECTIVES["combined"](model, batch, recipe.losses)
+    assert tuple(offered) == (*TERMS["combined"], "malignancy")
+    term = offered["malignancy"]()
+    term.backward()
+    assert torch.isfinite(term)
+    assert term > 0
+    assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in model.segmenter.parameters())
+
+
+def test_mask_only_has_no_malignancy_term():
+    from pydantic import ValidationError
+
+    weights = SETTINGS["mask_only"]["weights"] | {"malignancy": 1.0}
+    with pytest.raises(ValidationError, match="mask_only has no term malignancy"):
+        recipe_of(**SETTINGS["mask_only"] | {"weights": weights})

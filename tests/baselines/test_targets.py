@@ -6,6 +6,7 @@ from toy_world import KIDNEY_LEFT, KIDNEY_RIGHT, LABELS, LIVER, recipe_of, recor
 from rsuper_bench.baselines.targets import Known, channel_labels
 from rsuper_bench.benchmark.records import Finding
 from rsuper_bench.benchmark.release import LabelMap
+from rsuper_bench.benchmark.tumor_types import TumorType
 
 
 def liver_of(record, *, use_masks=False, **changes):
@@ -142,3 +143,26 @@ def test_a_case_drawn_for_its_masks_never_reads_its_report():
     assert kidney_of(record, use_masks=True).known is Known.UNKNOWN
     # and drawn for its report, its mask is not read
     assert liver_of(record).known is Known.PRESENT
+
+
+@pytest.mark.parametrize(
+    ("stated", "expected"),
+    [
+        (["malignant", "malignant"], "malignant"),
+        (["benign"], "benign"),
+        (["malignant", "benign"], "unknown"),
+        (["malignant", "unknown"], "unknown"),
+    ],
+)
+def test_malignancy_is_what_all_tumors_share(stated, expected):
+    record = liver_with(*({"diameters_mm": (20.0,), "malignancy": word} for word in stated))
+    assert liver_of(record).malignancy == expected
+    masked = record.model_copy(update={"lesion_masks": {TumorType.LIVER: 900.0}})
+    assert liver_of(masked, use_masks=True).malignancy == expected
+
+
+def test_malignancy_of_tumors_that_may_not_be_all_is_unknown():
+    more = {"diameters_mm": (20.0,), "malignancy": "malignant", "count": {"value": 1, "relation": "at_least"}}
+    assert liver_of(liver_with(more)).malignancy == "unknown"
+    cyst_beside = liver_with({"kind": "cyst", "malignancy": "benign"}, {"malignancy": "malignant"})
+    assert liver_of(cyst_beside).malignancy == "malignant"
