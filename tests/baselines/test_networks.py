@@ -132,6 +132,18 @@ def test_the_papers_recipes_train_medformer_on_128_voxels():
         assert model.segmenter.channels.count == 2 * len(recipe.tumor_types)
 
 
+def test_channels_come_last_only_in_folded_networks_without_depthwise_layers():
+    def last(network):
+        model = build_model(recipe_of(network=network, crop=[64, 64, 64]))
+        weight = next(p for p in model.segmenter.network.parameters() if p.ndim == 5 and p.shape[1] > 1)
+        return weight.stride(1) == 1
+
+    folded = {"options": SMALL["dynunet"], "fold": 2}
+    assert last({"name": "dynunet", **folded})
+    assert not last({"name": "dynunet", **folded, "fold": 1})
+    assert not last({"name": "medformer", "options": SMALL["medformer"], "fold": 2})
+
+
 @pytest.mark.parametrize("name", SMALL)
 def test_shapes_while_training_and_after(name):
     network, image = small(name), image_for(name)

@@ -101,7 +101,7 @@ def _against(ratio: float, target: float, what: str) -> str:
 
 
 def networks(table: Table, size: int, width: int | None, warmup: int, repeats: int) -> None:
-    """Forward and backward of every network, and what changes MedFormer's speed."""
+    """Forward and backward of every network, and prediction."""
     image = torch.randn(2, 1, size, size, size, device=table.device)
     for name in sorted(NETWORKS):
         if name != "medformer" and find_spec("monai") is None:
@@ -115,13 +115,8 @@ def networks(table: Table, size: int, width: int | None, warmup: int, repeats: i
             continue
         both_ways, forward = partial(forward_backward, network, image), partial(predict, network, image)
         _network_row(table, f"{what}: forward and backward", both_ways, warmup, repeats)
-        torch.backends.cudnn.benchmark = True
-        _network_row(table, f"{what}: the same with cudnn.benchmark", both_ways, warmup, repeats)
-        torch.backends.cudnn.benchmark = False
         network.eval()
         _network_row(table, f"{what}: prediction", forward, warmup, repeats)
-        network.train().to(memory_format=torch.channels_last_3d)
-        _network_row(table, f"{what}: forward and backward, channels last", both_ways, warmup, repeats)
         del network, both_ways, forward
 
 
@@ -129,24 +124,27 @@ def compiled(table: Table, size: int, width: int | None, warmup: int, repeats: i
     """MedFormer under torch.compile: whether it says the same, and how fast."""
     image = torch.randn(2, 1, size, size, size, device=table.device)
     network = _network("medformer", width).to(table.device)
-    with torch.no_grad():
-        eager = network(image).final
-    network.network.compile()
     what = f"medformer, {size}^3, batch 2, torch.compile"
+    step = partial(forward_backward, network, image)
+    table.add(
+        "compile", f"{what} off: forward and backward", measure(step, table.device, warmup=warmup, repeats=repeats)
+    )
+    eager = network(image).final.detach()
+    network.network.compile()
     try:
         start = time.perf_counter()
-        forward_backward(network, image)
+        step()
         if table.device.type == "cuda":
             torch.cuda.synchronize()
-        table.add("compile", f"{what}: first step", f"{time.perf_counter() - start:.0f} s")
+        table.add("compile", f"{what} on: first step", f"{time.perf_counter() - start:.0f} s")
     except Exception as cause:  # whatever a compiler may raise is the result here
         table.add("compile", what, "failed", type(cause).__name__)
         return
-    timing = measure(partial(forward_backward, network, image), table.device, warmup=warmup, repeats=repeats)
-    table.add("compile", f"{what}: forward and backward", timing)
-    with torch.no_grad():
-        difference = (network(image).final - eager).square().mean().sqrt() / eager.std()
-    table.add("compile", f"{what}: difference from eager in deviations", f"{difference.item():.4f}")
+    table.add(
+        "compile", f"{what} on: forward and backward", measure(step, table.device, warmup=warmup, repeats=repeats)
+    )
+    difference = (network(image).final.detach() - eager).square().mean().sqrt() / eager.std()
+    table.add("compile", f"{what}: difference between on and off in deviations", f"{difference.item():.4f}")
 
 
 def _network(name: str, width: int | None) -> Segmenter:
@@ -201,12 +199,14 @@ def main() -> None:
     parts: list[tuple[str, float, Callable[[], None]]] = [  # with the seconds each may need
         ("step", 40, lambda: steps(table, given.size, given.width or 32, **effort, profile=given.profile)),
         ("tests", 90, lambda: tests(table)),
-        ("loss", 40, lambda: loss_rows(table, given.size, **effort)),
-        ("network", 50, lambda: networks(table, given.size, given.width, **effort)),
-        ("compile", 120, lambda: compiled(table, given.size, given.width, **effort)),
+        ("compile", 100, lambda: compiled(table, given.size, given.width, **effort)),
+        ("loss", 35, lambda: loss_rows(table, given.size, **effort)),
+        ("network", 35, lambda: networks(table, given.size, given.width, **effort)),
     ]
     start = time.perf_counter()
-    for name, needed, part in parts[:-1] if given.no_compile else parts:
+    for name, needed, part in parts:
+        if name == "compile" and given.no_compile:
+            continue
         if (spent := time.perf_counter() - start) + needed > given.seconds:
             table.add(name, "all", "not run", f"{spent:.0f} of {given.seconds:.0f} s were spent")
             continue
