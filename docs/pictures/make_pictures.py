@@ -102,7 +102,7 @@ def volume(case: PhantomCase) -> Figure:
     right.annotate(
         f"this prediction: {predicted / 1000:.1f} cm³",
         (predicted / 1000, _volume_loss(predicted, reported)),
-        xytext=(0.42, 0.62),
+        xytext=(0.45, 0.4),
         textcoords="axes fraction",
         arrowprops={"arrowstyle": "-", "color": "black", "lw": 0.8, "shrinkB": 5},
     )
