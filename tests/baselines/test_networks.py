@@ -57,6 +57,30 @@ def test_folding_moves_every_voxel_back_to_its_place(copying, fold):
     assert torch.equal(outputs.organs, image)
 
 
+class Numbered(torch.nn.Module):
+    """Each channel says its own number; the auxiliary output has half the size and says 100 more."""
+
+    def __init__(self, in_channels, out_channels):
+        super().__init__()
+        self.channels = out_channels
+
+    def forward(self, image):
+        numbers = torch.arange(float(self.channels)).reshape(1, -1, 1, 1, 1)
+        sides = image.shape[2:]
+        return [numbers.expand(1, -1, *sides), 100 + numbers.expand(1, -1, *(n // 2 for n in sides))]
+
+
+@pytest.mark.parametrize("fold", [1, 2])
+def test_the_auxiliary_output_is_that_of_the_lesions_at_full_size(monkeypatch, fold):
+    monkeypatch.setitem(NETWORKS, "numbered", Numbered)
+    outputs = Segmenter(NetworkSpec(name="numbered", fold=fold), 1, TWO, initial_probability=0.5)(
+        torch.zeros(1, 1, 8, 8, 16)
+    )
+    assert outputs.auxiliary.shape == outputs.final.shape == (1, 2, 8, 8, 16)
+    assert torch.equal(outputs.auxiliary, outputs.final + 100)
+    assert torch.equal(outputs.organs, outputs.final + 2 * fold**3)
+
+
 def test_untrained_lesion_and_malignancy_channels_say_the_initial_probability(monkeypatch):
     monkeypatch.setitem(NETWORKS, "zero", lambda i, o: torch.nn.Conv3d(i, o, 1))
     channels = Channels(TWO.tumor_types, malignancy=True)
@@ -108,6 +132,18 @@ def test_the_papers_recipes_train_medformer_on_128_voxels():
         assert model.segmenter.channels.count == 2 * len(recipe.tumor_types)
 
 
+def test_channels_come_last_only_in_folded_networks_without_depthwise_layers():
+    def last(network):
+        model = build_model(recipe_of(network=network, crop=[64, 64, 64]))
+        weight = next(p for p in model.segmenter.network.parameters() if p.ndim == 5 and p.shape[1] > 1)
+        return weight.stride(1) == 1
+
+    folded = {"options": SMALL["dynunet"], "fold": 2}
+    assert last({"name": "dynunet", **folded})
+    assert not last({"name": "dynunet", **folded, "fold": 1})
+    assert not last({"name": "medformer", "options": SMALL["medformer"], "fold": 2})
+
+
 @pytest.mark.parametrize("name", SMALL)
 def test_shapes_while_training_and_after(name):
     network, image = small(name), image_for(name)
@@ -131,7 +167,7 @@ def test_a_gradient_reaches_every_parameter(name):
 
 @pytest.mark.parametrize("name", SMALL)
 def test_a_case_does_not_change_its_neighbour_in_the_batch(name):
-    network, pair = small(name).eval(), image_for(name, batch=2)
+    network, pair = small(name).train(), image_for(name, batch=2)  # batch statistics would count while training
     with torch.no_grad():
         together = network(pair)
         alone = network(pair[1:])

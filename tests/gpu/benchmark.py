@@ -60,8 +60,8 @@ def training_step(model: Model, optimizer: torch.optim.Optimizer, recipe: Recipe
     optimizer.step()
 
 
-def steps(table: Table, size: int, width: int, warmup: int, repeats: int) -> None:
-    """The cost of report supervision in a training step."""
+def steps(table: Table, size: int, width: int, warmup: int, repeats: int, profile: Path | None) -> None:
+    """The cost of report supervision in a training step; where its time goes, if a file for that is named."""
     combined, masks_only = (recipe_for(name, size, width) for name in ("combined", "mask_only"))
     torch.manual_seed(0)
     model = build_model(combined).to(table.device).train()
@@ -76,11 +76,16 @@ def steps(table: Table, size: int, width: int, warmup: int, repeats: int) -> Non
             "masks alone": partial(training_step, model, optimizer, masks_only, batch),
             "with report supervision": partial(training_step, model, optimizer, combined, batch),
         }
-        timings = measure_in_turn(calls, table.device, warmup=warmup, repeats=repeats, rounds=3)
+        timings = measure_in_turn(calls, table.device, warmup=warmup, repeats=max(repeats // 2, 1), rounds=3)
         before, after = timings.values()
         what = f"MedFormer, {size}^3, batch 2, {len(TYPES)} lesion channels, {name} (ten tumors a report)"
         table.add("step", f"{what}: {next(iter(calls))}", before)
         table.add("step", f"{what}: with report supervision", after, _more(before, after))
+    if profile is not None:
+        with torch.profiler.profile() as profiler:
+            calls["with report supervision"]()
+        order = "self_cuda_time_total" if table.device.type == "cuda" else "self_cpu_time_total"
+        profile.write_text(profiler.key_averages().table(sort_by=order, row_limit=40), encoding="utf-8")
 
 
 def _more(before: Timing, after: Timing) -> str:
@@ -96,7 +101,7 @@ def _against(ratio: float, target: float, what: str) -> str:
 
 
 def networks(table: Table, size: int, width: int | None, warmup: int, repeats: int) -> None:
-    """Forward and backward of every network, and what changes MedFormer's speed."""
+    """Forward and backward of every network, and prediction."""
     image = torch.randn(2, 1, size, size, size, device=table.device)
     for name in sorted(NETWORKS):
         if name != "medformer" and find_spec("monai") is None:
@@ -110,13 +115,8 @@ def networks(table: Table, size: int, width: int | None, warmup: int, repeats: i
             continue
         both_ways, forward = partial(forward_backward, network, image), partial(predict, network, image)
         _network_row(table, f"{what}: forward and backward", both_ways, warmup, repeats)
-        torch.backends.cudnn.benchmark = True
-        _network_row(table, f"{what}: the same with cudnn.benchmark", both_ways, warmup, repeats)
-        torch.backends.cudnn.benchmark = False
         network.eval()
         _network_row(table, f"{what}: prediction", forward, warmup, repeats)
-        network.train().to(memory_format=torch.channels_last_3d)
-        _network_row(table, f"{what}: forward and backward, channels last", both_ways, warmup, repeats)
         del network, both_ways, forward
 
 
@@ -124,24 +124,27 @@ def compiled(table: Table, size: int, width: int | None, warmup: int, repeats: i
     """MedFormer under torch.compile: whether it says the same, and how fast."""
     image = torch.randn(2, 1, size, size, size, device=table.device)
     network = _network("medformer", width).to(table.device)
-    with torch.no_grad():
-        eager = network(image).final
-    network.network.compile()
     what = f"medformer, {size}^3, batch 2, torch.compile"
+    step = partial(forward_backward, network, image)
+    table.add(
+        "compile", f"{what} off: forward and backward", measure(step, table.device, warmup=warmup, repeats=repeats)
+    )
+    eager = network(image).final.detach()
+    network.network.compile()
     try:
         start = time.perf_counter()
-        forward_backward(network, image)
+        step()
         if table.device.type == "cuda":
             torch.cuda.synchronize()
-        table.add("compile", f"{what}: first step", f"{time.perf_counter() - start:.0f} s")
+        table.add("compile", f"{what} on: first step", f"{time.perf_counter() - start:.0f} s")
     except Exception as cause:  # whatever a compiler may raise is the result here
         table.add("compile", what, "failed", type(cause).__name__)
         return
-    timing = measure(partial(forward_backward, network, image), table.device, warmup=warmup, repeats=repeats)
-    table.add("compile", f"{what}: forward and backward", timing)
-    with torch.no_grad():
-        difference = (network(image).final - eager).square().mean().sqrt() / eager.std()
-    table.add("compile", f"{what}: difference from eager in deviations", f"{difference.item():.4f}")
+    table.add(
+        "compile", f"{what} on: forward and backward", measure(step, table.device, warmup=warmup, repeats=repeats)
+    )
+    difference = (network(image).final.detach() - eager).square().mean().sqrt() / eager.std()
+    table.add("compile", f"{what}: difference between on and off in deviations", f"{difference.item():.4f}")
 
 
 def _network(name: str, width: int | None) -> Segmenter:
@@ -186,6 +189,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=10)
     parser.add_argument("--seconds", type=float, default=270, help="start nothing new after so long")
     parser.add_argument("--no-compile", action="store_true", help="leave torch.compile out")
+    parser.add_argument("--profile", type=Path, help="text file for the operations of one step, slowest first")
     parser.add_argument("--out", type=Path, help="markdown file to write the table to")
     given = parser.parse_args()
     if given.device == "cuda" and not torch.cuda.is_available():
@@ -193,14 +197,16 @@ def main() -> None:
     table = Table(torch.device(given.device), given.out)
     effort = {"warmup": given.warmup, "repeats": given.repeats}
     parts: list[tuple[str, float, Callable[[], None]]] = [  # with the seconds each may need
-        ("step", 40, lambda: steps(table, given.size, given.width or 32, **effort)),
+        ("step", 40, lambda: steps(table, given.size, given.width or 32, **effort, profile=given.profile)),
         ("tests", 90, lambda: tests(table)),
-        ("loss", 40, lambda: loss_rows(table, given.size, **effort)),
-        ("network", 50, lambda: networks(table, given.size, given.width, **effort)),
-        ("compile", 120, lambda: compiled(table, given.size, given.width, **effort)),
+        ("compile", 100, lambda: compiled(table, given.size, given.width, **effort)),
+        ("loss", 35, lambda: loss_rows(table, given.size, **effort)),
+        ("network", 35, lambda: networks(table, given.size, given.width, **effort)),
     ]
     start = time.perf_counter()
-    for name, needed, part in parts[:-1] if given.no_compile else parts:
+    for name, needed, part in parts:
+        if name == "compile" and given.no_compile:
+            continue
         if (spent := time.perf_counter() - start) + needed > given.seconds:
             table.add(name, "all", "not run", f"{spent:.0f} of {given.seconds:.0f} s were spent")
             continue

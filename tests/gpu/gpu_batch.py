@@ -8,7 +8,7 @@ from math import pi
 import numpy as np
 import torch
 
-from rsuper_bench.baselines.crop_targets import draw_targets, stack
+from rsuper_bench.baselines.crop_targets import CropView, draw_targets, stack
 from rsuper_bench.baselines.data import Batch
 from rsuper_bench.baselines.recipe import Recipe, load_recipe
 from rsuper_bench.baselines.targets import ChannelLabel, Known, Tumor
@@ -50,6 +50,12 @@ def synthetic_batch(recipe: Recipe, pools: tuple[str, ...], *, seed: int = 0) ->
     lesions = np.zeros_like(organs)
     for number, place in ((1, ((0.3, 0.45, 0.68), (0.1, 0.1, 0.1))), (2, ((0.25, 0.7, 0.24), (0.06, 0.06, 0.06)))):
         lesions[_ellipsoids(size, (place,)) > 0] = number
+    places = {number: np.nonzero(organs == number) for number in numbers.values()}
+    voxels = {number: len(place[0]) for number, place in places.items()}
+    boxes = {
+        number: (tuple(int(axis.min()) for axis in place), tuple(int(axis.max()) + 1 for axis in place))
+        for number, place in places.items()
+    }
     images, hus, targets = [], [], []
     for pool in pools:
         hu = np.where(organs > 0, 100, -50) + rng.normal(0, 15, organs.shape)
@@ -59,7 +65,7 @@ def synthetic_batch(recipe: Recipe, pools: tuple[str, ...], *, seed: int = 0) ->
             organs,
             lesions if pool == "masks" else None,
             lesion_numbers=numbers,
-            whole_voxels={number: int((organs == number).sum()) for number in numbers.values()},
+            view=CropView(voxels, boxes, (0, 0, 0), recipe.crop, recipe.grid_mm),
             hu=hu,
             phase=Phase.PORTAL_VENOUS,
             recipe=recipe,

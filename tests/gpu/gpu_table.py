@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -15,7 +15,7 @@ import torch
 
 from rsuper_bench import __version__
 
-SLOW_S = 4.0  # a first call includes the making of kernels and plans
+SLOW_S = 1.5
 
 
 @dataclass
@@ -46,12 +46,8 @@ def measure_in_turn(
 ) -> dict[str, Timing]:
     """Several calls by turns, so that a drift of the clock falls on all of them. Slow calls are repeated less often."""
     timings = {name: Timing() for name in calls}
-    start = time.perf_counter()
-    next(iter(calls.values()))()
-    if device.type == "cuda":
-        torch.cuda.synchronize()
-    if time.perf_counter() - start > SLOW_S:
-        warmup, repeats = 1, min(repeats, 2)
+    if repeats > 1 and _slowest_s(calls.values(), device) > SLOW_S:
+        warmup, repeats = 0, 2
     for _ in range(rounds):
         for name, call in calls.items():
             for _ in range(warmup):
@@ -75,6 +71,19 @@ def measure_in_turn(
             timing.ms += [start.elapsed_time(end) for start, end in events]
             timing.peak_mib = max(timing.peak_mib or 0, torch.cuda.max_memory_allocated() / 2**20)
     return timings
+
+
+def _slowest_s(calls: Iterable[Callable[[], object]], device: torch.device) -> float:
+    """Seconds of the second call of each: the first makes kernels and plans."""
+    slowest = 0.0
+    for call in calls:
+        for _ in range(2):
+            start = time.perf_counter()
+            call()
+            if device.type == "cuda":
+                torch.cuda.synchronize()
+        slowest = max(slowest, time.perf_counter() - start)
+    return slowest
 
 
 @dataclass
