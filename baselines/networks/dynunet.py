@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from rsuper_bench.baselines.networks.registry import register, with_sides
+from rsuper_bench.baselines.networks.registry import check_counts, register, with_sides
 
 
 @register("dynunet")
@@ -20,6 +20,7 @@ def dynunet(in_channels: int, out_channels: int, *, levels: int = 5, width: int 
         width: Channels at the finest level; they double with each level, up to 320.
         options: Any other argument of DynUNet, or another value of one that is set here.
     """
+    check_counts(levels=levels, width=width)
     from monai.networks.nets import DynUNet
 
     class ListingDynUNet(DynUNet):  # type: ignore[misc]

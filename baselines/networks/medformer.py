@@ -14,7 +14,6 @@ weights of other implementations do not fit, and figures of the paper are no pro
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -22,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from rsuper_bench.baselines.networks.attention import AttentionBlock, MapFusion, SemanticMap
-from rsuper_bench.baselines.networks.registry import register, with_sides
+from rsuper_bench.baselines.networks.registry import check_counts, register, with_sides
 
 REDUCTION = 16  # four halvings
 
@@ -115,13 +114,18 @@ class MedFormer(nn.Module):
         width: int = 32,
         map_size: int = 3,
         conv_blocks: int = 2,
-        attention_blocks: Sequence[int] = (2, 4, 6),
+        attention_blocks: tuple[int, ...] = (2, 4, 6),
         expansion: int = 4,
         fusion_depth: int = 2,
         auxiliary: bool = True,
     ) -> None:
         super().__init__()
-        _check(width, map_size, conv_blocks, attention_blocks, expansion, fusion_depth)
+        check_counts(width=width, map_size=map_size, conv_blocks=conv_blocks, attention_blocks=attention_blocks)
+        check_counts(expansion=expansion, fusion_depth=fusion_depth)
+        if not isinstance(attention_blocks, tuple) or len(attention_blocks) != 3:
+            raise ValueError(f"attention_blocks is {attention_blocks}; three counts are needed")
+        if not isinstance(auxiliary, bool):
+            raise ValueError(f"auxiliary is {auxiliary!r}; it is true or false")
         full, half, *coarse = (width, 2 * width, 4 * width, 8 * width, 10 * width)
         heads = (4, 8, 10)
         self.stem = ConvBlock(in_channels, full)
@@ -178,20 +182,3 @@ def medformer(in_channels: int, out_channels: int, **options: Any) -> nn.Module:
 
 def _conv_blocks(in_channels: int, out_channels: int, count: int) -> nn.Sequential:
     return nn.Sequential(*[ConvBlock(out_channels if index else in_channels, out_channels) for index in range(count)])
-
-
-def _check(
-    width: int, map_size: int, conv_blocks: int, attention_blocks: Sequence[int], expansion: int, fusion_depth: int
-) -> None:
-    counts = {
-        "width": width,
-        "map_size": map_size,
-        "conv_blocks": conv_blocks,
-        "expansion": expansion,
-        "fusion_depth": fusion_depth,
-    }
-    wrong = [f"{name} is {value}" for name, value in counts.items() if not isinstance(value, int) or value < 1]
-    if not isinstance(attention_blocks, list | tuple) or len(attention_blocks) != 3 or min(attention_blocks) < 1:
-        wrong.append(f"attention_blocks is {attention_blocks}, three counts are needed")
-    if wrong:
-        raise ValueError(f"{', '.join(wrong)}; counts start at 1")

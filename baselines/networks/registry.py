@@ -76,13 +76,28 @@ def build_network(spec: NetworkSpec, in_channels: int, out_channels: int) -> nn.
         raise refused(f"unknown network '{spec.name}'", fix)
     try:
         return NETWORKS[spec.name](in_channels, out_channels, **_tuples(spec.options))
-    except (TypeError, ValueError, AssertionError) as cause:
+    except (TypeError, ValueError, LookupError, AssertionError, RuntimeError, ImportError) as cause:
         raise refused(f"{spec.name} refuses its options ({cause})", "Correct network.options.") from None
+
+
+def check_counts(**counts: object) -> None:
+    """Refuse options that are no counts; a list is a count for each level.
+
+    Raises:
+        ValueError: Naming every option that is not 1 or more, and every empty list.
+    """
+    wrong = []
+    for name, value in counts.items():
+        values = value if isinstance(value, tuple) else (value,)
+        if not values or any(type(one) is not int or one < 1 for one in values):
+            wrong.append(f"{name} is {list(value) if isinstance(value, tuple) else value!r}")
+    if wrong:
+        raise ValueError(f"{', '.join(wrong)}; counts are whole numbers from 1")
 
 
 def refused(found: str, fix: str) -> ConfigError:
     """The error of a recipe whose network cannot work."""
-    return cast(ConfigError, ConfigError.of([Problem("network", found, "a network of the registry", fix)]))
+    return cast(ConfigError, ConfigError.of([Problem("network", found, "a network that works with its options and the crop", fix)]))
 
 
 def _tuples(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,16 +6,19 @@ from typing import Any, cast
 
 from torch import nn
 
-from rsuper_bench.baselines.networks.registry import register, with_sides
+from rsuper_bench.baselines.networks.registry import check_counts, register, with_sides
 
 
 @register("segresnet")
-def segresnet(in_channels: int, out_channels: int, **options: Any) -> nn.Module:
+def segresnet(
+    in_channels: int, out_channels: int, *, blocks_down: tuple[int, ...] = (1, 2, 2, 4), **options: Any
+) -> nn.Module:
     """MONAI's SegResNet (Myronenko, 2018). No auxiliary output."""
+    check_counts(blocks_down=blocks_down)
     from monai.networks.nets import SegResNet
 
-    network = SegResNet(in_channels=in_channels, out_channels=out_channels, **options)
-    reduction = 2 ** (len(network.blocks_down) - 1)
+    network = SegResNet(in_channels=in_channels, out_channels=out_channels, blocks_down=blocks_down, **options)
+    reduction = 2 ** (len(blocks_down) - 1)
     return with_sides(cast(nn.Module, network), multiple=reduction, coarsest=reduction)
 
 
@@ -33,6 +36,7 @@ def segresnet_ds(
 
     ``norm`` is instance by default (MONAI: batch), so that the cases of a small batch do not change each other.
     """
+    check_counts(width=width, blocks_down=blocks_down)
     from monai.networks.nets import SegResNetDS
 
     network = SegResNetDS(

@@ -108,9 +108,8 @@ def test_each_channel_stands_for_one_thing():
 
 
 def test_malignancy_has_channels_only_where_it_has_a_loss():
-    recipe = load_recipe("combined")
-    assert not Channels.of(recipe).malignancy
-    assert Channels.of(recipe.model_copy(update={"weights": {**recipe.weights, "malignancy": 1.0}})).malignancy
+    assert not Channels.of(load_recipe("combined")).malignancy
+    assert Channels.of(load_recipe("combined_malignancy")).malignancy
 
 
 @pytest.mark.parametrize("name", [name for name in shipped_recipes() if name.startswith(("demo", "smoke"))])
@@ -125,11 +124,11 @@ def test_shipped_networks_give_one_map_a_type(name):
 
 
 def test_the_papers_recipes_train_medformer_on_128_voxels():
-    for name in ("combined", "mask_only", "report_only"):
+    for name, channels in (("combined", 2), ("mask_only", 2), ("report_only", 2), ("combined_malignancy", 4)):
         recipe = load_recipe(name)
         assert (recipe.network.name, recipe.crop) == ("medformer", (128, 128, 128))
         model = build_model(recipe)  # refuses a crop the network cannot take
-        assert model.segmenter.channels.count == 2 * len(recipe.tumor_types)
+        assert model.segmenter.channels.count == channels * len(recipe.tumor_types)
 
 
 def test_channels_come_last_only_in_folded_networks_without_depthwise_layers():
@@ -210,6 +209,14 @@ def test_bfloat16_agrees_with_float32(name):
         ({"name": "medformer", "options": {"width": 0}}, "width is 0"),
         ({"name": "medformer", "options": {"attention_blocks": [2, 2]}}, "three counts are needed"),
         ({"name": "medformer", "options": {"attention_blocks": 2}}, "three counts are needed"),
+        ({"name": "medformer", "options": {"attention_blocks": [1, "a", 1]}}, r"attention_blocks is \[1, 'a', 1\]"),
+        ({"name": "medformer", "options": {"width": True, "map_size": 2.5}}, "width is True, map_size is 2.5"),
+        ({"name": "medformer", "options": {"auxiliary": "no"}}, "auxiliary is 'no'"),
+        ({"name": "dynunet", "options": {"levels": 1}}, "refuses its options"),
+        ({"name": "dynunet", "options": {"width": 0}}, "width is 0"),
+        ({"name": "segresnet", "options": {"blocks_down": []}}, r"blocks_down is \[\]"),
+        ({"name": "segresnet", "options": {"init_filters": -8}}, "refuses its options"),
+        ({"name": "swin_unetr", "options": {"depths": [2]}}, "four counts are needed"),
         ({"name": "medformer", "options": {"heads": 3}}, "refuses its options"),
         ({"name": "toy", "fold": 3}, "divisible by fold 3"),
         ({"name": "medformer"}, r"cannot take crop \[16, 16, 16\]: a side must be longer than 16"),

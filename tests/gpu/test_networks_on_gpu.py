@@ -88,9 +88,10 @@ def test_one_batch_can_be_learned(cuda):
     assert losses[-1] < 0.9 * losses[0]
 
 
-def test_a_training_step_never_waits_for_the_gpu(cuda):
-    """Forward, every loss of the combined objective, backward: nothing is read back to the host."""
-    recipe = recipe_for("combined", 64, 8)
+@pytest.mark.parametrize("name", ["combined", "combined_malignancy"])
+def test_a_training_step_never_waits_for_the_gpu(cuda, name):
+    """Forward, every loss of the objective, backward: nothing is read back to the host."""
+    recipe = recipe_for(name, 64, 8)
     model = build_model(recipe).to(cuda).train()
     batch = synthetic_batch(recipe, ("masks", "reports")).to(cuda)
     torch.stack(list(terms_of(model, batch, recipe).values())).sum().backward()  # kernels and plans are made here
