@@ -5,15 +5,10 @@ import os
 from pathlib import Path
 
 import pytest
-from miniature_sets import PLUS, REPORT, opened, phantom_case, write_csv
+from miniature_sets import PLUS, REPORT, opened, write_csv
 
 from rsuper_bench.benchmark.errors import ConfigError, DataError
 from rsuper_bench.dataset_builder.label_map import ORGAN_NUMBER
-
-
-@pytest.fixture(scope="module")
-def phantom():
-    return phantom_case()
 
 
 @pytest.mark.parametrize("name", ["merlin", "pants", "abdomenatlas", "ct_rate"])
