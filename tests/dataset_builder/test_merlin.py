@@ -82,6 +82,14 @@ def test_merlin_tumor_masks_only_when_asked_for(merlin):
     assert cases(source)["AC1"].lesion_types == (TumorType.PANCREAS,)
 
 
+def test_merlin_an_empty_tumor_mask_is_no_negative(merlin, phantom):
+    folder = merlin / "MerlinPlus" / "masks" / "AC1" / "segmentations"
+    write_masks(folder, phantom, tumor=False)
+    source = opened("merlin", merlin, "plus: merlin/MerlinPlus\ntumor_masks: true\n")
+    case = cases(source)["AC1"]
+    assert (case.lesion_types, case.lesions) == ((), None)
+
+
 def test_merlin_without_patient_ids_is_refused(merlin):
     with pytest.raises(DataError, match="merlin_longitudinal_metadata"):
         opened("merlin", merlin).keys()
