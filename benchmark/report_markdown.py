@@ -201,8 +201,10 @@ def _methods(report: EvaluationReport) -> str:
     )
     intervals = (
         "Intervals: Wilson for proportions at frozen thresholds and logit-DeLong for the AUROC when each patient has "
-        "one case; otherwise, and for every other figure, the percentile bootstrap over patients "
-        f"({task.bootstrap_replicates} replicates, seed {report.seed}, operating points matched again in each)."
+        "one case; otherwise, and for every other figure, a bootstrap over patients "
+        f"({task.bootstrap_replicates} replicates, seed {report.seed}, operating points matched again in each): its "
+        "standard error on the logit scale, and its percentiles at matched operating points. report.json names the "
+        "method of each figure."
     )
     kinds = ", ".join(kind.replace("_", " ") for kind in task.positive_kinds)
     return f"Positive: {kinds}. {matched} {intervals} A case left out can only lower a figure."

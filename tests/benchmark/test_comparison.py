@@ -86,6 +86,13 @@ def test_the_scale_of_the_scores_is_of_no_matter(reports):
             assert (item.difference, item.low, item.high, item.p) == (0, 0, 0, 1)
 
 
+def test_exchanges_compare_ranks(reports):
+    plain, cubed = (compare(report, reports[1]).differences[LIVER] for report in (reports[0], reports[2]))
+    for name in ("average_precision", "sensitivity_at_specificity_90"):
+        assert plain[name].test == "permutation"
+        assert cubed[name].p == plain[name].p
+
+
 def test_calls_are_tested_on_what_only_one_got_right(reports):
     found = compare(reports[0], reports[1]).differences[LIVER]["sensitivity"]
     calls = [{o.case_id: o.call for o in r.outcomes if o.tumor_type is LIVER and o.reference} for r in reports[:2]]

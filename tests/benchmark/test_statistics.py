@@ -126,6 +126,21 @@ def test_auroc_intervals_cover(m, n, auroc):
     assert 0.919 <= covered / runs <= 0.981
 
 
+def test_plain_delong_would_not_cover():
+    """Why the variance is steadied: near 1, thirty positives often hold none of the few that carry it."""
+    shift, rng, runs, held = NormalDist().inv_cdf(0.95) * 2**0.5, np.random.default_rng(7), 1500, np.zeros(2)
+    for _ in range(runs):
+        positive, negative = rng.normal(shift, 1, 30), rng.normal(0, 1, 1000)
+        placed = placements(positive, negative)
+        low, high, _ = auroc_interval(positive, negative)
+        half = normal_quantile(0.95) * np.sqrt(placed.variance) / (placed.auroc * (1 - placed.auroc))
+        off = abs(np.log(placed.auroc / (1 - placed.auroc)) - np.log(0.95 / 0.05))
+        held += [off <= half, low <= 0.95 <= high]
+    plain, steadied = held / runs
+    assert plain < 0.92
+    assert steadied > 0.92
+
+
 @pytest.mark.parametrize("n", [30, 100, 300])
 def test_wilson_covers(n):
     """Exactly, on average over the shares; at a single share the counts move in steps, and so does the coverage."""

@@ -1,9 +1,10 @@
-"""Time the evaluator: ``python tests/performance/evaluation.py [sweep|bootstrap|whole|workers]`` (default: all).
+"""Time the evaluator: ``python tests/performance/evaluation.py [sweep|bootstrap|whole|workers|compare]`` (all).
 
 - sweep: 25 000 cases x 3 organs x 297 volume thresholds, beside a plain loop over rows; the tables must be equal.
 - bootstrap: 25 000 cases x 17 tumor types, every figure with 2 000 replicates over patients, on two threads.
 - whole: ``rsuper-bench evaluate`` on a synthetic table of 25 000 cases and every tumor type, files included.
 - workers: the digest of ``report.json`` at 1, 2 and 4 jobs.
+- compare: ``rsuper-bench compare`` on two such reports.
 
 Times are of the wall and of the processor; peak memory is of the process. All cases are synthetic.
 """
@@ -160,32 +161,35 @@ finally:
 """
 
 
-def evaluate(folder: Path, inputs: tuple[Path, Path, Path], jobs: int) -> tuple[str, str, str, str]:
-    """Run the verb in a process of its own: wall, processor time, peak memory and digest of report.json."""
-    release, submission, task = (str(path) for path in inputs)
-    out = folder / f"out{jobs}"
-    verb = ["evaluate", submission, "--data", release, "--task", task, "--jobs", str(jobs), "--out", str(out)]
+def in_child(*verb: str) -> str:
+    """Run a verb in a process of its own: its wall and processor time, and its peak memory."""
     done = subprocess.run([sys.executable, "-c", _CHILD, *verb], check=True, capture_output=True, text=True)
     wall, cpu, peak = done.stdout.splitlines()[-1].split()
-    return wall, cpu, peak, hashlib.sha256((out / "report.json").read_bytes()).hexdigest()[:16]
+    return f"{wall} s ({cpu} s of processor), {peak} GB"
 
 
-def whole(*jobs: int) -> None:
+def whole(*jobs: int, compared: bool = False) -> None:
+    what = f"{CASES} cases x {len(TumorType)} types"
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        inputs = synthetic(folder)
+        release, submission, task = (str(path) for path in synthetic(folder))
+        common = ["evaluate", submission, "--data", release, "--task", task]
         for number in jobs:
-            wall, cpu, peak, digest = evaluate(folder, inputs, number)
-            what = f"{CASES} cases x {len(TumorType)} types"
-            print(f"whole: evaluate {what}, {number} jobs: {wall} s ({cpu} s of processor), {peak} GB, report {digest}")
+            out = folder / f"out{number}"
+            cost = in_child(*common, "--jobs", str(number), "--out", str(out))
+            digest = hashlib.sha256((out / "report.json").read_bytes()).hexdigest()[:16]
+            print(f"whole: evaluate {what}, {number} jobs: {cost}, report {digest}", flush=True)
+        if compared:
+            reports = [str(folder / f"out{jobs[0]}")] * 2
+            print(
+                f"compare: {what}, 2 jobs: {in_child('compare', *reports, '--jobs', '2', '--out', str(folder / 'c'))}"
+            )
 
 
 if __name__ == "__main__":
-    wanted = sys.argv[1:] or ["sweep", "bootstrap", "whole", "workers"]
+    wanted = sys.argv[1:] or ["sweep", "bootstrap", "workers", "compare"]
     for part, work in (("sweep", sweep), ("bootstrap", bootstrap)):
         if part in wanted:
             work()
-    if "workers" in wanted:
-        whole(1, 2, 4)
-    elif "whole" in wanted:
-        whole(2)
+    if {"whole", "workers", "compare"} & set(wanted):
+        whole(*((1, 2, 4) if "workers" in wanted else (2,)), compared="compare" in wanted)
