@@ -1,5 +1,6 @@
 """The vocabulary of the project, and the evaluator. Imports none of the other parts and never torch."""
 
+from rsuper_bench.benchmark.comparison import compare
 from rsuper_bench.benchmark.errors import ConfigError, DataError, Problem, RsuperBenchError, SubmissionError
 from rsuper_bench.benchmark.evaluation import evaluate
 from rsuper_bench.benchmark.records import CaseRecord, Finding, Presence, ReportFindings, Split
@@ -27,6 +28,7 @@ __all__ = [
     "Thresholds",
     "TumorType",
     "calibrate",
+    "compare",
     "evaluate",
     "load_report",
     "load_submission",

@@ -16,6 +16,7 @@ RECORDS = {
     "task": ("rsuper_bench.benchmark.task", "Task"),
     "submission": ("rsuper_bench.benchmark.report", "SubmissionInfo"),
     "thresholds": ("rsuper_bench.benchmark.thresholds", "Thresholds"),
+    "comparison": ("rsuper_bench.benchmark.comparison_record", "Comparison"),
     "report": ("rsuper_bench.benchmark.report", "EvaluationReport"),
     "entry": ("rsuper_bench.leaderboard.entry", "Entry"),
     "recipe": ("rsuper_bench.baselines.recipe", "Recipe"),

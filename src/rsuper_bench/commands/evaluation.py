@@ -69,7 +69,7 @@ def register(app: typer.Typer) -> None:
 def validate(
     data: Data,
     submission: Annotated[
-        str | None, typer.Argument(metavar="[SUB]", help="Submission: folder, zip, or org/name@revision.")
+        str | None, typer.Argument(help="Submission: folder, zip, or org/name@revision.")
     ] = None,
     split: Annotated[SplitName, typer.Option(help="Split the submission is for.")] = SplitName.TEST,
     task: TaskName = None,
