@@ -138,9 +138,7 @@ def test_the_verb_writes_the_table(small_release, submit, tmp_path):
     folder = submit(rows[1:])
     lines = ["case_id,tumor_type,score,volume_mm3", *(f"{c},{k},{s},{1000 * s:.1f}" for c, k, s in rows[1:])]
     (folder / "predictions.csv").write_text("\n".join(lines) + "\n")
-    (tmp_path / "task.json").write_text(
-        "name: liver-v1\ndescription: ''\ntumor_types: [liver]\nbootstrap_replicates: 100\n"
-    )
+    (tmp_path / "task.json").write_text(TASK.model_dump_json())
     out = tmp_path / "out"
     call = ["evaluate", folder, "--data", small_release.folder, "--task", tmp_path / "task.json", "--missing", "fail"]
 
