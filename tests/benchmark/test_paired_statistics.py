@@ -110,7 +110,7 @@ def test_delong_of_the_same_scores_finds_nothing():
     assert delong_difference(score, score, positive).p == 1
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
 def test_holm_agrees_with_statsmodels(p_values):
     found = holm({str(index): p for index, p in enumerate(p_values)})
