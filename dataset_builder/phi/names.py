@@ -83,9 +83,9 @@ def scan_names(text: str, known: Collection[str] = ()) -> Iterator[Hit]:
         if plain(word):  # an eponym: a person only where the words say so
             if _CUE.search(before) and not word.isupper():
                 yield Hit(start, end, "name")
-        elif _listed(low, surnames, given) or (not word.isupper() and (told or _INITIAL.search(before))):
-            yield Hit(start, end, "name")
-        elif not word.isupper() and _THEN_INITIAL.match(text, end):
+        elif _listed(low, surnames, given) or (
+            not word.isupper() and (told or _INITIAL.search(before) or _THEN_INITIAL.match(text, end))
+        ):
             yield Hit(start, end, "name")
 
 
