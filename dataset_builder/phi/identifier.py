@@ -27,9 +27,14 @@ _PATTERNS = (
     ("age_over_89", re.compile(r"(?<!\d)0?(?:9\d|1[0-2]\d)(?:y|yo|yr)(?![a-z])", re.I)),
     ("uid", re.compile(r"(?<!\d)[0-2](?:\.\d+){5,}")),
     # Counters begin with zeros (BDMAP_00000123); what does not, and is long, is a number of a hospital.
-    ("number", re.compile(r"(?<![\dA-Fa-f])(?!00)\d{7,}(?![\dA-Fa-f])|^(?!00)\d{6}$|^[A-Za-z]{1,2}(?!00)\d{6,}$")),
+    (
+        "number",
+        re.compile(
+            r"(?<![\dA-Fa-f])(?!000)\d{7,}(?![\dA-Fa-f])|^(?!000)\d{6}$|^[A-Za-z]{1,2}(?!000)\d{6,}$|(?<!\d)\d{2}-\d{5,}(?!\d)"
+        ),
+    ),
 )
-_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z][a-z]+|[a-z]+")
 
 
 def scan_identifier(value: str) -> list[Hit]:
@@ -42,7 +47,7 @@ def scan_identifier(value: str) -> list[Hit]:
         word = match.group().lower()
         if (
             (len(word) > 3 and word in given | surnames)
-            or (len(word) == 3 and word in given)
+            or (len(word) == 3 and word in given | {"doe", "roe"})
             or (len(word) > 5 and _glued(word, given, surnames))
         ):
             hits.append(Hit(*match.span(), "name"))

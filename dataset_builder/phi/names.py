@@ -22,6 +22,8 @@ _CUE = re.compile(
     r"|resident|attending|fellow|nurse|surgeon|technologist|patient)[ ,]+$",
     re.I,
 )
+_PLACE = re.compile(r"\b(?:at|from|near|in)\s+(?:the\s+)?$")
+_THEN_INITIAL = re.compile(r"(?:'s)?,?[ ][A-Z]\.(?:,|\s*$|[ ][a-z])", re.M)
 _AFTER_EPONYM = re.compile(
     r"(?:'s|s')?(?:[- ][A-Za-z]+)?[- ]+(?:signs?|diseases?|syndrome|cysts?|hernias?|procedure|classification|score"
     r"|criteria|duct|ligament|pouch|fascia|nodes?|nodules?|tumou?r|lymphoma|sarcoma|type|grade|category|catheter|tube"
@@ -48,10 +50,12 @@ def scan_names(text: str, known: Collection[str] = ()) -> Iterator[Hit]:
     given, surnames, institutions = words("given_names"), words("surnames"), words("institutions")
     eponyms, common = words("eponyms"), words("known_words")
 
-    def plain(word: str) -> bool:
-        """No name: a word of reports, or several joined by hyphens."""
+    def plain(word: str, *, names_too: bool = True) -> bool:
+        """No name: a word of reports, or several joined by hyphens; eponyms are such words unless told otherwise."""
         parts = [part for part in re.split(r"['\-]", word.lower().removesuffix("'s")) if part]
-        return all(part in common or part in known or part in eponyms or len(part) == 1 for part in parts)
+        return all(
+            part in common or part in known or (names_too and part in eponyms) or len(part) == 1 for part in parts
+        )
 
     tokens = [(match.start(), match.end(), match.group()) for match in _TOKEN.finditer(text)]
     for index, (start, end, word) in enumerate(tokens):
@@ -69,22 +73,26 @@ def scan_names(text: str, known: Collection[str] = ()) -> Iterator[Hit]:
             ):
                 yield Hit(start, next_end, "name")
                 continue
-        if not capital or (word.isupper() and len(word) < 4) or plain(word):
+        if not capital or (word.isupper() and len(word) < 4) or plain(word, names_too=False):
             continue
         before = text[max(start - 60, 0) : start]
-        eponym = _AFTER_EPONYM.match(text, end) is not None or _AFTER_EPONYM.match(
-            text, end - 2 if word.endswith("'s") else end
-        )
-        if (
-            (_INITIAL.search(before) and low in surnames | given)
-            or (
-                not eponym
-                and (low in surnames or low in given)
-                and (word.isupper() or _mid_sentence(before) or word.endswith("'s"))
-            )
-            or (not eponym and not word.isupper() and _CUE.search(before))
+        told = _CUE.search(before) or _PLACE.search(before)
+        bare = end - 2 if word.endswith("'s") else end
+        if _AFTER_EPONYM.match(text, end) or _AFTER_EPONYM.match(text, bare):
+            continue
+        if plain(word):  # an eponym: a person only where the words say so
+            if _CUE.search(before) and not word.isupper():
+                yield Hit(start, end, "name")
+        elif _listed(low, surnames, given) or (
+            not word.isupper() and (told or _INITIAL.search(before) or _THEN_INITIAL.match(text, end))
         ):
             yield Hit(start, end, "name")
+
+
+def _listed(word: str, *lists: Collection[str]) -> bool:
+    """Whether a word, or each part of one with a hyphen, is in one of the lists."""
+    parts = [part for part in word.split("-") if part]
+    return any(word in names for names in lists) or all(any(part in names for names in lists) for part in parts)
 
 
 def _is_name(
@@ -99,23 +107,24 @@ def _is_name(
 ) -> bool:
     """Whether two neighbours are a name: `John Smith`, `Smith, John`, `JOHN Q. SMITH`, `john smith`, `Xu Okafor`."""
     both_capital = word[0].isupper() and after[0].isupper()
-    if "," in link and not both_capital:
-        return False
-    listed = (first in given and second in surnames) or (first in surnames and second in given)
+    one, two = _listed(first, given), _listed(second, surnames)
+    reverse = _listed(first, surnames) and _listed(second, given)
     if not both_capital:
-        return listed and not (plain(word) or plain(after))
+        return ((one and two and "," not in link) or reverse) and not (plain(word) or plain(after))
+    if "," in link:
+        return (reverse and not plain(after)) or (
+            (_listed(first, surnames) or _listed(second, given)) and not plain(word) and not plain(after)
+        )
+    if one and two and not word.isupper():
+        return True
     if plain(word) and plain(after):
         return False
-    if listed or (first in given and second in given):
-        return not (plain(word) or plain(after)) or (listed and "," not in link)
-    if "," in link:
-        return (first in surnames or second in given) and not plain(word) and not plain(after)
+    if (one and two) or reverse:
+        return True
     if plain(word) or plain(after):
         return False
+    if one and _listed(second, given):
+        return True
     if word.isupper() or after.isupper():
-        return first in given or second in surnames
+        return one or two
     return len(word) > 1 and len(after) > 1  # two capitalised words that reports do not use
-
-
-def _mid_sentence(before: str) -> bool:
-    return re.search(r"[a-z,;)][ ]+$", before) is not None

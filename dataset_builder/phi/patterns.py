@@ -56,9 +56,17 @@ _ANY_INSTITUTION = (
 
 # fmt: off
 _PATTERNS: tuple[tuple[str, str, int], ...] = (
+    ("email", r"\b[\w.+-]+ at [\w-]+ dot [a-z]{2,}\b", re.I),
+    ("address", r"\b\d{1,4},?\s+(?i:rue|via|calle|avenida|rua|ulica)\s+\w+|\b\d{5}\s+[A-Z][a-z]+\b", 0),
+    ("institution", r"\b(?:Mt|Mount)\.?\s+[A-Z][a-z]+", 0),
+    ("accession_number", r"\bref(?:erence|\.)?\s*(?:no\.?)?\s*:?\s*[A-Z]*\d+[/-]\d{3,}", re.I),
     ("email", r"[\w.+-]+\s?@\s?[\w-]+(?:\.[\w-]+)+|[\w.+-]+ ?[\[(]at[\])] ?[\w-]+(?:\.| ?[\[(]dot[\])] ?)\w+", re.I),
     ("url", r"\b(?:https?|ftp)://\S+|\bwww\.\S+\.\S+", re.I),
     ("ip_address", r"(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?!\d|\.\d)", 0),
+    ("date", rf"(?<![\d-]){_YEAR}-(?:0[1-9]|1[0-2])(?![\d-])|\bQ[1-4][ /]*{_YEAR}\b|\bon\s+(?:0[1-9]|1[0-2])/(?:0[1-9]|[12]\d|3[01])(?![\d/])", 0),
+    ("medical_record_number", r"\b(?:patient|pt|record|file|chart)\s*#\s*:?\s*\d+", re.I),
+    ("institution", r"\b(?:room|bed|ward)\s+#?\d+\w*", re.I),
+    ("physician", r"\b(?i:dictated|transcribed|typed)\s*:?\s*[A-Z]{2,3}\b(?:/[a-z]{2,3})?", 0),
     ("ssn", r"(?<!\d)\d{3}[- ]\d{2}[- ]\d{4}(?!\d)", 0),
     ("ssn", rf"\b(?:ssn|social\s+security){_SEPARATOR}[\dxX*-][\dxX* -]{{3,}}\d", re.I),
     ("phone", r"(?<![\d.])(?:\+?1[-. ]?)?\(?\d{3}\)?[-. /]\s?\d{3}[-. ]\d{4}(?!\d)", 0),
@@ -110,7 +118,7 @@ _PATTERNS: tuple[tuple[str, str, int], ...] = (
     ("institution", r"\b(?i:hospital|university|institute|clinic|infirmary|faculty)\s+(?:of|at|for)\s+(?:the\s+)?[A-Z]\w+", 0),
     ("institution", r"\b(?:institution|facility|hospital|clinic|department|location|site|ward|room|bed)\s*(?:name)?\s*:\s*[A-Z0-9]\w*", re.I),
     ("institution", r"\bS(?:t|aint)\.?\s+[A-Z][a-z]+(?:'s|s)\b(?!\s+(?:sign|disease))", 0),
-    ("physician", rf"(?<![\w.])(?i:{_TITLE})\b\.?\s+(?:[A-Z]\.\s*)*{_NAME}(?:[- ]{_NAME}){{0,2}}", 0),
+    ("physician", rf"(?<![\w.])(?i:{_TITLE})\b(?:\.\s*|\s+)(?:[A-Z]\.\s*)*{_NAME}(?:[- ]{_NAME}){{0,2}}", 0),
     ("physician", rf"\b{_NAME}(?:[ ,-]+{_NAME}){{0,3}}\s*,?\s*{_DEGREE}\b\.?", 0),
     ("physician", rf"\b(?i:{_PHYSICIAN_LABEL})\s*:\s*(?:(?i:{_TITLE})\b\.?\s*)?{_LABELLED}", 0),
     ("physician", r"\b(?i:(?:dictated|transcribed|signed|approved|verified|authenticated|reviewed|finali[sz]ed|reported|read|interpreted|typed)"
@@ -124,6 +132,8 @@ _PATTERNS: tuple[tuple[str, str, int], ...] = (
     ("age_over_89", r"(?<![\d.])(?:9\d|1[0-2]\d)\s*(?:-?\s*y/?\.?o\.?\b|-?\s?(?:M|F|male|female|man|woman|gentleman|lady)\b)", 0),
     ("age_over_89", r"\b(?:aged?|age\s+of|age\s+is|years?\s+of\s+age)\s*[:=]?\s*(?:9\d|1[0-2]\d)(?!\d|\.\d|\s*(?:%|mm|cm|days?|weeks?|months?|hu))", re.I),
     ("age_over_89", r"\b0?(?:9\d|1[0-2]\d)Y\b", 0),
+    ("age_over_89", r"\b(?:9\d|1[0-2]\d)\s*/\s*[MF]\b|\b(?:she|he|patient|who)\s+is\s+(?:9\d|1[0-2]\d)\b(?!\s*(?:mm|cm|%|kg|lb|hu)|\.\d)", re.I),
+    ("age_over_89", r"\baged?\s*:?\s+(?:of\s+)?(?:ninety|(?:one|a)\s+hundred)\b", re.I),
     ("age_over_89", r"\b(?:ninety|(?:one|a)\s+hundred)(?:[- ](?:and[- ])?(?:one|two|three|four|five|six|seven|eight|nine|ten))?[- ]+years?\b"
                     r"|\b(?:nona|cente)genarian\b|\bcentenarian\b|\b(?:early|mid|late|her|his|their|the)[- ](?:nineties|90'?s)\b", re.I),
 )

@@ -266,3 +266,21 @@ def test_lesions_come_back_with_their_types(world, tmp_path):
     joined = Release(tmp_path / "joined")
     mask = joined.label_map.lesion_mask(joined.volumes("c1").lesions.data, TumorType.LIVER)
     assert mask.sum() == 8
+
+
+def test_a_release_holds_no_path_of_this_machine_and_no_formula(download, tmp_path):
+    rows = read_rows(download)
+    rows[0]["case_id"] = "=HYPERLINK(1)"
+    rows[1]["ct"] = "scans/none.nii.gz"
+    (download / "scans" / "c2.nii.gz").write_bytes((download / "scans" / "c2.nii.gz").read_bytes()[:-9])
+    write_rows(download, rows)
+    arguments = ["--source", "folder", "--input", str(download), "--reject-bad", "--out", str(tmp_path / "release")]
+    result = CliRunner().invoke(app, ["dataset", "build", *arguments])
+    assert result.exit_code == 0, result.output
+    with (tmp_path / "release" / "rejected.csv").open() as file:
+        rejected = list(csv.DictReader(file))
+    assert len(rejected) == 3  # every input case is in the release or here
+    assert len(Release(tmp_path / "release").records()) == N - 3
+    assert not any(cell.startswith(("=", "+", "-", "@")) for row in rejected for cell in row.values())
+    for name, data in content(tmp_path / "release").items():
+        assert str(tmp_path).encode() not in data, name

@@ -250,7 +250,7 @@ def test_a_token_is_never_shown(hub, tmp_path, release, account):
 
 def test_a_failed_gate_stops_before_the_first_request(hub, tmp_path):
     changes = {
-        "case-001": {"report": "no liver. Discussed with Dr. Quillfeather on 3/14/2019."},
+        "case-001": {"report": "no liver. Discussed with Dr. Quillfeather on 3/14/2019, MRN 1234567."},
         "case-002": {"redistributable": False, "licence": "Merlin DUA"},
         "case-003": {"report": "There is a liver 60 mm mass"},
     }
@@ -260,7 +260,7 @@ def test_a_failed_gate_stops_before_the_first_request(hub, tmp_path):
     assert hub.requests == []
     for line in (
         "phi_physician: case case-001: cases/train-00000-of-00001.parquet: report, characters",
-        "phi_date: case case-001",
+        "phi_medical_record_number: case case-001",
         "licence_forbids: case case-002: ct, organs, lesions, report, preview may not be passed on",
         "size_against_mask: case case-003",
         "gate leakage: passed",
@@ -269,7 +269,7 @@ def test_a_failed_gate_stops_before_the_first_request(hub, tmp_path):
     assert "error: not published: a gate failed; nothing was sent" in result.stderr
     everything = result.stdout + result.stderr + (tmp_path / "findings.csv").read_text()
     assert "Quillfeather" not in everything
-    assert "2019" not in everything
+    assert "1234567" not in everything
 
 
 def test_a_release_and_a_submission_open_from_the_hub(hub, tmp_path, release):
