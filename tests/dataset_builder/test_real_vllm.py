@@ -33,7 +33,7 @@ from rsuper_bench.dataset_builder.report_grammar import Scene, write_report
 HERE = Path(__file__).parent
 N_REPORTS = 64
 NEEDED_DISK_GB = 6
-INSTALL_TIMEOUT_S = 300
+INSTALL_TIMEOUT_S = 480  # a minute or two on an idle machine
 START_TIMEOUT_S = 240  # twenty seconds on an idle machine
 RUN_TIMEOUT_S = 300
 SERVE_ARGS = "--dtype float32 --enforce-eager --max-model-len 8192 --max-num-seqs 16"
