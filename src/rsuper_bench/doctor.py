@@ -46,7 +46,7 @@ def _vllm() -> Check:
     where = "" if python == Path(sys.executable) else f", by {PYTHON_VARIABLE}"
     if has_vllm(python):
         return Check("vllm", f"found{where}", ok=True, needed=False)
-    advice = f"optional, for --serve: docs/llm-extraction.md; name its python in {PYTHON_VARIABLE}"
+    advice = f"pip install vllm, in an environment of its own, for --serve; name its python in {PYTHON_VARIABLE}"
     return Check("vllm", f"not installed{where}", ok=False, needed=False, advice=advice)
 
 

@@ -8,13 +8,13 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any
 
 import httpx
 from pydantic import ValidationError
 
 from rsuper_bench.benchmark.errors import ConfigError, DataError, Problem
 from rsuper_bench.dataset_builder.extraction.llm.answers import Answer, answer_schema
+from rsuper_bench.dataset_builder.extraction.llm.reply import AskAgainError, GaveUpError, Reply, parsed, read_reply
 from rsuper_bench.dataset_builder.extraction.llm.retry import retry_after_s
 from rsuper_bench.dataset_builder.extraction.llm.settings import LlmSettings, is_loopback
 
@@ -23,25 +23,6 @@ LONGER = 4  # times as many tokens for an answer that was cut
 CONNECT_TIMEOUT_S = 20.0
 _JSON = {"Content-Type": "application/json"}
 _BUSY = (408, 409, 425, 429)
-
-
-class GaveUpError(Exception):
-    """No answer to one report. ``reason`` is a short code without any text of the report.
-
-    ``server_away`` says that the server may be the cause, not the report: many of these in a row end the run.
-    """
-
-    def __init__(self, reason: str, *, server_away: bool = False) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.server_away = server_away
-
-
-class _AskAgainError(Exception):
-    def __init__(self, reason: str, retry_after_s: float | None = None) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.retry_after_s = retry_after_s
 
 
 class _RefusedError(Exception):
@@ -126,8 +107,8 @@ class LlmClient:
         while True:
             attempt += 1
             try:
-                content, is_cut = await self._post(self._body(prompt, text, answer, max_tokens, seed=invalid))
-            except _AskAgainError as problem:
+                reply = await self._post(self._body(prompt, text, answer, max_tokens, seed=invalid))
+            except AskAgainError as problem:
                 wait_s = self.settings.retry.wait_s(job, attempt, problem.retry_after_s)
                 if wait_s is None:
                     raise GaveUpError(problem.reason, server_away=True) from None
@@ -138,14 +119,14 @@ class LlmClient:
                 if max_tokens > self.settings.max_tokens:  # the longer answer does not fit the model
                     raise GaveUpError("cut") from None
                 raise GaveUpError(f"refused_{problem.status}", server_away=True) from None
-            if is_cut:
+            if reply.is_cut:
                 if max_tokens > self.settings.max_tokens:
                     raise GaveUpError("cut")
                 max_tokens *= LONGER
                 self._count_again("cut")
                 continue
             try:
-                return answer.model_validate(_parsed(content or ""))
+                return answer.model_validate(parsed(reply.content))
             except ValidationError:
                 reason = "invalid_answer"
             except (ValueError, RecursionError):
@@ -201,8 +182,7 @@ class LlmClient:
         self._all.append(http)
         return http
 
-    async def _post(self, body: bytes) -> tuple[str | None, bool]:
-        """One request: the answer's text, and whether it was cut."""
+    async def _post(self, body: bytes) -> Reply:
         self.traffic.requests += 1
         try:
             with self._connection() as http:
@@ -217,16 +197,19 @@ class LlmClient:
                         if len(data) > MAX_ANSWER_BYTES:
                             raise GaveUpError("answer_too_large")
         except (TimeoutError, httpx.TimeoutException):
-            raise _AskAgainError("timeout") from None
+            raise AskAgainError("timeout") from None
         except httpx.HTTPError:
-            raise _AskAgainError("connection") from None
-        return self._read(bytes(data))
+            raise AskAgainError("connection") from None
+        reply = read_reply(bytes(data))
+        self.traffic.prompt_tokens += reply.prompt_tokens
+        self.traffic.answer_tokens += reply.answer_tokens
+        return reply
 
     def _check_status(self, response: httpx.Response) -> None:
         status = response.status_code
         if status in _BUSY or status >= 500:
             reason = "rate_limited" if status == 429 else f"server_error_{status}"
-            raise _AskAgainError(reason, retry_after_s(response.headers.get("Retry-After")))
+            raise AskAgainError(reason, retry_after_s(response.headers.get("Retry-After")))
         self._check_for_all(status)
         if status != 200:
             raise _RefusedError(status)
@@ -241,28 +224,3 @@ class LlmClient:
             fix = "Correct --endpoint or --model; GET /models of the server lists what it has."
             found = f"the server knows no such address or model ({status})"
             raise ConfigError.of([Problem(where, found, "a model it serves", fix)])
-
-    def _read(self, data: bytes) -> tuple[str | None, bool]:
-        """The first choice of a completion. Anything else is a server that is not well."""
-        try:
-            reply: Any = json.loads(data)
-            choice = reply["choices"][0]
-            content = choice["message"]["content"]
-            usage = reply.get("usage") or {}
-            self.traffic.prompt_tokens += int(usage.get("prompt_tokens") or 0)
-            self.traffic.answer_tokens += int(usage.get("completion_tokens") or 0)
-        except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError):
-            raise _AskAgainError("not_a_completion") from None
-        reason = choice.get("finish_reason")
-        if reason == "content_filter" or choice["message"].get("refusal"):
-            raise GaveUpError("declined")
-        return content if isinstance(content, str) else None, reason == "length"
-
-
-def _parsed(content: str) -> Any:
-    """JSON; bare control characters in strings, which constrained decoding may write, are let through."""
-    return json.loads(content, strict=False, parse_constant=_no_constant)
-
-
-def _no_constant(_name: str) -> None:
-    raise ValueError("NaN and Infinity are no JSON")

@@ -11,10 +11,11 @@ from rsuper_bench.benchmark import records
 from rsuper_bench.benchmark.errors import DataError, Problem
 from rsuper_bench.benchmark.records import Record, ReportFindings
 from rsuper_bench.dataset_builder.extraction.llm.cache import AnswerCache
-from rsuper_bench.dataset_builder.extraction.llm.client import GaveUpError, LlmClient, Traffic
+from rsuper_bench.dataset_builder.extraction.llm.client import LlmClient, Traffic
 from rsuper_bench.dataset_builder.extraction.llm.jobs import MAX_CHARACTERS, VERSION, Job, distinct, make_jobs
 from rsuper_bench.dataset_builder.extraction.llm.merge import merged
 from rsuper_bench.dataset_builder.extraction.llm.prompt import provenance_digest
+from rsuper_bench.dataset_builder.extraction.llm.reply import GaveUpError
 from rsuper_bench.dataset_builder.extraction.llm.settings import LlmSettings
 from rsuper_bench.dataset_builder.extraction.reports_file import ReportRow
 
