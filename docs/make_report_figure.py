@@ -1,6 +1,6 @@
 """Show on one report what the rules extractor reads: ``python docs/make_report_figure.py``.
 
-Draws ``docs/figures/report-to-findings.svg`` and writes the tables between the markers of
+Draws ``docs/pictures/report-to-findings.svg`` and writes the tables between the markers of
 ``docs/report-to-findings.md``. Everything comes from the extractor as it is; the report is made up.
 """
 
@@ -19,7 +19,7 @@ from rsuper_bench.dataset_builder.extraction import RulesExtractor
 
 FOLDER = Path(__file__).parent
 PAGE = FOLDER / "report-to-findings.md"
-FIGURE = FOLDER / "figures" / "report-to-findings.svg"
+FIGURE = FOLDER / "pictures" / "report-to-findings.svg"
 REPORT = """\
 CT ABDOMEN AND PELVIS WITH CONTRAST
 
