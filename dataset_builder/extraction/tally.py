@@ -166,7 +166,7 @@ def f1_of_draws(counts: Sequence[Sequence[Sequence[int]]], *, seed: int = 0) -> 
     chunks = chunk_sizes(REPLICATES)
     streams = np.random.SeedSequence(seed).spawn(len(chunks))
     drawn = [
-        np.tensordot(patient_weights(len(table), size, stream), table, axes=1)
+        np.tensordot(patient_weights(len(table), size, stream).T, table, axes=1)
         for size, stream in zip(chunks, streams, strict=True)
     ]
     whole = table.sum(axis=0)[np.newaxis]
