@@ -133,15 +133,27 @@ def write_bytes(path: Path, data: bytes) -> None:
         temporary.write_bytes(data)
 
 
-def read_text(path: Path, error: type[RsuperBenchError] = DataError, *, encoding: str = "utf-8-sig") -> str:
+def read_text(
+    path: Path,
+    error: type[RsuperBenchError] = DataError,
+    *,
+    encoding: str = "utf-8-sig",
+    lenient: bool = False,
+) -> str:
     """Read text, by default UTF-8 (a byte-order mark is tolerated).
+
+    Args:
+        path: The file.
+        error: Class to raise.
+        encoding: Of the text.
+        lenient: Read bytes that are no text as U+FFFD.
 
     Raises:
         RsuperBenchError: Of the given class, when the file is missing, unreadable or in another encoding.
     """
     name = encoding.upper().removesuffix("-SIG")
     try:
-        return path.read_text(encoding=encoding)
+        return path.read_text(encoding=encoding, errors="replace" if lenient else "strict")
     except FileNotFoundError:
         raise error.of([Problem(str(path), "no such file", "a readable file", "Check the path.")]) from None
     except UnicodeDecodeError as cause:
@@ -216,6 +228,7 @@ def read_table(
     where: str | None = None,
     delimiter: str = ",",
     encoding: str = "utf-8-sig",
+    lenient: bool = False,
 ) -> list[dict[str, str]]:
     """Read a CSV as text: ``001`` stays ``001`` and ``NA`` stays ``NA``.
 
@@ -227,13 +240,16 @@ def read_table(
         where: Name to show instead of the path.
         delimiter: Between cells.
         encoding: Of the text.
+        lenient: Read bytes that are no text, and NUL, as U+FFFD instead of refusing the whole file.
 
     Returns:
         One dict a row, in file order, without any row that is wholly empty.
     """
     name = where or str(path)
-    text = read_text(path, error, encoding=encoding)
-    if "\0" in text:
+    text = read_text(path, error, encoding=encoding, lenient=lenient)
+    if lenient:
+        text = text.replace("\0", "\ufffd")
+    elif "\0" in text:
         raise error.of([Problem(name, "holds NUL bytes", "a CSV text file", "Export it again as CSV.")])
     previous_limit = csv.field_size_limit(64 * 1024**2)
     try:

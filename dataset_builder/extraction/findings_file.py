@@ -19,12 +19,22 @@ def write_findings(path: Path, findings: Iterable[ReportFindings]) -> int:
 
     Returns:
         Number of lines.
+
+    Raises:
+        DataError: If it cannot be written, for example because the disk is full; nothing is left half-written.
     """
     written = 0
-    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
-        for record in findings:
-            file.write(canonical_json(record) + "\n")
-            written += 1
+    try:
+        with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
+            for record in findings:
+                file.write(canonical_json(record) + "\n")
+                written += 1
+    except OSError as cause:
+        reason = cause.strerror or type(cause).__name__
+        problem = Problem(
+            str(path), f"cannot be written ({reason})", "room and the right to write", "Make room, run again."
+        )
+        raise DataError.of([problem]) from cause
     return written
 
 

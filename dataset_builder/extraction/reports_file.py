@@ -28,12 +28,13 @@ def read_reports(path: Path) -> list[ReportRow]:
     """Read reports from a CSV with ``case_id`` or ``id``, ``report`` and optional ``pathology_report``.
 
     Optional dates of the two texts stand in ``report_date`` and ``pathology_date`` (``2024-03-31``, or blank). Other
-    columns are left alone. When both id columns are there, ``case_id`` counts.
+    columns are left alone. When both id columns are there, ``case_id`` counts. An empty report or one with bytes that
+    are no text (they become U+FFFD) is read too: the extractor says of each what is wrong with it.
 
     Raises:
-        DataError: Missing columns, unsafe or duplicate ids, empty reports, unreadable dates: all of them at once.
+        DataError: Missing columns, unsafe or duplicate ids, unreadable dates: all of them at once.
     """
-    table = read_table(path, ())
+    table = read_table(path, (), lenient=True)
     if not table:
         raise DataError.of([Problem(str(path), "no rows", "a row for each report", "Check the file.")])
     columns = table[0].keys()
@@ -45,12 +46,6 @@ def read_reports(path: Path) -> list[ReportRow]:
         problems += id_problems([row[id_column] for row in table], str(path), id_column)
     if "report" not in columns:
         problems.append(Problem(str(path), "no column 'report'", "a column 'report'", "Add the column 'report'."))
-    else:
-        problems += [
-            Problem(f"{path}: row {number}: report", "empty report", "the report's text", "Fill or remove the row.")
-            for number, row in enumerate(table, start=2)
-            if not row["report"].strip()
-        ]
     problems += [
         Problem(f"{path}: row {number}: {name}", "not a date", "a date like 2024-03-31, or nothing", "Correct it.")
         for name in DATE_COLUMNS

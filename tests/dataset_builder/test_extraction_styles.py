@@ -245,7 +245,7 @@ STYLES = [
     ("There is a mass.", set()),
     (
         "The stomach is collapsed. Esophagus is unremarkable. The colon shows no mass.",
-        {"-stomach", "-esophagus", "-colon"},
+        {"-esophagus", "-colon"},  # an empty stomach cannot be judged
     ),
     (
         "Large liver mass measuring up to 12 cm. A separate 1.4 cm lesion is seen in the left lobe.",

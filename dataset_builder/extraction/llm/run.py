@@ -87,6 +87,8 @@ def read_reports_with_llm(
     for job in jobs:
         if (kept := cache.get(job.key, job.kept)) is not None:
             state.done[job.key] = kept
+        elif not job.text.strip():
+            state.failed[job.key] = "empty"
         elif len(job.text) > MAX_CHARACTERS:
             state.failed[job.key] = "too_long"
     from_cache = len(state.done)

@@ -21,17 +21,19 @@ _DATE = re.compile(
     re.IGNORECASE,
 )
 _UNITS = re.compile(
-    r"\A\s{0,4}(?:[-*•·–]\s{0,4})?(?:\(\d{1,2}\)|\d{1,2}[.)](?!\d))(?=\s)|\A\s{0,4}[TN]\d{1,2}\b|\A\s{0,4}#\d{1,2}\b|"  # the number of a list item
+    # the number of a list item
+    r"\A\s{0,4}(?:[-*•·–]\s{0,4})?(?:\(\d{1,2}\)|\d{1,2}[.)](?!\d))(?=\s)|\A\s{0,4}[TN]\d{1,2}\b|\A\s{0,4}#\d{1,2}\b|"
     r"(?<![\w.])[-–+]?\d{1,4}(?:\.\d)?\s{0,2}(?:(?:to|-|–)\s{0,2}[-–]?\d{1,4}\s{0,2})?(?:hu|h\.u\.|hounsfield(?:\s{1,2}units?)?)\b"
     r"|\b\d(?:st|nd|rd|th)\b"
-    r"|(?<=lesion )\d{1,2}(?=\s{0,2}[:)])|(?<=nodule )\d{1,2}(?=\s{0,2}[:)])|(?<=mass )\d{1,2}(?=\s{0,2}[:)])|(?<=target )\d{1,2}(?=\s{0,2}[:)])",
+    r"|(?:(?<=lesion )|(?<=nodule )|(?<=mass )|(?<=target ))\d{1,2}(?=\s{0,2}[:)])",
     re.IGNORECASE,
 )
 _SHOWN = re.compile(
     "|".join(
         (
             rf"{_SERIES.replace('NAME', 's1')}{_JOIN}{_IMAGE.replace('NAME', 'i1')}{_MORE}",
-            rf"{_IMAGE.replace('NAME', 'i2')}{_MORE}\s{{0,2}}(?:of|in|on|,|;|/)?\s{{0,2}}(?:the\s)?{_SERIES.replace('NAME', 's2')}",
+            rf"{_IMAGE.replace('NAME', 'i2')}{_MORE}\s{{0,2}}(?:of|in|on|,|;|/)?\s{{0,2}}(?:the\s)?"
+            rf"{_SERIES.replace('NAME', 's2')}",
             rf"\bimages?{_NUMBERED}(?P<s3>\d{{1,3}})\s?[/:]\s?(?P<i3>\d{{1,4}})",
             r"(?<=[(\[])(?P<s4>\d{1,4})\s{0,2}[/:]\s{0,2}(?P<i4>\d{1,4})(?=\s{0,2}[)\],;-])",
             r"(?<=[(\[])(?P<s0>\d{1,3})-(?P<i0>\d{2,4})(?=[)\]])",

@@ -23,6 +23,8 @@ Span = tuple[int, int]
 
 _MORE_THAN = ("more than", "greater than", ">", "over", "exceeding", "in excess of")
 _AT_LEAST = ("at least", "upwards of", "minimum of", "no fewer than", "or more")
+
+
 @dataclass(slots=True)
 class Draft:
     """A finding being read. Spans are in report characters; a value without one is derived."""
@@ -178,9 +180,9 @@ def leave_open(draft: Draft) -> None:
 
 def apply_malignancy(draft: Draft, entry: Entry, span: Span) -> None:
     """Take the malignancy a word states; cysts of the pancreas and complex ones are not benign by name."""
-    if entry.malignancy is Malignancy.BENIGN and entry.kind is Kind.CYST and entry.label is Label.LESION:
-        if draft.open_nature or (draft.tumor_type is TumorType.PANCREAS and not entry.organs):
-            return
+    by_name = entry.malignancy is Malignancy.BENIGN and entry.kind is Kind.CYST and entry.label is Label.LESION
+    if by_name and (draft.open_nature or (draft.tumor_type is TumorType.PANCREAS and not entry.organs)):
+        return
     if entry.malignancy in (Malignancy.BENIGN, Malignancy.MALIGNANT):
         draft.malignancy = entry.malignancy
         draft.malignancy_source = MalignancySource.REPORT

@@ -7,8 +7,10 @@ from rsuper_bench.benchmark.tumor_types import TumorType
 from rsuper_bench.dataset_builder.extraction.rules.items import NOUN_PHRASE, Row
 from rsuper_bench.dataset_builder.extraction.rules.lexicon import Label
 
-_FOCAL = frozenset({"focal", "focally", "asymmetric", "asymmetrical", "asymmetrically", "irregular", "irregularly", "nodular", "mass", "masslike", "eccentric",
-                    "eccentrically", "annular", "polypoid", "lobulated", "bulky", "localized", "localised", "segmental"})  # fmt: skip
+_FOCAL = frozenset(
+    "focal focally asymmetric asymmetrical asymmetrically irregular irregularly nodular mass masslike eccentric eccentrically "
+    "annular polypoid lobulated bulky localized localised segmental".split()
+)
 _HOLLOW = frozenset({TumorType.ESOPHAGUS, TumorType.STOMACH, TumorType.DUODENUM, TumorType.COLON, TumorType.BLADDER,
                      TumorType.GALLBLADDER, TumorType.UTERUS})  # fmt: skip
 
@@ -54,7 +56,10 @@ def is_inflamed(row: Row, lesion: int) -> bool:
 
 
 def _wall_words(row: Row, lesion: int) -> set[str]:
-    near = [row.items[lesion], *(other for other in row.items[max(0, lesion - 5) : lesion + 7] if other.label is not Label.LESION)]
+    near = [
+        row.items[lesion],
+        *(other for other in row.items[max(0, lesion - 5) : lesion + 7] if other.label is not Label.LESION),
+    ]
     return {word for item in near for word in item.text.split()}
 
 
@@ -131,6 +136,16 @@ def is_explained(row: Row, lesion: int) -> bool:
             for item in following:
                 if item.label is Label.THING:
                     return item.entry.explains or item.entry.apart
-                if item.label not in (Label.WORD, Label.INDEFINITE, Label.NATURE, Label.ATTENUATION, Label.LIKELY, Label.DEFINITE, Label.ORGAN, Label.AND, Label.LINK):
+                if item.label not in (
+                    Label.WORD,
+                    Label.INDEFINITE,
+                    Label.NATURE,
+                    Label.ATTENUATION,
+                    Label.LIKELY,
+                    Label.DEFINITE,
+                    Label.ORGAN,
+                    Label.AND,
+                    Label.LINK,
+                ):
                     return False
     return False

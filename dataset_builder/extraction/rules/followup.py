@@ -16,10 +16,14 @@ from rsuper_bench.dataset_builder.extraction.rules.sides import sides_in
 from rsuper_bench.dataset_builder.extraction.rules.sites import is_landmark
 from rsuper_bench.dataset_builder.extraction.rules.sizes import PREDICATES, Sizes, is_governed
 
-_FURTHER = frozenset({"smaller", "smallest", "other", "second", "third", "fourth", "latter", "another", "additional", "next"})
+_FURTHER = frozenset(
+    {"smaller", "smallest", "other", "second", "third", "fourth", "latter", "another", "additional", "next"}
+)
 _MORE = frozenset({"another", "second", "third", "fourth", "additional", "further"})
 _REST = frozenset({"remaining", "others", "rest"})
-_SPEAKS = frozenset({"finding", "findings", "appearance", "appearances", "features", "both", "all", "stable", "unchanged"})
+_SPEAKS = frozenset(
+    {"finding", "findings", "appearance", "appearances", "features", "both", "all", "stable", "unchanged"}
+)
 
 
 def name_last(memory: Memory, row: Row, lesion: int, sized: list[Measurement]) -> list[Draft]:
@@ -76,7 +80,9 @@ def _adds_one(memory: Memory, row: Row, sizes: Sizes) -> bool:
     if not (more and (own or sizes.loose or row.has(Label.SIDE))) and not listed:
         return False
     if last.count.value != 1 and last.diameters_mm:
-        _size(memory, row, [size for _, size in sizes.loose] or [], sizes.loose[0][0] if sizes.loose else 0, further=True)
+        _size(
+            memory, row, [size for _, size in sizes.loose] or [], sizes.loose[0][0] if sizes.loose else 0, further=True
+        )
         return True
     part = _like(last, row, sizes.loose[0][0] if sizes.loose else 0)
     if sizes.loose:
@@ -125,20 +131,30 @@ def _loose_sizes(memory: Memory, row: Row, sizes: Sizes) -> None:
 
 
 def _place_only(memory: Memory, row: Row) -> None:
-    """"It is located in the upper pole": the place of the last finding, if it has none."""
+    """Take the place of the last finding from "It is located in the upper pole", if it has none."""
     draft = memory.last[0]
     starts = row.items[0].text in ("it", "this", "which", "located", "arising", "centered", "centred", "lies")
-    if draft.count.value != 1 or draft.location is not None or not starts or row.has(Label.PLACE, Label.FAR, Label.NEGATION):
+    if (
+        draft.count.value != 1
+        or draft.location is not None
+        or not starts
+        or row.has(Label.PLACE, Label.FAR, Label.NEGATION)
+    ):
         return
     if row.has(Label.ORGAN):
         locate(draft, row, 0, [0], 0)
 
 
 def _resite(draft: Draft, row: Row) -> None:
-    """"It arises from the body of the pancreas": a soft tissue mass is of the organ a later sentence places it in."""
+    """Give a soft tissue mass the organ a later sentence places it in: "It arises from the body of the pancreas"."""
     for index in row.indices(Label.ORGAN):
         item = row.items[index]
-        if len(item.entry.organs) == 1 and is_governed(row, index) and not is_landmark(row, index) and not item.entry.implied:
+        if (
+            len(item.entry.organs) == 1
+            and is_governed(row, index)
+            and not is_landmark(row, index)
+            and not item.entry.implied
+        ):
             draft.tumor_type, draft.spans["tumor_type"], draft.soft = item.entry.organs[0], item.span, False
             return
 
@@ -147,7 +163,9 @@ def _loose_nature(memory: Memory, row: Row) -> None:
     # "This is a benign finding." "Both are hypoattenuating."
     organs = [row.items[index].entry for index in row.indices(Label.ORGAN)]
     own = memory.last[0].tumor_type
-    if row.has(Label.PLACE) or any(not entry.adjective and not entry.implied and own not in entry.organs for entry in organs):
+    if row.has(Label.PLACE) or any(
+        not entry.adjective and not entry.implied and own not in entry.organs for entry in organs
+    ):
         return
     for draft in memory.meant(row):
         for item in row.items:
@@ -170,9 +188,7 @@ def _drop_explained(memory: Memory, row: Row) -> set[TumorType]:
     return {draft.tumor_type for draft in gone}
 
 
-def _size(
-    memory: Memory, row: Row, sized: list[Measurement], anchor: int, *, further: bool = False
-) -> list[Draft]:
+def _size(memory: Memory, row: Row, sized: list[Measurement], anchor: int, *, further: bool = False) -> list[Draft]:
     """Give sizes to the last finding, or to members of its group ("the larger ...", "the smaller measures ...")."""
     draft = memory.last[0]
     words = {word for index in row.indices(Label.COREF, Label.INDEFINITE) for word in row.items[index].text.split()}

@@ -156,12 +156,23 @@ def _joined_lesions(items: list[Item]) -> int:
 
 def _names_lesion(items: list[Item]) -> bool:
     """Whether "low density" is a noun: "a low density in the pancreatic head", not "is low density in ..."."""
-    if not items or items[-1].entry.attenuation not in _DENSITY or not items[-1].text.endswith(("density", "attenuation")):
+    if (
+        not items
+        or items[-1].entry.attenuation not in _DENSITY
+        or not items[-1].text.endswith(("density", "attenuation"))
+    ):
         return False
     before = items[-2] if len(items) > 1 else None
     if before is None or before.label in (Label.INDEFINITE, Label.HEDGE, Label.COUNT):
         return True
-    if before.label is not Label.WORD or before.text in ("diffuse", "diffusely", "of", "overall", "generalized", "decreased"):
+    if before.label is not Label.WORD or before.text in (
+        "diffuse",
+        "diffusely",
+        "of",
+        "overall",
+        "generalized",
+        "decreased",
+    ):
         return False
     return len(items) > 2 and items[-3].label in (Label.INDEFINITE, Label.HEDGE, Label.COUNT)
 
@@ -216,7 +227,13 @@ def row_of(text: str, offset: int) -> Row:
             item = Item(_joined_entry(first, item), label, f"{first.text} {word}", first.start, end)
             del items[-joined:], clauses[-joined:]
         elif label is Label.PREP and word in ("in", "within") and _names_lesion(items):
-            items[-1] = Item(_DENSITY[items[-1].entry.attenuation or Attenuation.HYPO], Label.LESION, items[-1].text, items[-1].start, items[-1].end)
+            items[-1] = Item(
+                _DENSITY[items[-1].entry.attenuation or Attenuation.HYPO],
+                Label.LESION,
+                items[-1].text,
+                items[-1].start,
+                items[-1].end,
+            )
         items.append(item)
         clauses.append(clause)
         position += length

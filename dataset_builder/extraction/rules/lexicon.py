@@ -163,9 +163,11 @@ class Lexicon:
 
     def __init__(self, entries: Mapping[str, Entry]) -> None:
         self._root = _Node()
+        self.words: set[str] = set()
         for phrase, entry in entries.items():
             node = self._root
             for word, _, _ in tokens_of(phrase):
+                self.words.add(word)
                 node = node.following.setdefault(word, _Node())
             node.entry = entry
 
@@ -204,6 +206,13 @@ def lexicon() -> Lexicon:
                 entries[phrase] = entry
                 origin[phrase] = name
     return Lexicon(entries)
+
+
+@cache
+def english_words() -> frozenset[str]:
+    """Words (lower case) of reports in English: those of the lexicon, and common ones."""
+    common = yaml.safe_load((files(__package__) / "words" / "english.yaml").read_text(encoding="utf-8"))
+    return frozenset({str(word) for word in common["words"]} | lexicon().words)
 
 
 @cache

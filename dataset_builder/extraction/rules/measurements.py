@@ -8,7 +8,8 @@ from dataclasses import dataclass
 LARGEST_PLAUSIBLE_MM = 400.0
 MAX_AXES = 3
 _COARSE_MM = 10.0  # CT does not tell tenths of a millimetre
-LONGEST_TO_SHORTEST = 8.0  # axes of one lesion that differ more have a slipped unit: "23 x 2.1 cm"
+LONGEST_TO_SHORTEST = 12.0  # axes of one lesion that differ more have a slipped unit
+MIXED_TO_SHORTEST = 6.0  # the same, where one has decimals and the other has none: "23 x 2.1 cm", "2.3 x 19 mm"
 
 # White space is bounded everywhere, so that no run of blanks makes a pattern slow.
 _BLANK = r"\s{0,8}"
@@ -18,7 +19,8 @@ _WORDS = {
     "six": 6.0, "seven": 7.0, "eight": 8.0, "nine": 9.0, "ten": 10.0,
 }  # fmt: skip
 _NUMBER = r"(?:\d{1,4}(?:[.,]\d{1,2})?|\.\d{1,2})"
-_FIRST_NUMBER = rf"(?:\d{{0,2}}[\s-]?1/2(?=[\s-]{{1,3}}(?:cm|mm))|{_NUMBER}|(?:{'|'.join(_WORDS)})(?=[\s-]{{1,3}}(?:cm|mm|centi|milli)))"
+_IN_WORDS = rf"(?:{'|'.join(_WORDS)})(?=[\s-]{{1,3}}(?:cm|mm|centi|milli))"
+_FIRST_NUMBER = rf"(?:\d{{0,2}}[\s-]?1/2(?=[\s-]{{1,3}}(?:cm|mm))|{_NUMBER}|{_IN_WORDS})"
 _UNIT = r"(?:mm|cm|millimet(?:er|re)s?|centimet(?:er|re)s?|cms|mms)"
 # An axis name may follow a number: "4.2 cm (AP) x 3.1 cm (TR)", "4.2 AP x 3.1 TV cm".
 # A lone letter is an axis only beside another axis: "2 cm L renal cyst" is on the left.
@@ -32,7 +34,8 @@ SIZE = re.compile(
     rf"(?:{_BY}{_NAMED}(?P<second>{_NUMBER}){_GAP}(?P<unit2>{_UNIT})?{_AXIS})?"
     rf"(?:{_BY}{_NAMED}(?P<third>{_NUMBER}){_GAP}(?P<unit3>{_UNIT})?{_AXIS})?"
     rf"(?:(?<=\)){_BLANK}(?P<unit5>{_UNIT}))?"
-    rf"(?:{_BLANK}(?P<joint>-|–|—|to|(?<![cm]m )and|(?<![cm]m )or){_BLANK}(?P<other>{_NUMBER}){_GAP}(?P<unit4>{_UNIT})(?!{_BY}\d))?",
+    rf"(?:{_BLANK}(?P<joint>-|–|—|to|(?<![cm]m )and|(?<![cm]m )or){_BLANK}"
+    rf"(?P<other>{_NUMBER}){_GAP}(?P<unit4>{_UNIT})(?!{_BY}\d))?",
     re.IGNORECASE,
 )
 _HAS_UNIT = re.compile(r"[cm]m|met(?:er|re)", re.IGNORECASE)
@@ -125,7 +128,7 @@ def _read(match: re.Match[str], text: str, offset: int) -> Measurement | None:
         flag = "malformed"
     elif min(lengths_mm) <= 0 or max(lengths_mm) > LARGEST_PLAUSIBLE_MM:
         flag = "implausible"
-    elif max(lengths_mm) > LONGEST_TO_SHORTEST * min(lengths_mm):
+    elif max(lengths_mm) > (MIXED_TO_SHORTEST if _is_mixed(stated) else LONGEST_TO_SHORTEST) * min(lengths_mm):
         flag = "unit_slip"
     return Measurement(
         start=offset + match.start(),
@@ -138,6 +141,12 @@ def _read(match: re.Match[str], text: str, offset: int) -> Measurement | None:
         flag=flag,
         doubtful=len(lengths_mm) > 1 and max(lengths_mm) < _COARSE_MM and all("." in number for number, _ in stated),
     )
+
+
+def _is_mixed(stated: list[tuple[str, str | None]]) -> bool:
+    """Whether some axes have decimals and some none, under one unit."""
+    units = [unit for _, unit in stated if unit]
+    return len(units) == 1 and len({"." in number or "," in number for number, _ in stated}) > 1
 
 
 def _millimetres(number: str, unit: str) -> float:

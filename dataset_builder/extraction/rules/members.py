@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 from rsuper_bench.benchmark.records import Count, CountRelation
 from rsuper_bench.benchmark.tumor_types import Side
@@ -49,7 +50,9 @@ def split_group(draft: Draft, row: Row, sized: list[Measurement], start: int, en
         return [draft]
     single = [Measurement(size.start, size.end, (value,)) for size in sized for value in size.others_mm]
     everything = [*sized, *single]
-    members = _members(draft, row, sized, start, end) if not single else _in_turn(draft, row, everything, start, end)
+    members = _members(draft, row, sized, start, end) if not single else []
+    if "respectively" in row.text.lower() or not any(member.place or member.side for member in members):
+        members = _in_turn(draft, row, everything, start, end)
     if len(everything) > 1 and _are_members(draft, row, members, everything):
         return _split(draft, row, members)
     largest = max(everything, key=lambda size: max(size.diameters_mm))
@@ -87,9 +90,9 @@ def _members(draft: Draft, row: Row, sized: list[Measurement], start: int, end: 
     """Sizes with their places: the words after each size, or those before it, whichever name more places."""
     sized = sorted(sized, key=lambda size: size.start)
     after_cuts = [size.start for size in sized] + [max(end, sized[-1].end)]
-    after_cuts[1:-1] = [_cut(row, one.end, other.start, last=True) for one, other in zip(sized, sized[1:], strict=False)]
+    after_cuts[1:-1] = [_cut(row, one.end, other.start, last=True) for one, other in pairwise(sized)]
     before_cuts = [min(start, sized[0].start)]
-    before_cuts += [_cut(row, one.end, other.start, last=False) for one, other in zip(sized, sized[1:], strict=False)]
+    before_cuts += [_cut(row, one.end, other.start, last=False) for one, other in pairwise(sized)]
     before_cuts.append(max(end, sized[-1].end))
     options = [
         [_member(draft, row, size, (cuts[index], cuts[index + 1])) for index, size in enumerate(sized)]

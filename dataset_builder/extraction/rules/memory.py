@@ -103,7 +103,8 @@ class Memory:
             return False
         doubted = polarity_of(row, lesion) is Polarity.DOUBTED
         after = row.items[lesion + 1 : lesion + 3]  # "Neoplasm is suspected", "a urothelial tumor is favored"
-        bare = [item.label for item in after] == [Label.VERB, Label.LIKELY] or (
+        ends = all(item.label is Label.PUNCTUATION for item in row.items[lesion + 3 : lesion + 5])
+        bare = ([item.label for item in after] == [Label.VERB, Label.LIKELY] and ends) or (
             lesion == 0 and any(index > lesion for index in row.indices(Label.LIKELY))
         )
         if not (doubted and entry.malignancy is not None) and not bare:

@@ -10,8 +10,22 @@ from rsuper_bench.dataset_builder.extraction.rules.lexicon import Label
 
 HEDGE_REACH = 9  # items
 _ELSEWHERE_SEEN = ("on ", "at ", "described", "seen")  # "mass described at colonoscopy"
-_NAMING = frozenset({"possibly", "may represent", "could represent", "may reflect", "could reflect", "might represent", "may be", "could be",
-                     "might be", "or possibly", "perhaps", "potentially"})  # fmt: skip
+_NAMING = frozenset(
+    {
+        "possibly",
+        "may represent",
+        "could represent",
+        "may reflect",
+        "could reflect",
+        "might represent",
+        "may be",
+        "could be",
+        "might be",
+        "or possibly",
+        "perhaps",
+        "potentially",
+    }
+)
 _NAMES = (Label.LESION, Label.THING, Label.INFLAMED)
 
 
@@ -49,18 +63,25 @@ def is_history(row: Row, index: int) -> bool:
         if item.text != ",":
             break
     if row.items[0].label is Label.HISTORY_AFTER and not any(
-        item.label in (Label.MEASUREMENT, Label.VERB, Label.PREP) or item.text in (":", ",", ";") for item in row.items[:index]
+        item.label in (Label.MEASUREMENT, Label.VERB, Label.PREP) or item.text in (":", ",", ";")
+        for item in row.items[:index]
     ):
         return True  # "Follow-up adrenal incidentaloma: ..."
     start = row.phrase_start(index)
-    if start > 1 and row.items[start - 1].text in ("prior", "previous", "former") and row.items[start - 2].text in ("of", "at"):
+    if (
+        start > 1
+        and row.items[start - 1].text in ("prior", "previous", "former")
+        and row.items[start - 2].text in ("of", "at")
+    ):
         return True  # "scar at the site of the prior lesion"
     first = row.clause_start(index)
     for position in range(index - 1, first - 1, -1):
         label = row.items[position].label
         if label is Label.HISTORY:
             return True
-        if label in (Label.SURGERY, Label.PARTIAL_SURGERY) and any(item.text == "for" for item in row.items[position:index]):
+        if label in (Label.SURGERY, Label.PARTIAL_SURGERY) and any(
+            item.text == "for" for item in row.items[position:index]
+        ):
             return True  # "after left adrenalectomy for pheochromocytoma"
         if label in (Label.VERB, Label.LESION, Label.MEASUREMENT) or row.items[position].text in (",", ":", "("):
             return False
@@ -144,7 +165,9 @@ def _denial_after(row: Row, index: int) -> bool:
             return True
         if item.text == "no longer":
             return True
-        if item.label is Label.MEASUREMENT and any(other.label is Label.PRIOR for other in items[max(0, position - 2) : position]):
+        if item.label is Label.MEASUREMENT and any(
+            other.label is Label.PRIOR for other in items[max(0, position - 2) : position]
+        ):
             continue  # "One lesion, formerly 2.0 cm, is no longer seen"
         if item.label is Label.VERB:
             following = items[position + 1 : position + 3]
@@ -159,7 +182,11 @@ def _denial_after(row: Row, index: int) -> bool:
 
 def _doubt_before(row: Row, index: int) -> bool:
     start = row.phrase_start(index)
-    if start > 1 and row.items[start - 1].text in ("versus", "vs") and row.items[start - 2].label in (Label.THING, Label.INFLAMED):
+    if (
+        start > 1
+        and row.items[start - 1].text in ("versus", "vs")
+        and row.items[start - 2].label in (Label.THING, Label.INFLAMED)
+    ):
         return True  # "mucus plug versus 8 mm nodule"
     first = max(row.clause_start(index), index - HEDGE_REACH)
     for position in range(index - 1, first - 1, -1):

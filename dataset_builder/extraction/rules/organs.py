@@ -14,9 +14,24 @@ from rsuper_bench.dataset_builder.extraction.rules.sizes import is_governed
 
 _QUALIFIED = (Label.THING, Label.LESION, Label.PLACE)
 _PLAIN = frozenset({"unremarkable", "within normal limits", "normal", "normal in appearance", "normal appearing"})
-_PARTIAL = frozenset({"portion", "portions", "part", "parts", "dome", "tip", "inferior", "superior", "lower", "upper", "some"})
-_EMPTY = frozenset({"collapsed", "decompressed", "underdistended", "nondistended", "not distended", "poorly distended", "compressed",
-                    "not well distended", "incompletely distended", "underdistension", "underdistention"})  # fmt: skip
+_PARTIAL = frozenset(
+    {"portion", "portions", "part", "parts", "dome", "tip", "inferior", "superior", "lower", "upper", "some"}
+)
+_EMPTY = frozenset(
+    {
+        "collapsed",
+        "decompressed",
+        "compressed",
+        "underdistended",
+        "underdistension",
+        "underdistention",
+        "nondistended",
+        "not distended",
+        "poorly distended",
+        "not well distended",
+        "incompletely distended",
+    }
+)
 _TOPIC_REACH = 4  # items
 _GONE = {
     Label.REMOVED: NotEvaluable.RESECTED,
@@ -117,11 +132,10 @@ def _described(row: Row, limited: set[int]) -> list[TumorType]:
             continue
         if is_history(row, index) and item.label is not Label.PARTIAL_SURGERY:
             continue
-        if item.label in (Label.THING, Label.INFLAMED, Label.PARTIAL_SURGERY):
-            found.extend(item.entry.organs)
-        elif item.label is Label.PLACE and not item.entry.region and not is_governed(row, index):
-            found.extend(item.entry.organs)
-        elif item.label is Label.ORGAN and not is_landmark(row, index) and _is_spoken_of(row, index):
+        thing = item.label in (Label.THING, Label.INFLAMED, Label.PARTIAL_SURGERY)
+        place = item.label is Label.PLACE and not item.entry.region and not is_governed(row, index)
+        organ = item.label is Label.ORGAN and not is_landmark(row, index) and _is_spoken_of(row, index)
+        if thing or place or organ:
             found.extend(item.entry.organs)
     return found
 
@@ -216,11 +230,7 @@ def _both_sides(row: Row, organ: int, tumor_type: TumorType) -> bool:
         sides = {row.items[index].entry.side for index in row.indices(Label.SIDE)}
         return sides <= {Side.BILATERAL}
     near = row.items[max(0, organ - 3) : organ + 3]
-    return any(
-        item.entry.side is Side.BILATERAL
-        for item in near
-        if item.label is Label.SIDE
-    )
+    return any(item.entry.side is Side.BILATERAL for item in near if item.label is Label.SIDE)
 
 
 def _organs_left_of(row: Row, index: int, whole: list[int]) -> list[int]:

@@ -46,8 +46,10 @@ from rsuper_bench.dataset_builder.extraction.rules.topics import (
     with_own_side,
 )
 
-
-_TARGET = re.compile(r"\s*#\d{1,2}\b|\s*(?:(?:non-?)?target|index|lesion|observation|tl?|ntl?|l)\s?(?:lesion\s?)?#?\d{1,2}\b", re.IGNORECASE)
+_TARGET = re.compile(
+    r"\s*#\d{1,2}\b|\s*(?:(?:non-?)?target|index|lesion|observation|tl?|ntl?|l)\s?(?:lesion\s?)?#?\d{1,2}\b",
+    re.IGNORECASE,
+)
 _TABLE = re.compile(r"\b(?:target|index|measurable|measured|reference) (?:lesions|disease)\b", re.IGNORECASE)
 _EMPTY_UNSEEN = {TumorType.BLADDER, TumorType.STOMACH}  # an empty one cannot be judged
 _SUMS_UP = frozenset({"findings", "finding", "appearances", "appearance", "features", "these", "this", "constellation"})
@@ -65,6 +67,7 @@ class ReportReader:
         described: Types whose organ is described without a word on lesions.
         gone: Organs that cannot be evaluated.
         flags: What a person should look at.
+        has_body: Whether anything but history, technique and the like was read.
         known: Types with a malignant tumor that the reason of the scan names.
     """
 
@@ -75,6 +78,7 @@ class ReportReader:
     gone: dict[TumorType, NotEvaluable] = field(default_factory=dict)
     flags: set[str] = field(default_factory=set)
     known: set[TumorType] = field(default_factory=set)
+    has_body: bool = False
     _paragraph: int = -1
     _heads_table: bool = False  # the sentence before was "Kidney lesions:"
     _table: int = -(10**6)  # paragraph of the last heading of a table of target lesions
@@ -82,6 +86,8 @@ class ReportReader:
 
     def read(self, sentence: Sentence) -> None:
         """Take in one sentence."""
+        if sentence.section in (SectionKind.FINDINGS, SectionKind.IMPRESSION):
+            self.has_body = True
         if sentence.section is SectionKind.SKIP:
             return
         row = row_of(sentence.text, sentence.start)
@@ -106,10 +112,16 @@ class ReportReader:
         sizes = assign_sizes(row)
         self.flags.update(sizes.flags)
         headings = self.memory.last if self._heads_table else []
-        self._heads_table = row.text.endswith(":") and row.has(Label.LESION) and not row.has(Label.MEASUREMENT, Label.VERB)
+        self._heads_table = (
+            row.text.endswith(":") and row.has(Label.LESION) and not row.has(Label.MEASUREMENT, Label.VERB)
+        )
         before = len(self.memory.drafts)
         self._lesions(row, sentence, sizes, topic)
-        if headings and len(self.memory.drafts) > before and headings[0].tumor_type is self.memory.drafts[-1].tumor_type:
+        if (
+            headings
+            and len(self.memory.drafts) > before
+            and headings[0].tumor_type is self.memory.drafts[-1].tumor_type
+        ):
             self.memory.drop([draft for draft in headings if draft.bare])  # "Kidney lesions:" and a line for each
         self._targets(row, sentence, sizes, topic)
         self.described.update(listen(self.memory, row, sizes))
@@ -154,7 +166,9 @@ class ReportReader:
                     draft.listed = row.text.rstrip().endswith(";")
                 continue
             if after_denial:
-                sites = sites or with_own_side(row, lesion, before)  # "no mass, although a carcinoma cannot be excluded"
+                sites = sites or with_own_side(
+                    row, lesion, before
+                )  # "no mass, although a carcinoma cannot be excluded"
             sites = sites or sites_around(row, lesion, topic, self._context)
             before = sites
             if denied:
@@ -176,15 +190,19 @@ class ReportReader:
             self.known.update(_types(sites_of(row, lesion, False)))
 
     def _resolve_heading(self, row: Row, heads: list[int], drafts_of: dict[int, list[Draft]]) -> None:
-        """Drop a group that only heads its members: "Hepatic metastases: segment 2 lesion 2 cm, segment 5 lesion 3 cm"."""
+        """Drop a group that only heads its members: "Hepatic metastases: segment 2 lesion, segment 5 lesion"."""
         if len(heads) < 2 or len(drafts_of.get(heads[0], [])) != 1:
             return
         group = drafts_of[heads[0]][0]
         members: list[Draft] = []
         for head in heads[1:]:
-            members += [draft for draft in drafts_of.get(head, []) if all(draft is not other for other in (group, *members))]
+            members += [
+                draft for draft in drafts_of.get(head, []) if all(draft is not other for other in (group, *members))
+            ]
         heading = any(item.text == ":" for item in row.items[heads[0] + 1 : heads[1]])
-        counted = group.count.value == len(members) and len(members) > 1  # "two nodules, a 6 mm nodule ... and a 9 mm one"
+        counted = (
+            group.count.value == len(members) and len(members) > 1
+        )  # "two nodules, a 6 mm nodule ... and a 9 mm one"
         if not (heading or counted) or not members or group.diameters_mm:
             return
         kinds = (Kind.INDETERMINATE, group.kind)
@@ -196,16 +214,23 @@ class ReportReader:
             self.memory.drop([group])
 
     def _targets(self, row: Row, sentence: Sentence, sizes: Sizes, topic: tuple[Site, ...]) -> None:
-        """Read the lines of a table of target lesions, which name only organ and size: "T1: liver, segment 5: 38 mm"."""
+        """Read the lines of a table of target lesions, which name only organ and size: "T1: liver: 38 mm"."""
         numbered = _TARGET.match(row.text) is not None
         if _TABLE.search(row.text) is not None:
             self._table = sentence.paragraph
         near = self._table >= 0 and sentence.paragraph - self._table <= _TABLE_LINES
-        segment = sentence.topic is not None and is_segment(sentence.topic.text) and bool(sizes.loose) and sizes.loose[0][0] == 0
+        segment = (
+            sentence.topic is not None
+            and is_segment(sentence.topic.text)
+            and bool(sizes.loose)
+            and sizes.loose[0][0] == 0
+        )
         if row.has(Label.LESION, Label.THING) or not sizes.loose or not (numbered or near or segment):
             return
         position, size = sizes.loose[0]
-        organs = [index for index in row.indices(Label.ORGAN) if index < position and not row.items[index].entry.implied]
+        organs = [
+            index for index in row.indices(Label.ORGAN) if index < position and not row.items[index].entry.implied
+        ]
         organs = organs or [index for index in row.indices(Label.ORGAN) if index < position]
         sites = site_at(row, organs[0]) if organs else list(topic)
         if len({site.tumor_type for site in sites}) != 1 or sites[0].tumor_type is None or row.has(Label.PLACE):
@@ -237,7 +262,9 @@ class ReportReader:
         following = heads[order + 1] if order + 1 < len(heads) else None
         stop = row.phrase_start(following) if following is not None else len(row.items)
         own = any(
-            not row.items[index].entry.implied and not last & set(row.items[index].entry.organs) and not is_history(row, index)
+            not row.items[index].entry.implied
+            and not last & set(row.items[index].entry.organs)
+            and not is_history(row, index)
             for index in row.indices(Label.ORGAN)
             if index < max(stop, lesion)
         )
@@ -266,6 +293,8 @@ class ReportReader:
             self.flags.add("organ_guessed")
             sites = sites[:1]
         lesion = heads[order]
+        grown = _grown(row, lesion, sites)
+        self.described.update(_types(sites) - _types(grown) - {TumorType.SOFT_TISSUE})  # a thick adrenal limb
         last = row.clause_end(lesion)
         if order + 1 < len(heads) and heads[order + 1] < last:
             last = max(lesion + 1, row.phrase_start(heads[order + 1]))
@@ -273,7 +302,7 @@ class ReportReader:
         like = self.memory.last[0] if self.memory.last and _is_similar(row, lesion) else None
         made = [
             part
-            for site in _grown(row, lesion, sites)
+            for site in grown
             for part in split_group(
                 _drafted(row, heads, order, site, sentence, polarity),
                 row,
@@ -283,7 +312,11 @@ class ReportReader:
             )
         ]
         if made:
-            if like is not None and like.tumor_type is made[0].tumor_type and made[0].attenuation is Attenuation.UNKNOWN:
+            if (
+                like is not None
+                and like.tumor_type is made[0].tumor_type
+                and made[0].attenuation is Attenuation.UNKNOWN
+            ):
                 made[0].attenuation = like.attenuation
             self.memory.keep(made)
             self.memory.last = made
@@ -303,7 +336,9 @@ def _drafted(
     polarity: Polarity,
 ) -> Draft:
     lesion = heads[order]
-    draft = Draft(tumor_type=site.tumor_type or TumorType.SOFT_TISSUE, section=sentence.section, paragraph=sentence.paragraph)
+    draft = Draft(
+        tumor_type=site.tumor_type or TumorType.SOFT_TISSUE, section=sentence.section, paragraph=sentence.paragraph
+    )
     _set_site(draft, site)
     first = heads[order - 1] + 1 if order else 0
     last = max(lesion + 1, row.phrase_start(heads[order + 1])) if order + 1 < len(heads) else len(row.items)
@@ -398,11 +433,7 @@ def _is_title(row: Row) -> bool:
 def _grown(row: Row, lesion: int, sites: list[Site]) -> list[Site]:
     """The sites where a lesion word can be a tumor."""
     walls = row.items[lesion].entry.kind is Kind.WALL_THICKENING
-    return [
-        site
-        for site in sites
-        if site.tumor_type is not None and (not walls or grows_in_walls(site.tumor_type))
-    ]
+    return [site for site in sites if site.tumor_type is not None and (not walls or grows_in_walls(site.tumor_type))]
 
 
 def _is_similar(row: Row, lesion: int) -> bool:

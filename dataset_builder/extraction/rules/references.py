@@ -6,8 +6,12 @@ from rsuper_bench.benchmark.records import Kind
 from rsuper_bench.dataset_builder.extraction.rules.items import NOUN_PHRASE, Row
 from rsuper_bench.dataset_builder.extraction.rules.lexicon import Label
 
-_OPENS_NAME = frozenset({"for", "with", "of", "represent", "represents", "representing", "be", "reflect", "reflecting", "suggest"})
-_OPENS_REFERENCE = frozenset({"both", "these", "they", "this", "it", "all", "those", "appearances", "appearance", "features", "findings"})
+_OPENS_NAME = frozenset(
+    {"for", "with", "of", "represent", "represents", "representing", "be", "reflect", "reflecting", "suggest"}
+)
+_OPENS_REFERENCE = frozenset(
+    {"both", "these", "they", "this", "it", "all", "those", "appearances", "appearance", "features", "findings"}
+)
 _PRONOUNS = frozenset({"this", "these", "it", "they", "which"})
 _ALTERNATIVES = frozenset({"or", "versus", "vs", "/", "and or"})
 _COPULAS = frozenset({"is", "are", "was", "were"})
@@ -51,21 +55,26 @@ def link_before(row: Row, lesion: int, earlier: int | None) -> int | None:
 
 
 def _is_apposed_name(row: Row, comma: int, lesion: int) -> bool:
-    """Whether a name after a comma says what the lesion before it is: "hypodensity, 8 HU, a simple cyst.", "..., fibroid versus sarcoma"."""
+    """Whether a name after a comma says what the lesion before it is: "hypodensity, 8 HU, a simple cyst."."""
     items = row.items
     if items[lesion].entry.kind is Kind.INDETERMINATE or items[lesion].entry.is_plural:
         return False
     if any(item.label not in (Label.INDEFINITE, Label.NATURE, Label.WORD) for item in items[comma + 1 : lesion]):
         return False
-    if any(item.label in (Label.LESION, Label.AND) for item in items[lesion + 1 :]) and not is_alternative(row, lesion):
-        return False
     following = items[lesion + 1] if lesion + 1 < len(items) else None
+    weighed = following is not None and following.label in (
+        Label.LIKELY,
+        Label.UNLIKELY,
+    )  # "RCC favored over oncocytoma"
+    more = any(item.label in (Label.LESION, Label.AND) for item in items[lesion + 1 :])
+    if more and not weighed and not is_alternative(row, lesion):
+        return False
     return (
         following is None
         or following.text in (".", ",", ";", "(")
         or following.text in _ALTERNATIVES
         or following.text in ("given", "based")
-        or following.label in (Label.LIKELY, Label.UNLIKELY)
+        or weighed
     )
 
 
@@ -77,9 +86,13 @@ def is_alternative(row: Row, lesion: int) -> bool:
             item = row.items[position]
             if item.text in _ALTERNATIVES:
                 joined = True
+            elif item.text == "." and position and row.items[position - 1].text == "vs":
+                pass
             elif item.label in (Label.LESION, Label.THING, Label.INFLAMED) and joined:
                 return True
-            elif item.label not in NOUN_PHRASE and item.label not in (Label.INDEFINITE, Label.ORGAN) and item.text != ",":
+            elif (
+                item.label not in NOUN_PHRASE and item.label not in (Label.INDEFINITE, Label.ORGAN) and item.text != ","
+            ):
                 break
             position += step
     return False

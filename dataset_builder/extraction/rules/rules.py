@@ -17,14 +17,16 @@ from rsuper_bench.benchmark.tumor_types import TumorType
 from rsuper_bench.dataset_builder.extraction.rules.drafts import Draft, apply_malignancy
 from rsuper_bench.dataset_builder.extraction.rules.merge import merge_drafts
 from rsuper_bench.dataset_builder.extraction.rules.pathology import add_pathology
+from rsuper_bench.dataset_builder.extraction.rules.readable import why_unreadable
 from rsuper_bench.dataset_builder.extraction.rules.reader import ReportReader
 from rsuper_bench.dataset_builder.extraction.rules.sections import read_sections
 
-VERSION = "1"
-MAX_CHARACTERS = 1_000_000  # no report is longer; what lies beyond is not read, and flagged
+VERSION = "2"
+MAX_CHARACTERS = 250_000  # no report is longer; what lies beyond is not read, and flagged
 _MEASURED_PLACEHOLDER = re.compile(r"(?<!_)_{2,}+\s{0,3}(?:x\s{0,3}_{2,}+\s{0,3}){0,2}(?:cm|mm)\b", re.IGNORECASE)
 _WITHOUT_UNIT = re.compile(
-    r"(?<![\d.x×])\d{1,3}\.\d{1,2}(?:\s?[x×]\s?\d{1,3}\.\d{1,2}){1,2}(?![\d.])(?!\s{0,3}(?:[x×]|cm|mm|centi|milli|\())", re.IGNORECASE
+    r"(?<![\d.x×])\d{1,3}\.\d{1,2}(?:\s?[x×]\s?\d{1,3}\.\d{1,2}){1,2}(?!\d|\.\d)(?!\s{0,3}(?:[x×]|cm|mm|centi|milli|\())",
+    re.IGNORECASE,
 )
 
 
@@ -34,6 +36,7 @@ class RulesExtractor:
     A type is ``present`` when at least one lesion of its organ is affirmed (cysts and benign ones included),
     ``uncertain`` when lesions are only hedged, ``absent`` when they are denied, the organ is called normal, or the
     organ is described without any lesion (then flagged ``described_without_lesion:<type>``), else ``not_stated``.
+    A text that is no report in English states nothing and is flagged ``failed:<reason>``.
     """
 
     @property
@@ -43,6 +46,9 @@ class RulesExtractor:
 
     def extract(self, case_id: str, report: str, pathology_report: str | None = None) -> ReportFindings:
         """Read one report; any text is read, however odd. See :class:`..extractor.Extractor`."""
+        if (reason := why_unreadable(report)) is not None:
+            nothing = dict.fromkeys(TumorType, Presence.NOT_STATED)
+            return ReportFindings(case_id=case_id, presence=nothing, flags=(f"failed:{reason}",), extractor=self.info)
         reader = ReportReader()
         text = report[:MAX_CHARACTERS]
         if len(report) > MAX_CHARACTERS:
@@ -53,6 +59,8 @@ class RulesExtractor:
             reader.flags.add("unitless_measurement")
         for sentence in read_sections(text):
             reader.read(sentence)
+        if not reader.has_body:
+            reader.flags.add("only_history")
         drafts, contradicted = merge_drafts(reader.memory.drafts)
         reader.flags.update(f"contradiction:{tumor_type}" for tumor_type in contradicted)
         if reader.memory.overflow:

@@ -61,12 +61,14 @@ class Sentence:
 
 
 _HEADER = re.compile(
-    r"(?:^|(?<=[\n.;,:]))[ \t,]{0,8}(?:(?:\d{1,2}[.)]|[-*•·–])[ \t]{0,8})?"
+    r"(?:^|(?<=[\n.;,:])|(?<=-- ))[ \t,]{0,8}(?:(?:\d{1,2}[.)]|[-*•·–])[ \t]{0,8})?"
     r"([A-Za-z][A-Za-z0-9 \t/&,()'’-]{0,79}?)[ \t]{0,8}(?::|[ \t](?:[-–—]{1,3}|={1,2}|\|)(?=[ \t]))"
 )
 _BARE_HEADER = re.compile(r"^[ \t]*([A-Z][A-Z /&,()'-]{2,59}|[A-Z][A-Za-z /&]{2,29})[ \t\r]*$", re.MULTILINE)
 _BLANK_LINE = re.compile(r"\n[ \t\r]*\n")
-_SKIPPED_WORDS = re.compile(r"^(?:please|the|note|biopsy|histology|pathology|series|image|im|se|see|findings are|as follows)\b", re.IGNORECASE)
+_SKIPPED_WORDS = re.compile(
+    r"^(?:please|the|note|biopsy|histology|pathology|series|image|im|se|see|findings are|as follows)\b", re.IGNORECASE
+)
 MAX_HEADER_WORDS = 8
 MAX_PREAMBLE = 40  # sentences looked at for the end of a preamble
 _FEWEST_SENTENCES = 3
@@ -75,10 +77,14 @@ _NESTED = 4  # headers looked back for the organ a part belongs to
 _INDENT = 12  # characters a list marker and blanks may take before a header
 _SHORT_LINE = 60  # characters; a shorter line is not wrapped, it ends
 _LINE_ENDS = re.compile(r"\n(?=[ \t]*[A-Z\d(*•-])")
-_ITEM = re.compile(r"(?:(?:non-?)?target |index )?(?:lesion|nodule|mass|observation|metastasis|target|t|tl|nt|ntl|l)\s?#?\d{1,2}")
+_ITEM = re.compile(
+    r"(?:(?:non-?)?target |index )?(?:lesion|nodule|mass|observation|metastasis|target|t|tl|nt|ntl|l)\s?#?\d{1,2}"
+)
 _SIDES = frozenset({"right", "left", "r", "l", "rt", "lt", "both", "bilateral"})
 _SEGMENT = re.compile(r"(?:segments?|seg|s)\s?[\divx]{1,4}[ab]?(?:\s?[/-]\s?[\divx]{1,4}[ab]?)?")
-_REPORTS = re.compile(r"finding|report|result|descri|observ|narrat|interpret|body|text|addendum|^\s*ct|^\s*c?ect|scan", re.IGNORECASE)
+_REPORTS = re.compile(
+    r"finding|report|result|descri|observ|narrat|interpret|body|text|addendum|^\s*ct|^\s*c?ect|scan", re.IGNORECASE
+)
 _STUDIES = frozenset({"ct", "cta", "ctu", "cect", "ncct", "mdct", "kub"})
 _STUDY = re.compile(r"\b(?:CTA?|CTU|MRI?|SCAN|STUDY|REPORT|COLONOGRAPHY|UROGRAM|UROGRAPHY|CYSTOGRAM)\b")
 
@@ -90,9 +96,13 @@ def read_sections(report: str) -> Iterator[Sentence]:
     """
     cuts = _headers(report)
     # "Upper abdomen:" opens findings too, but a report with only such headers may have begun its findings before.
-    named = [header.start for header, kind, _ in cuts if header and kind is SectionKind.FINDINGS and _REPORTS.search(header.text)]
+    named = [
+        header.start
+        for header, kind, _ in cuts
+        if header and kind is SectionKind.FINDINGS and _REPORTS.search(header.text)
+    ]
     last_findings = max(named, default=-1)
-    ends = [*[header.start for header, kind, _ in cuts if header and kind is not None], len(report)]
+    ends = {*[header.start for header, kind, _ in cuts if header and kind is not None], len(report)}
     section = SectionKind.FINDINGS
     paragraph = 0
     position = 0
@@ -120,7 +130,11 @@ def read_sections(report: str) -> Iterator[Sentence]:
         paragraph += 1
         if kind is not None:
             section = kind
-        if kind is None and section in (SectionKind.HISTORY, SectionKind.SKIP) and _opens_findings(report, header, next_topic, has_findings):
+        if (
+            kind is None
+            and section in (SectionKind.HISTORY, SectionKind.SKIP)
+            and _opens_findings(header, next_topic, has_findings)
+        ):
             section = SectionKind.FINDINGS
         topic = _under(next_topic, topic)
         position = header.end
@@ -159,7 +173,7 @@ def _labels_of(text: str) -> set[Label]:
     return labels
 
 
-def _opens_findings(report: str, header: Header, topic: Header | None, has_findings: bool) -> bool:
+def _opens_findings(header: Header, topic: Header | None, has_findings: bool) -> bool:
     """Whether an organ header opens the findings of a report that has no header for them."""
     if header.text.isupper() and _STUDY.search(header.text) is not None:
         return not has_findings
@@ -224,7 +238,9 @@ def _headers(report: str) -> list[tuple[Header | None, SectionKind | None, Heade
         elif bare and not text.isupper():
             if _names_only_organs(text):
                 cuts.append((header, None, header))
-        elif _SEGMENT.fullmatch(name) or name in _SIDES or (above is not None and _is_part(name, _organs_of(above.text))):
+        elif (
+            _SEGMENT.fullmatch(name) or name in _SIDES or (above is not None and _is_part(name, _organs_of(above.text)))
+        ):
             cuts.append((header, None, header))  # "S2/3:", "Left:", "Tail:"
         elif _is_topic(
             text,

@@ -40,13 +40,17 @@ def places_in(row: Row, tumor_type: TumorType, span: Span) -> list[Place]:
             found.append((_numbered(first), _shift(match.start(), match.end("first"), row.offset)))
             for numeral in re.finditer(_NUMERAL, match["more"], re.IGNORECASE):
                 start = match.start("more") + numeral.start()
-                found.append((_numbered(numeral[0].lower().rstrip("ab")), _shift(start, start + len(numeral[0]), row.offset)))
+                found.append(
+                    (_numbered(numeral[0].lower().rstrip("ab")), _shift(start, start + len(numeral[0]), row.offset))
+                )
     pattern = _word_pattern(tumor_type)
     if pattern is not None:
         words = location_words(tumor_type)
         for match in pattern.finditer(row.text, begin, stop):
             here = _shift(match.start(), match.end(), row.offset)
-            if len(match[0]) == 2 and (not match[0].isupper() or _FOLLOW.search(row.text, max(0, match.start() - 8), match.end() + 4)):
+            if len(match[0]) == 2 and (
+                not match[0].isupper() or _FOLLOW.search(row.text, max(0, match.start() - 8), match.end() + 4)
+            ):
                 continue  # "LP" is the lower pole; "follow up" and "UP TO" are no pole
             if not any(start < here[1] and here[0] < end for _, (start, end) in found):
                 found.append((words[_squeezed(match["name"])], here))
@@ -72,7 +76,9 @@ def location_of(row: Row, tumor_type: TumorType, anchors: list[Span], clause: Sp
     if best is None:
         return None
     chosen = best[1]
-    while chosen and _JOINED.fullmatch(row.text, places[chosen - 1][1][1] - row.offset, places[chosen][1][0] - row.offset):
+    while chosen and _JOINED.fullmatch(
+        row.text, places[chosen - 1][1][1] - row.offset, places[chosen][1][0] - row.offset
+    ):
         chosen -= 1  # "the lateral wall and dome of the bladder": the first of them
     return places[chosen]
 

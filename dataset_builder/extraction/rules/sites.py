@@ -201,7 +201,11 @@ def _after_preposition(row: Row, lesion: int) -> list[Site]:
             if governed and not far and not _belongs_to_next(row, position):
                 if item.entry.implied:
                     implied = position if implied is None else implied
-                elif place and items[position - 1].text not in ("of", "the") and not _is_soft_tissue(items[position].entry):
+                elif (
+                    place
+                    and items[position - 1].text not in ("of", "the")
+                    and not _is_soft_tissue(items[position].entry)
+                ):
                     return [ELSEWHERE]
                 else:
                     return _listed_after(row, position, lesion)

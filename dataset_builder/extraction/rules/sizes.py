@@ -65,7 +65,10 @@ def assign_sizes(row: Row) -> Sizes:
             continue  # "a 2 cm cyst in the spleen, which measures 14 cm": the second size is of something else
         if ahead is not None:
             premodified.add(ahead)
-            if any(item.label is Label.PRIOR or item.text.startswith("previously") for item in row.items[max(0, position - 3) : position]):
+            if any(
+                item.label is Label.PRIOR or item.text.startswith("previously")
+                for item in row.items[max(0, position - 3) : position]
+            ):
                 former.add(ahead)
         if owner is None:
             sizes.loose.append((position, _today(row, position, measurement)))
@@ -73,7 +76,11 @@ def assign_sizes(row: Row) -> Sizes:
             sizes.of_lesion.setdefault(owner, []).append(_today(row, position, measurement))
     heads = row.indices(Label.LESION)
     if sizes.loose and len(heads) == 1 and heads[0] not in sizes.of_lesion and not row.has(Label.THING, Label.COREF):
-        whole = [index for index in row.indices(Label.ORGAN) if not row.items[index].entry.implied and is_governed(row, index)]
+        whole = [
+            index
+            for index in row.indices(Label.ORGAN)
+            if not row.items[index].entry.implied and is_governed(row, index)
+        ]
         if not whole and sizes.loose[-1][0] < heads[0]:  # "Upper pole, 1.6 cm, angiomyolipoma"
             sizes.of_lesion[heads[0]] = [size for _, size in sizes.loose]
             sizes.loose = []
@@ -182,7 +189,12 @@ def _owner_ahead(row: Row, position: int) -> int | None:
                 return None
             index = closed + 1
             continue
-        if item.text == "in" and index + 2 < last and items[index + 1].text in _MEASURES and items[index + 2].label is not Label.PUNCTUATION:
+        if (
+            item.text == "in"
+            and index + 2 < last
+            and items[index + 1].text in _MEASURES
+            and items[index + 2].label is not Label.PUNCTUATION
+        ):
             index += 2  # "a 3 cm in diameter liver lesion"
             continue
         if item.text in ("and", "or") and index + 1 < last and items[index + 1].text in ("smaller", "less"):

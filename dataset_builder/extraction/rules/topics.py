@@ -82,7 +82,11 @@ def _with_row_side(row: Row, lesion: int, site: Site) -> Site:
     if site.tumor_type is None or site.side is not None or not site.tumor_type.anatomy.sided:
         return site
     for index in row.indices(Label.ORGAN):
-        if index < lesion and site.tumor_type in row.items[index].entry.organs and row.clauses[index] < row.clauses[lesion]:
+        if (
+            index < lesion
+            and site.tumor_type in row.items[index].entry.organs
+            and row.clauses[index] < row.clauses[lesion]
+        ):
             side, span = side_of(row, index, site.tumor_type)
             if side in (Side.LEFT, Side.RIGHT):
                 return replace(site, side=side, side_span=span)

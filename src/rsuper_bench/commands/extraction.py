@@ -100,6 +100,23 @@ def extract(
     typer.echo(f"wrote {out}")
     if extractor == "llm":
         llm.raise_failures(run, out)
+    else:
+        _raise_unread(records, out)
+
+
+def _raise_unread(records: list[ReportFindings], out: Path) -> None:
+    """End with an error that lists the reports that could not be read. The file is written all the same."""
+    from rsuper_bench.benchmark.errors import DataError, Problem
+
+    problems = [
+        Problem(f"{out}: {record.case_id}", f"not read ({flag.removeprefix('failed:')})", "a report in English", fix)
+        for record in records
+        for flag in record.flags
+        if flag.startswith("failed:")
+        for fix in ["Correct or remove the report; the others are in the file."]
+    ]
+    if problems:
+        raise DataError.of(problems)
 
 
 def _presence_table(records: list[ReportFindings]) -> Table:
