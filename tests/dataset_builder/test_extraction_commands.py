@@ -11,6 +11,9 @@ from pathlib import Path
 import pytest
 
 from rsuper_bench import cli
+from rsuper_bench.benchmark.errors import DataError
+from rsuper_bench.benchmark.records import Extractor, ReportFindings
+from rsuper_bench.dataset_builder.extraction.findings_file import write_findings
 from rsuper_bench.dataset_builder.extraction.quotes import quoted_disagreements
 from rsuper_bench.dataset_builder.extraction.reports_file import ReportRow
 
@@ -116,6 +119,46 @@ def test_all_problems_at_once_and_nothing_written(tmp_path, call):
     assert "unsafe id" in err
     assert "secret" not in out + err
     assert not (tmp_path / "F.jsonl").exists()
+
+
+def test_reports_that_cannot_be_read_are_named_and_the_rest_is_read(tmp_path, call):
+    path = tmp_path / "r.csv"
+    foreign = "Die Leber ist normal und homogen, ohne Nachweis fokaler Raumforderungen. Milz und Pankreas normal."
+    rows = [
+        b"a,2 cm cyst in the left kidney.",
+        b"b,",
+        b"c,\x00\x01\xff\xfe secret \x00\x02\xff",
+        f'd,"{foreign}"'.encode(),
+    ]
+    path.write_bytes(b"id,report\n" + b"\n".join(rows) + b"\n")
+    code, out, err = call("extract", path, "--out", tmp_path / "F.jsonl")
+    assert code == 1
+    assert all(
+        f"{case}: not read ({why})" in err for case, why in (("b", "empty"), ("c", "not_text"), ("d", "not_english"))
+    )
+    assert "secret" not in out + err
+    assert "Leber" not in out + err
+    records = [json.loads(line) for line in (tmp_path / "F.jsonl").read_text().splitlines()]
+    assert [record["flags"] for record in records] == [
+        [],
+        ["failed:empty"],
+        ["failed:not_text"],
+        ["failed:not_english"],
+    ]
+    assert records[0]["presence"]["kidney"] == "present"
+
+
+def test_a_full_disk_leaves_nothing_half_written(tmp_path, monkeypatch):
+    record = ReportFindings(case_id="a", presence={}, extractor=Extractor(name="rules", version="0"))
+
+    def no_room(path, mode="r", **options):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "open", no_room)
+    with pytest.raises(DataError, match=r"F\.jsonl: cannot be written \(No space left on device\)"):
+        write_findings(tmp_path / "F.jsonl", [record])
+    monkeypatch.undo()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_missing_columns(tmp_path, call):

@@ -12,6 +12,7 @@ _NUMBERED = r"\.?\s{0,3}(?:#|no\.?|number|:)?\s{0,3}:?\s{0,3}"
 _SERIES = rf"\b(?:series|sequence|ser|se){_NUMBERED}(?P<NAME>\d{{1,4}})"
 _IMAGE = rf"\b(?:images?|imgs?|im|slices?|i){_NUMBERED}(?P<NAME>\d{{1,5}})"
 _MORE = r"(?:\s{0,2}(?:-|–|to|and|&|,)\s{0,2}\d{1,5}(?!\s{0,2}[.\d]{0,6}\s{0,2}(?:mm|cm|x|×)))?"
+_OF = r"\s{0,2}(?:of|in|on|,|;|/)?\s{0,2}(?:the\s)?"
 _JOIN = r"[\s,;/:&-]{0,4}(?:and\s)?(?:on\s)?"
 _MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]{0,6}\.?"
 _DATE = re.compile(
@@ -32,8 +33,7 @@ _SHOWN = re.compile(
     "|".join(
         (
             rf"{_SERIES.replace('NAME', 's1')}{_JOIN}{_IMAGE.replace('NAME', 'i1')}{_MORE}",
-            rf"{_IMAGE.replace('NAME', 'i2')}{_MORE}\s{{0,2}}(?:of|in|on|,|;|/)?\s{{0,2}}(?:the\s)?"
-            rf"{_SERIES.replace('NAME', 's2')}",
+            rf"{_IMAGE.replace('NAME', 'i2')}{_MORE}{_OF}{_SERIES.replace('NAME', 's2')}",
             rf"\bimages?{_NUMBERED}(?P<s3>\d{{1,3}})\s?[/:]\s?(?P<i3>\d{{1,4}})",
             r"(?<=[(\[])(?P<s4>\d{1,4})\s{0,2}[/:]\s{0,2}(?P<i4>\d{1,4})(?=\s{0,2}[)\],;-])",
             r"(?<=[(\[])(?P<s0>\d{1,3})-(?P<i0>\d{2,4})(?=[)\]])",

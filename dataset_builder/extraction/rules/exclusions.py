@@ -8,9 +8,10 @@ from rsuper_bench.dataset_builder.extraction.rules.items import NOUN_PHRASE, Row
 from rsuper_bench.dataset_builder.extraction.rules.lexicon import Label
 
 _FOCAL = frozenset(
-    "focal focally asymmetric asymmetrical asymmetrically irregular irregularly nodular mass masslike eccentric eccentrically "
-    "annular polypoid lobulated bulky localized localised segmental".split()
-)
+    ["focal", "focally", "asymmetric", "asymmetrical", "asymmetrically", "irregular", "irregularly", "nodular",
+     "mass", "masslike", "eccentric", "eccentrically", "annular", "polypoid", "lobulated", "bulky", "localized",
+     "localised", "segmental"]
+)  # fmt: skip
 _HOLLOW = frozenset({TumorType.ESOPHAGUS, TumorType.STOMACH, TumorType.DUODENUM, TumorType.COLON, TumorType.BLADDER,
                      TumorType.GALLBLADDER, TumorType.UTERUS})  # fmt: skip
 

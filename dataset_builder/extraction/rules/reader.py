@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 
 from rsuper_bench.benchmark.records import Attenuation, Kind, Malignancy, NotEvaluable
 from rsuper_bench.benchmark.tumor_types import Side, TumorType
-from rsuper_bench.dataset_builder.extraction.rules.drafts import Draft, apply_kind, apply_malignancy, describe, refer
+from rsuper_bench.dataset_builder.extraction.rules.drafting import characterise, drafted
+from rsuper_bench.dataset_builder.extraction.rules.drafts import Draft
 from rsuper_bench.dataset_builder.extraction.rules.exclusions import (
     grows_in_walls,
     is_explained,
     is_inflamed,
     is_landmark_lesion,
     is_no_tumor,
-    is_open_wall,
 )
 from rsuper_bench.dataset_builder.extraction.rules.followup import listen, name_last
-from rsuper_bench.dataset_builder.extraction.rules.grouping import set_size
 from rsuper_bench.dataset_builder.extraction.rules.items import Row, row_of
 from rsuper_bench.dataset_builder.extraction.rules.lexicon import Label
 from rsuper_bench.dataset_builder.extraction.rules.measurements import Measurement
@@ -27,16 +25,13 @@ from rsuper_bench.dataset_builder.extraction.rules.negation import Polarity, is_
 from rsuper_bench.dataset_builder.extraction.rules.organs import is_only_empty, organ_statements
 from rsuper_bench.dataset_builder.extraction.rules.references import (
     begins_by_reference,
-    is_alternative,
-    is_definite,
     link_before,
 )
-from rsuper_bench.dataset_builder.extraction.rules.sections import SectionKind, Sentence, is_segment
-from rsuper_bench.dataset_builder.extraction.rules.segments import locate
-from rsuper_bench.dataset_builder.extraction.rules.sites import ELSEWHERE, Site, site_at, sites_of, stronger_sites
+from rsuper_bench.dataset_builder.extraction.rules.sections import SectionKind, Sentence
+from rsuper_bench.dataset_builder.extraction.rules.sites import ELSEWHERE, Site, sites_of, stronger_sites
 from rsuper_bench.dataset_builder.extraction.rules.sizes import Sizes, assign_sizes
+from rsuper_bench.dataset_builder.extraction.rules.tables import TargetTable
 from rsuper_bench.dataset_builder.extraction.rules.topics import (
-    header_places,
     named_sites,
     next_context,
     region_organs,
@@ -46,14 +41,8 @@ from rsuper_bench.dataset_builder.extraction.rules.topics import (
     with_own_side,
 )
 
-_TARGET = re.compile(
-    r"\s*#\d{1,2}\b|\s*(?:(?:non-?)?target|index|lesion|observation|tl?|ntl?|l)\s?(?:lesion\s?)?#?\d{1,2}\b",
-    re.IGNORECASE,
-)
-_TABLE = re.compile(r"\b(?:target|index|measurable|measured|reference) (?:lesions|disease)\b", re.IGNORECASE)
 _EMPTY_UNSEEN = {TumorType.BLADDER, TumorType.STOMACH}  # an empty one cannot be judged
 _SUMS_UP = frozenset({"findings", "finding", "appearances", "appearance", "features", "these", "this", "constellation"})
-_TABLE_LINES = 12  # paragraphs
 
 
 @dataclass(slots=True)
@@ -81,7 +70,7 @@ class ReportReader:
     has_body: bool = False
     _paragraph: int = -1
     _heads_table: bool = False  # the sentence before was "Kidney lesions:"
-    _table: int = -(10**6)  # paragraph of the last heading of a table of target lesions
+    _table: TargetTable = field(default_factory=TargetTable)
     _context: tuple[Site, ...] = ()  # what a lesion is in when neither its words nor the header say
 
     def read(self, sentence: Sentence) -> None:
@@ -123,7 +112,10 @@ class ReportReader:
             and headings[0].tumor_type is self.memory.drafts[-1].tumor_type
         ):
             self.memory.drop([draft for draft in headings if draft.bare])  # "Kidney lesions:" and a line for each
-        self._targets(row, sentence, sizes, topic)
+        target = self._table.target(row, sentence, sizes, topic)
+        if target is not None:
+            self.memory.keep([target])
+            self.memory.last = []
         self.described.update(listen(self.memory, row, sizes))
         self._context = next_context(row, self._context)
 
@@ -148,7 +140,7 @@ class ReportReader:
             after_denial = bool(before) and order - 1 not in drafts_of and not drafts_of
             named = None if denied or after_denial else self._named_by(row, heads, order, drafts_of)
             if named is not None:
-                _characterise(named, row, lesion, sized, polarity)
+                characterise(named, row, lesion, sized, polarity)
                 drafts_of[lesion] = named
                 continue
             entry = row.items[lesion].entry
@@ -213,37 +205,6 @@ class ReportReader:
                 draft.fill_only(group, "malignancy")
             self.memory.drop([group])
 
-    def _targets(self, row: Row, sentence: Sentence, sizes: Sizes, topic: tuple[Site, ...]) -> None:
-        """Read the lines of a table of target lesions, which name only organ and size: "T1: liver: 38 mm"."""
-        numbered = _TARGET.match(row.text) is not None
-        if _TABLE.search(row.text) is not None:
-            self._table = sentence.paragraph
-        near = self._table >= 0 and sentence.paragraph - self._table <= _TABLE_LINES
-        segment = (
-            sentence.topic is not None
-            and is_segment(sentence.topic.text)
-            and bool(sizes.loose)
-            and sizes.loose[0][0] == 0
-        )
-        if row.has(Label.LESION, Label.THING) or not sizes.loose or not (numbered or near or segment):
-            return
-        position, size = sizes.loose[0]
-        organs = [
-            index for index in row.indices(Label.ORGAN) if index < position and not row.items[index].entry.implied
-        ]
-        organs = organs or [index for index in row.indices(Label.ORGAN) if index < position]
-        sites = site_at(row, organs[0]) if organs else list(topic)
-        if len({site.tumor_type for site in sites}) != 1 or sites[0].tumor_type is None or row.has(Label.PLACE):
-            return
-        sites.sort(key=lambda site: site.side is None)
-        draft = Draft(tumor_type=sites[0].tumor_type, section=sentence.section, paragraph=sentence.paragraph)
-        place_in(draft, sites[0], row, sentence, position)
-        draft.spans["kind"] = draft.spans["count"] = row.items[position].span
-        set_size(draft, size)
-        refer(draft, row, row.offset, row.offset + len(row.text), size.start)
-        self.memory.keep([draft])
-        self.memory.last = []
-
     def _named_by(
         self, row: Row, heads: list[int], order: int, drafts_of: dict[int, list[Draft]]
     ) -> list[Draft] | None:
@@ -304,7 +265,7 @@ class ReportReader:
             part
             for site in grown
             for part in split_group(
-                _drafted(row, heads, order, site, sentence, polarity),
+                drafted(row, heads, order, site, sentence, polarity),
                 row,
                 sized,
                 row.items[lesion].end,
@@ -327,75 +288,6 @@ class ReportReader:
         return made
 
 
-def _drafted(
-    row: Row,
-    heads: list[int],
-    order: int,
-    site: Site,
-    sentence: Sentence,
-    polarity: Polarity,
-) -> Draft:
-    lesion = heads[order]
-    draft = Draft(
-        tumor_type=site.tumor_type or TumorType.SOFT_TISSUE, section=sentence.section, paragraph=sentence.paragraph
-    )
-    _set_site(draft, site)
-    first = heads[order - 1] + 1 if order else 0
-    last = max(lesion + 1, row.phrase_start(heads[order + 1])) if order + 1 < len(heads) else len(row.items)
-    describe(draft, row, lesion, (max(first, row.clause_start(lesion)), min(last, row.clause_end(lesion))))
-    if polarity is Polarity.DOUBTED or is_open_wall(row, lesion):
-        draft.doubted = True
-        draft.spans["certainty"] = _hedge_span(row, lesion)
-    draft.definite = is_definite(row, lesion)
-    locate(draft, row, lesion, heads, order)
-    _locate_by_header(draft, sentence)
-    return draft
-
-
-def place_in(draft: Draft, site: Site, row: Row, sentence: Sentence, anchor: int) -> None:
-    """Give a finding without a lesion word its organ, side and sub-segment."""
-    _set_site(draft, site)
-    locate(draft, row, anchor, [anchor], 0)
-    _locate_by_header(draft, sentence)
-
-
-def _set_site(draft: Draft, site: Site) -> None:
-    if site.span is not None:
-        draft.spans["tumor_type"] = site.span
-    if site.side is not None:
-        draft.side = site.side
-        if site.side_span is not None:
-            draft.spans["side"] = site.side_span
-
-
-def _locate_by_header(draft: Draft, sentence: Sentence) -> None:
-    if draft.location is None and sentence.topic is not None:
-        named = header_places(sentence.topic, draft.tumor_type)
-        if named:  # "PANCREATIC TAIL: 2 cm cyst"
-            draft.location, draft.spans["location"] = named[0]
-
-
-def _characterise(named: list[Draft], row: Row, lesion: int, sized: list[Measurement], polarity: Polarity) -> None:
-    """Take kind, nature, size and place from a word that names findings already read."""
-    item = row.items[lesion]
-    alternative = is_alternative(row, lesion)
-    for draft in named:
-        if alternative:
-            if polarity is not Polarity.DOUBTED:
-                draft.alternatives.append((item.entry, item.span))
-        elif polarity is not Polarity.DOUBTED:
-            if draft.kind in (Kind.INDETERMINATE, Kind.MASS) and item.entry.kind is not Kind.INDETERMINATE:
-                apply_kind(draft, item.entry, item.span)
-            elif draft.malignancy is Malignancy.UNKNOWN:
-                apply_malignancy(draft, item.entry, item.span)
-        if draft.attenuation is Attenuation.UNKNOWN:
-            _brighten(draft, row, lesion)
-        if sized and not draft.diameters_mm:
-            set_size(draft, sized[0])
-        if draft.location is None and draft.count.value == 1:
-            locate(draft, row, lesion, [lesion], 0)
-
-
 def _is_made_of_soft_tissue(row: Row, lesion: int, sites: list[Site]) -> bool:
     """Whether "soft tissue" says what a lesion is made of, not where it is: "soft tissue mass in the bladder"."""
     item = row.items[lesion]
@@ -403,14 +295,6 @@ def _is_made_of_soft_tissue(row: Row, lesion: int, sites: list[Site]) -> bool:
     return [site.tumor_type for site in sites] == [TumorType.SOFT_TISSUE] and (
         before == "soft tissue" or (item.text.startswith("soft tissue") and sites[0].span == item.span)
     )
-
-
-def _brighten(draft: Draft, row: Row, lesion: int) -> None:
-    """Take the attenuation said before a name: "It is hypodense, likely a cyst"."""
-    for other in row.items[row.clause_start(lesion) : lesion]:
-        if other.label is Label.ATTENUATION and other.entry.attenuation is not None:
-            draft.attenuation, draft.spans["attenuation"] = other.entry.attenuation, other.span
-            return
 
 
 def _is_component(row: Row, earlier: int, lesion: int) -> bool:
@@ -443,11 +327,3 @@ def _is_similar(row: Row, lesion: int) -> bool:
 
 def _types(sites: list[Site]) -> set[TumorType]:
     return {site.tumor_type for site in sites if site.tumor_type is not None}
-
-
-def _hedge_span(row: Row, lesion: int) -> tuple[int, int]:
-    hedges = row.indices(Label.HEDGE)
-    if not hedges:
-        return row.items[lesion].span
-    nearest = min(hedges, key=lambda index: (abs(index - lesion), index))
-    return row.items[nearest].span
