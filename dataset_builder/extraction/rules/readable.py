@@ -12,7 +12,9 @@ LOOKED_AT = 20_000  # characters; more tell no more
 MOST_SIGNS = 0.05  # share of characters that no text holds
 FEWEST_WORDS = 6
 SMALLEST_SHARE = 0.4  # of words that are English; other languages share fewer (normal, segment, ...)
+_LETTER = re.compile(r"[^\W_]")
 _WORD = re.compile(r"[^\W\d_]{3,}")
+_ODD = re.compile(r"[^\x20-\x7e\n\r\t]")
 _BLANKS = "\n\r\t\f\v"
 
 
@@ -23,9 +25,9 @@ def why_unreadable(report: str) -> str | None:
         ``empty``: no letter or number; ``not_text``: binary data; ``not_english``.
     """
     text = report[:LOOKED_AT]
-    if not any(letter.isalnum() for letter in report):
+    if _LETTER.search(report) is None:
         return "empty"
-    signs = sum(_is_no_text(letter) for letter in text)
+    signs = sum(_is_no_text(letter) for letter in _ODD.findall(text))
     if signs > MOST_SIGNS * len(text):
         return "not_text"
     words = [word.lower() for word in _WORD.findall(text)]
