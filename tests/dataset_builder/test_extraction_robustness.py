@@ -23,6 +23,9 @@ WORDS = (
     "is", "unremarkable", "findings", "impression", "history", "metastases", "segment", "7", "upper", "pole", "from",
     "to", "which", "it", "largest", "two", "multiple", "____", "--", "1.", "measures", "measuring", "spleen", "except",
     "for", "status", "post", "cholecystectomy", "absent", "seen", "hypodense", "é", "µ",
+    "both", "the former", "another", "second", "remaining", "lesions", "T1:", "#1", "series 3", "image 4", "(3/4)",
+    "1/2/2020", "versus", "likely", "favored over", "soft tissue", "target lesions", "R:", "S4:", "each", "only", ";",
+    "adenoma", "nodules", "lung", "RUL", "wall thickening", "bladder", "bowel", "abdomen", "negative", "half", "12 HU",
 )  # fmt: skip
 BLANKS = ["\n", "\n\n", "\t", ""]
 REPORT = "FINDINGS: A 2.1 x 1.8 cm hypodense lesion in segment 7 of the liver, possibly a cyst. No renal mass."

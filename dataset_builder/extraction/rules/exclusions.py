@@ -121,6 +121,13 @@ def _is_made_of_thing(row: Row, lesion: int) -> bool:
     )
 
 
+def _or_lesion(row: Row, thing: int) -> bool:
+    """Whether a lesion is weighed against a thing: "likely a perfusion anomaly or hemangioma"."""
+    if thing + 1 >= len(row.items) or row.items[thing + 1].text not in ("or", "versus", "vs"):
+        return False
+    return any(item.label is Label.LESION for item in row.items[thing + 2 : thing + 6])
+
+
 def is_explained(row: Row, lesion: int) -> bool:
     """Whether a sentence says that the lesion is a thing: "most consistent with focal fat"."""
     for position in range(lesion + 1, row.clause_end(lesion)):
@@ -134,9 +141,9 @@ def is_explained(row: Row, lesion: int) -> bool:
         copula = row.items[position].text in ("is", "are") and position + 1 < len(row.items)
         if label is Label.LIKELY or (copula and row.items[position + 1].label in (Label.INDEFINITE, Label.THING)):
             following = row.items[position + 1 : position + 6]
-            for item in following:
+            for offset, item in enumerate(following, start=position + 1):
                 if item.label is Label.THING:
-                    return item.entry.explains or item.entry.apart
+                    return (item.entry.explains or item.entry.apart) and not _or_lesion(row, offset)
                 if item.label not in (
                     Label.WORD,
                     Label.INDEFINITE,

@@ -46,6 +46,10 @@ def split_group(draft: Draft, row: Row, sized: list[Measurement], start: int, en
         if first[0].place is not None or first[0].side is not None:  # "Lesions: segment 2, 1.2 cm; segment 7, ..."
             return _split(draft, row, first)
     if draft.count.relation is CountRelation.EXACT and draft.count.value == 1:
+        bracketed = members_of(draft, row, sized, start, end)  # "HCC in segment 6 (3.1 cm) and segment 8 (1.2 cm)"
+        places = {member.place[0] for member in bracketed if member.place is not None}
+        if len(places) == len(bracketed) > 1 and all(row.text[one.start - row.offset - 1] == "(" for one in sized):
+            return _parts(draft, row, bracketed)
         set_size(draft, axes_joined(sized, row))
         return [draft]
     single = [Measurement(size.start, size.end, (value,)) for size in sized for value in size.others_mm]
@@ -128,6 +132,10 @@ def _in_turn(draft: Draft, row: Row, everything: list[Measurement], start: int, 
     clause = (row.items[0].start, end)
     places = places_in(row, draft.tumor_type, clause)
     sides = [one for one in sides_in(row, draft.tumor_type, clause) if one[0] is not Side.BILATERAL]
+    for index in row.indices(Label.SIDE):
+        names = [word for word in row.items[index].text.split() if word in ("left", "right")]
+        if len(names) == 2 and not sides:  # "left and right renal cysts measuring 3.1 and 2.2 cm, respectively"
+            sides = [(Side(name), row.items[index].span) for name in names]
     everything = sorted(everything, key=lambda size: size.start)
     one_breath = [size for size in everything if size.others_mm]
     if one_breath:  # the sizes of one breath share a span; the first comes first

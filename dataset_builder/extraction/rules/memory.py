@@ -87,6 +87,7 @@ class Memory:
             return refers_back(row, lesion) or (group and is_singled_out(row, lesion))
         implied = any(item.entry.implied and item.span == sites[0].span for item in row.items)
         implied = implied or sites[0].span == row.items[lesion].span  # "index fibroid": the word says the organ
+        implied = implied or row.items[lesion].entry.kind in (Kind.INDETERMINATE, self.last[0].kind)
         return group and implied and is_singled_out(row, lesion) and sites[0].tumor_type is self.last[0].tumor_type
 
     def is_one_of_two(self, row: Row, lesion: int) -> bool:

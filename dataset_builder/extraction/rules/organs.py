@@ -32,6 +32,7 @@ _EMPTY = frozenset(
         "incompletely distended",
     }
 )
+_REST = frozenset({"remainder", "rest", "remaining", "otherwise", "elsewhere", "residual", "other"})
 _TOPIC_REACH = 4  # items
 _GONE = {
     Label.REMOVED: NotEvaluable.RESECTED,
@@ -99,7 +100,12 @@ def organ_statements(row: Row, topic: tuple[TumorType, ...], history_only: bool)
     for index in normal:
         for organ in _organs_of_normal(row, index, whole):
             said.normal.extend(items[organ].entry.organs)
-            if items[index].text in _PLAIN and not row.has(Label.EXCEPT, Label.LESION, Label.SIDE, Label.LIMITED):
+            rest = any(item.text in _REST for item in items)  # "The remainder of the colon is unremarkable"
+            if (
+                items[index].text in _PLAIN
+                and not rest
+                and not row.has(Label.EXCEPT, Label.LESION, Label.SIDE, Label.LIMITED)
+            ):
                 said.plain.extend(kind for kind in items[organ].entry.organs if not _is_part(items[organ].text, kind))
         first = row.clause_start(index)
         if topic and not any(

@@ -251,7 +251,8 @@ class ReportReader:
             self.memory.last = []
             return []
         if len(sites) > 1 and not many:
-            self.flags.add("organ_guessed")
+            if len({site.tumor_type for site in sites}) > 1:
+                self.flags.add("organ_guessed")
             sites = sites[:1]
         lesion = heads[order]
         grown = _grown(row, lesion, sites)

@@ -35,6 +35,8 @@ def link_before(row: Row, lesion: int, earlier: int | None) -> int | None:
         if item.text in _ALTERNATIVES and earlier is not None and earlier + 1 <= position <= earlier + 2:
             # "likely cysts or hemangiomas": the second alternative describes what the first does
             return link_before(row, earlier, _previous_lesion(row, earlier))
+        if item.text in _ALTERNATIVES and position and items[position - 1].label in (Label.THING, Label.INFLAMED):
+            continue  # "likely a perfusion anomaly or hemangioma"
         if item.text == "of" and position and items[position - 1].text.startswith("recurren"):
             continue  # "suspicious for recurrence of cholangiocarcinoma"
         if item.label in (
