@@ -320,7 +320,8 @@ ODD = {
 def test_odd_reports_get_an_outcome(read, text):
     with FakeLlmServer(lambda request: Reply({"organs": [], "findings": []})) as server:
         run = read(server, [ReportRow("odd", text), ReportRow("good", report(1))])
-    assert run.failures == ({"odd": "not_text"} if "\ud800" in text else {})
+    reason = "not_text" if "\ud800" in text else "" if text.strip() else "empty"
+    assert run.failures == ({"odd": reason} if reason else {})
     assert all(record.findings == () for record in run.records)
 
 
