@@ -97,7 +97,10 @@ def check_counts(**counts: object) -> None:
 
 def refused(found: str, fix: str) -> ConfigError:
     """The error of a recipe whose network cannot work."""
-    return cast(ConfigError, ConfigError.of([Problem("network", found, "a network that works with its options and the crop", fix)]))
+    return cast(
+        ConfigError,
+        ConfigError.of([Problem("network", found, "a network that works with its options and the crop", fix)]),
+    )
 
 
 def _tuples(options: Mapping[str, Any]) -> dict[str, Any]:
