@@ -15,7 +15,7 @@ from rsuper_bench.baselines.losses import ReportedTumors, ball_loss, grow, place
 from rsuper_bench.baselines.losses.looking import may_look, without_looking
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "gpu"))
-from report_supervision_case import report_case  # noqa: E402
+from report_supervision_case import report_case
 
 MM = (1.0, 1.0, 1.0)
 SHAPE = (20, 18, 22)
@@ -132,3 +132,12 @@ def test_a_whole_step_of_report_supervision_reads_no_value():
     looking.backward()
     torch.testing.assert_close(blind, looking)
     torch.testing.assert_close(gradient, final.grad, rtol=1e-5, atol=1e-10)
+
+
+def test_an_empty_box_leaves_a_tumor_unplaced_either_way():
+    empty = ReportedTumors(torch.zeros(SHAPE), [4.0], [33.0], boxes=[((0, 0), (0, 0), (0, 0))])
+    logits = torch.randn(1, 1, *SHAPE)
+    penalised = torch.ones_like(logits)
+    looking = ball_loss(logits, penalised, [[empty]], spacing_mm=MM)
+    with without_looking():
+        torch.testing.assert_close(ball_loss(logits, penalised, [[empty]], spacing_mm=MM), looking)
