@@ -47,6 +47,16 @@ def check_not_negative(name: str, tensor: Tensor) -> None:
         raise ValueError(f"{name} must not be negative or NaN, got {tensor.min().item():g}")
 
 
+def check_probability(name: str, tensor: Tensor) -> None:
+    """Refuse NaN and what is no probability, such as logits; only looks on the CPU, as `check_finite`."""
+    check_finite(name, tensor)
+    if not may_look(tensor) or not tensor.numel():
+        return
+    low, high = (float(end) for end in tensor.detach().aminmax())
+    if low < 0 or high > 1 + 1e-6:
+        raise ValueError(f"{name} must be in [0, 1], got {low:g} to {high:g}; give it after the sigmoid")
+
+
 def check_balance(balance: str) -> None:
     """Refuse a balance other than ``crop`` and ``own``."""
     if balance not in get_args(Balance):

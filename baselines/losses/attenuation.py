@@ -13,6 +13,7 @@ from torch.nn.functional import cross_entropy
 
 from rsuper_bench.baselines.losses.arguments import (
     check_finite,
+    check_probability,
     check_same_shape,
     check_volume_batch,
     full_precision,
@@ -157,7 +158,7 @@ def attenuation_loss(
     check_volume_batch("probability", probability)
     check_same_shape("probability", probability, "organ", organ)
     check_same_shape("probability", probability, "ct_hu", ct_hu)
-    check_finite("probability", probability)
+    check_probability("probability", probability)
     check_finite("ct_hu", ct_hu)
     target = torch.as_tensor(target).to(probability.device, non_blocking=True)
     if target.shape != probability.shape[:1] or target.is_floating_point():

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from rsuper_bench.baselines.losses.arguments import (
     Balance,
-    check_finite,
+    check_probability,
     check_same_shape,
     check_volume_batch,
     full_precision,
@@ -63,7 +63,7 @@ def malignancy_loss(
         raise ValueError(f"logits must have two channels, malignant and benign, got {logits.shape[1]}")
     for name, tensor in (("lesion", lesion), ("unknown", unknown), ("lesion_probability", lesion_probability)):
         check_same_shape("logits of one channel", logits[:, :1], name, tensor)
-    check_finite("lesion_probability", lesion_probability)
+    check_probability("lesion_probability", lesion_probability)
     if len(malignancy) != len(logits):
         raise ValueError(f"malignancy has {len(malignancy)} labels for a batch of {len(logits)}")
     logits, lesion_probability = full_precision(logits), full_precision(lesion_probability)

@@ -254,8 +254,8 @@ def _placed(
     counts = None if volume_mm3 is None else _voxel_counts(volume_mm3, margin, spacing)
     fits = room.fits(None if counts is None else counts.tumor)
     nowhere = torch.full((), -1, dtype=torch.long, device=fits.device)
-    if room.looks and not bool(fits):
-        nothing = torch.zeros((0, 0, 0), dtype=torch.bool)
+    if not room.free.numel() or (room.looks and not bool(fits)):
+        nothing = torch.zeros((0, 0, 0), dtype=torch.bool, device=fits.device)
         return Placed(index, (slice(0, 0),) * 3, nothing, nothing, nothing, [nowhere] * 3, fits)
     searched_mm = max(diameter_mm or UNSIZED_DIAMETER_MM, SMALLEST_DIAMETER_MM)
     centre = room.best_centre(searched_mm)

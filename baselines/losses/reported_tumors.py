@@ -37,7 +37,7 @@ class ReportedTumors:
 
     Raises:
         ValueError: If the lengths differ, a size is negative, a volume has no diameter or the other way round, a
-            region is missing or of another shape, or a box is not inside the crop.
+            region is missing or of another shape, or a box is not inside the crop or does not hold its region.
     """
 
     regions: Tensor | None = None
@@ -76,6 +76,11 @@ class ReportedTumors:
         boxes = tuple(_corners(box, () if regions is None else regions.shape[1:]) for box in self.boxes)
         if boxes and len(boxes) != available:
             raise ValueError(f"boxes has {len(boxes)} entries for {available} regions")
+        if boxes and regions is not None and may_look(regions):
+            for number, (region, box) in enumerate(zip(regions, boxes, strict=True)):
+                x, y, z = (slice(*ends) for ends in box)
+                if int(region[x, y, z].sum()) != int(region.sum()):
+                    raise ValueError(f"boxes must hold their regions, but region {number} reaches out of {list(box)}")
         for name, value in (
             ("boxes", boxes),
             ("regions", regions),

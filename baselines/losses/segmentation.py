@@ -31,7 +31,8 @@ def segmentation_loss(
         target: Same shape, 1 on the structure, else 0, or soft. Unknown voxels may hold any finite value.
         known: Same shape, 1 where the target is known, else 0.
         balance: ``crop`` (paper): cross-entropy is averaged over all voxels of the crop. ``own`` (*ours*): foreground
-            and background are each averaged over their own known voxels, so that small tumors keep a voice.
+            and background are each averaged over their own known voxels, so that small tumors keep a voice. A voxel
+            with a soft target belongs to both by its share; its best answer is still that target.
         tversky_weight: Weight of the Tversky term beside the cross-entropy.
 
     Returns:

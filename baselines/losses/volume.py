@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from rsuper_bench.baselines.losses.arguments import (
-    check_finite,
     check_not_negative,
+    check_probability,
     check_same_shape,
     check_volume_batch,
     full_precision,
@@ -50,7 +50,7 @@ def volume_loss(
         ``(B,)`` loss in [0, 1); exactly 0 inside the tolerance band.
 
     Raises:
-        ValueError: If the shapes differ, a volume is negative, or an argument holds NaN.
+        ValueError: If the shapes differ, a volume is negative, or a probability is NaN or outside [0, 1].
     """
     check_volume_batch("probability", probability)
     reported_mm3 = _of_each_sample("reported_mm3", reported_mm3, probability)
@@ -97,11 +97,12 @@ def volume_band_loss(
         ``(B,)`` loss in [0, 1); exactly 0 inside the band.
 
     Raises:
-        ValueError: If the shapes differ, a volume is negative, bounds are crossed, or an argument holds NaN.
+        ValueError: If the shapes differ, a volume is negative, bounds are crossed, or a probability is NaN or outside
+            [0, 1].
     """
     check_volume_batch("probability", probability)
     check_same_shape("probability", probability, "region", region)
-    check_finite("probability", probability)
+    check_probability("probability", probability)
     if not 0 <= tolerance < 1:
         raise ValueError(f"tolerance must be in [0, 1), got {tolerance}")
     if not softness_mm3 > 0:

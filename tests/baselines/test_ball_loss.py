@@ -193,6 +193,16 @@ def test_gradient_is_exact_where_the_choice_is_fixed():
     assert (logits.grad * direction).sum().item() == pytest.approx(((ahead - behind) / 2e-6).item(), rel=1e-6)
 
 
+def test_a_retained_graph_gives_the_same_gradient_again():
+    logits = random_logits(1, 2).requires_grad_()
+    loss = loss_of(logits, [[one(6.0), ReportedTumors()]])
+    loss.backward(retain_graph=True)
+    first = logits.grad.clone()
+    logits.grad = None
+    loss.backward()
+    torch.testing.assert_close(logits.grad, first)
+
+
 def test_training_on_the_loss_finds_a_hidden_tumor_of_the_reported_size():
     """A linear 'network' on one noisy feature that is five deviations higher in the tumor, from a poor start."""
     generator = torch.Generator().manual_seed(0)

@@ -129,6 +129,20 @@ def test_a_ball_cut_by_its_region_grows_until_it_holds_the_volume():
     assert not placed.halo[region == 0].any()
 
 
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 2**31), st.integers(1, 4), st.floats(5, 12), st.floats(0.5, 1))
+def test_a_grown_ball_has_the_first_radius_that_is_large_enough(seed, thickness, diameter_mm, share):
+    generator = torch.Generator().manual_seed(seed)
+    shape = (20, 18, 16)
+    probability, region = torch.rand(shape, generator=generator), torch.zeros(shape)
+    region[5 : 5 + thickness] = 1
+    volume = ball_mm3(diameter_mm) * share
+    *_, tumor, _, centres = slow_pseudo_mask(probability, region, [diameter_mm], [volume], spacing_mm=MM)
+    placed = ball_pseudo_mask(probability, region, [diameter_mm], [volume], spacing_mm=MM)
+    assert placed.centres[0].tolist() == centres[0]
+    assert torch.equal(placed.tumor, tumor[0])
+
+
 def test_a_tumor_larger_than_its_region_fills_it():
     region = torch.zeros(20, 20, 20)
     region[5:10, 5:10, 5:10] = 1

@@ -1,6 +1,8 @@
 """The path of an accelerator, on the CPU: the same results, and no value read on the host."""
 
+import sys
 from math import pi
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +13,9 @@ from no_looking import NoLooking
 
 from rsuper_bench.baselines.losses import ReportedTumors, ball_loss, grow, place_tumors, volume_band_loss
 from rsuper_bench.baselines.losses.looking import may_look, without_looking
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "gpu"))
+from report_supervision_case import report_case
 
 MM = (1.0, 1.0, 1.0)
 SHAPE = (20, 18, 22)
@@ -113,3 +118,26 @@ def test_growing_reads_no_value_and_is_the_same():
 def test_the_guard_sees_what_it_should(read):
     with pytest.raises(AssertionError), NoLooking():
         read(torch.randn(5))
+
+
+def test_a_whole_step_of_report_supervision_reads_no_value():
+    case = report_case("cpu", size=48)
+    generator = torch.Generator().manual_seed(0)
+    final, auxiliary = (torch.randn(case.mask.shape, generator=generator).requires_grad_() for _ in range(2))
+    with without_looking(), NoLooking():
+        blind = case.mask_loss(final, auxiliary) + case.report_loss(final, auxiliary)
+        blind.backward()
+    gradient, final.grad = final.grad, None
+    looking = case.mask_loss(final, auxiliary) + case.report_loss(final, auxiliary)
+    looking.backward()
+    torch.testing.assert_close(blind, looking)
+    torch.testing.assert_close(gradient, final.grad, rtol=1e-5, atol=1e-10)
+
+
+def test_an_empty_box_leaves_a_tumor_unplaced_either_way():
+    empty = ReportedTumors(torch.zeros(SHAPE), [4.0], [33.0], boxes=[((0, 0), (0, 0), (0, 0))])
+    logits = torch.randn(1, 1, *SHAPE)
+    penalised = torch.ones_like(logits)
+    looking = ball_loss(logits, penalised, [[empty]], spacing_mm=MM)
+    with without_looking():
+        torch.testing.assert_close(ball_loss(logits, penalised, [[empty]], spacing_mm=MM), looking)

@@ -113,6 +113,8 @@ def test_boxes_outside_the_crop_are_refused():
     for boxes in ([((0, 17), (0, 14), (0, 12))], [((3, 2), (0, 14), (0, 12))], [((0, 16), (0, 14))]):
         with pytest.raises(ValueError, match="boxes must lie inside the crop"):
             ReportedTumors(region_of(), [6.0], [113.0], boxes=boxes)
+    with pytest.raises(ValueError, match="boxes must hold their regions, but region 0 reaches out"):
+        ReportedTumors(region_of(), [6.0], [113.0], boxes=[((4, 16), (0, 14), (0, 12))])
     with pytest.raises(ValueError, match="boxes has 2 entries for 1 regions"):
         ReportedTumors(region_of(), [6.0], [113.0], boxes=[((0, 16), (0, 14), (0, 12))] * 2)
 

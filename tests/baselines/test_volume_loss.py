@@ -168,6 +168,7 @@ def test_bounds_by_hand(volumes, options, expected):
         ({"region": torch.zeros(1, 1, 4, 4, 5)}, r"probability \(1, 1, 4, 4, 4\) and region \(1, 1, 4, 4, 5\)"),
         ({"probability": torch.zeros(1, 4, 4, 4)}, r"probability must be \(B, C, X, Y, Z\)"),
         ({"probability": torch.full((1, 1, 4, 4, 4), torch.nan)}, "probability holds NaN"),
+        ({"probability": torch.full((1, 1, 4, 4, 4), 7.0)}, r"probability must be in \[0, 1\], got 7 to 7"),
         ({"reported_mm3": torch.tensor([-1.0])}, "reported_mm3 must not be negative"),
         ({"reported_mm3": torch.tensor([1.0, 2.0])}, r"reported_mm3 must be \(1,\)"),
         ({"voxel_mm3": torch.tensor([torch.nan])}, "voxel_mm3 must not be negative or NaN"),

@@ -6,10 +6,10 @@ tumors of a row in an organ of the first lesion channel of each case, and calls 
 the whole crop and one full sort a tumor, and METHOD 3 for all three channels, both with dilation by repeated 7^3
 convolutions and differentiated by autograd. "FFT" is one round trip of a Fourier transform of the grown organ's box.
 
-Each row runs both in one process, warmed up, and takes processor time, so that other work on the machine moves the
-ratio little. Freed memory stays with the process: else fresh pages cost more than the arithmetic, in both forms. Memory
-is the most that the resident set of a process of its own grows by, sampled (Linux). The difference is between the two
-losses for one grown organ.
+Each row runs both in one process, warmed up, and takes the shortest processor time, so that other work on the machine
+moves the ratio little. Freed memory stays with the process: else fresh pages cost more than the arithmetic, in both
+forms. Memory is the most that the resident set of a process of its own grows by, sampled (Linux). The difference is
+between the two losses for one grown organ.
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import pi
 from pathlib import Path
-from statistics import median
 
 import torch
 from scipy.fft import next_fast_len
@@ -47,6 +46,7 @@ FULL = (
 )
 TOO_SLOW = {(128, 40, 3), (128, 60, 10)}  # for the naive form: many minutes
 TARGETS = dict(zip(FULL, (20, 30, 90, 120, 25, 40, 60, 50, 100, 200, 150, 280, 30, 40), strict=False))
+TOO_LONG_TO_REPEAT_S = 12.0
 VOLUME_SIZES = (64, 96)
 VOLUME_TARGET = 25
 
@@ -190,17 +190,21 @@ def volume_case(size: int) -> Case:
     )
 
 
-def seconds(call: Callable[[], object], *, most: float = 6.0) -> float:
-    """Median of five after a warm-up; of fewer where that would take longer than ``most`` seconds."""
+def seconds(call: Callable[[], object], *, most: float = 5.0) -> float:
+    """Shortest of up to nine runs after a warm-up: other work on the machine only ever adds.
+
+    Fewer where they would take longer than ``most`` seconds together; what takes so long alone needs no warm-up.
+    """
     taken: list[float] = []
-    for turn in range(6):
+    for turn in range(10):
         start = time.process_time()
         call()
-        if turn > 0 or time.process_time() - start > most:  # what takes so long needs no warm-up
-            taken.append(time.process_time() - start)
+        run = time.process_time() - start
+        if turn > 0 or run > most:
+            taken.append(run)
         if sum(taken) > most:
             break
-    return median(taken)
+    return min(taken)
 
 
 def peak_mib(which: str, *numbers: int) -> float:
@@ -243,10 +247,12 @@ def row(name: str, numbers: tuple[int, ...], box_side: int, target: int | None, 
     text = f"{name} {fast * 1000:9.1f} {fast / transform:9.1f} {memory:9.0f}"
     if not naive_too:
         return text
-    slow, slow_memory = seconds(case.naive), peak_mib("naive", *numbers)
+    slow = seconds(case.naive)
     met = "" if target is None else f"{target:7d}{'' if slow / fast >= target else ' *'}"
-    difference = f"{case.check():12.1e}" if slow < 10 else ""
-    return f"{text} {slow * 1000:10.0f} {slow / fast:7.0f} {met:9} {memory / slow_memory:7.2f} {difference}"
+    text += f" {slow * 1000:10.0f} {slow / fast:7.0f} {met:9}"
+    if slow > TOO_LONG_TO_REPEAT_S:
+        return text
+    return f"{text} {memory / peak_mib('naive', *numbers):7.2f} {case.check():12.1e}"
 
 
 def keep_freed_memory() -> None:
