@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from rsuper_bench.baselines.losses import Band, band_box, malignancy_target, slice_band
-from rsuper_bench.baselines.losses.pseudo_mask import UNSIZED_DIAMETER_MM
+from rsuper_bench.baselines.losses.sizes import UNSIZED_DIAMETER_MM
 from rsuper_bench.baselines.recipe import NotStated, Recipe
 from rsuper_bench.benchmark.records import (
     Attenuation,

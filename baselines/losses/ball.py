@@ -26,13 +26,20 @@ from rsuper_bench.baselines.losses.pseudo_mask import (
     SIGMA_RADII,
     Placed,
     check_regions,
+    check_shape_of_balls,
     ignored_parts,
     placements,
 )
 from rsuper_bench.baselines.losses.reported_tumors import ReportedTumors
+from rsuper_bench.baselines.losses.rounds import plan_rounds
+from rsuper_bench.baselines.losses.row_sums import row_sums
+from rsuper_bench.baselines.losses.side_by_side import CORE, place_side_by_side
 from rsuper_bench.baselines.losses.tversky import adaptive_tversky
 
 RIM_MM = 3.0
+Pair = tuple[int, int, ReportedTumors]
+# Of each pair: weighted cross-entropy on the foreground, cross-entropy on the background, probability and voxels on both
+Sums = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
 
 
 def ball_loss(
@@ -86,6 +93,7 @@ def ball_loss(
         raise ValueError(f"concentration must be in [0, 1), got {concentration}")
     if not rim_mm >= 0:
         raise ValueError(f"rim_mm must not be negative, got {rim_mm}")
+    check_shape_of_balls(margin, sigma_radii)
     spacings = spacings_of(spacing_mm, batch)
     logits = full_precision(logits)
 
@@ -93,16 +101,12 @@ def ball_loss(
     if not pairs:
         return no_loss(logits)
     channel = on_device([c for _, c, _ in pairs], torch.long, logits.device)
-    crops = [
-        _supervise(logits.detach()[b, c], penalised[b, c], reported, b, c, spacings[b], margin, rim_mm, sigma_radii)
-        for b, c, reported in pairs
-    ]
-    foreground, background, overlap, false_positive = pooled_sums(logits, crops, concentration)
-    positives = torch.stack([crop.positives(logits) for crop in crops])
+    options = {"margin": margin, "rim_mm": rim_mm, "sigma_radii": sigma_radii, "concentration": concentration}
+    sums = (_looking if may_look(logits) else _without_looking)(logits, penalised, pairs, spacings, **options)
+    foreground, background, overlap, false_positive, positives, negatives = sums
     if balance == "crop":
-        cross_entropy: Tensor = ((foreground + background) / crops[0].negative.numel()).mean()
+        cross_entropy: Tensor = ((foreground + background) / logits[0, 0].numel()).mean()
     else:
-        negatives = torch.stack([crop.negative.sum() for crop in crops])
         cross_entropy = supervised_mean(foreground / positives.clamp(min=1), positives > 0) + supervised_mean(
             background / negatives.clamp(min=1), negatives > 0
         )
@@ -111,6 +115,86 @@ def ball_loss(
     found, excess, present = by_crop.new_zeros(3, channels).index_add(1, channel, by_crop)
     tversky: Tensor = adaptive_tversky(found, excess, present - found, present > 0)
     return cross_entropy + tversky_weight * tversky
+
+
+def _looking(
+    logits: Tensor,
+    penalised: Tensor,
+    pairs: Sequence[Pair],
+    spacings: Sequence[Spacing],
+    *,
+    margin: float,
+    rim_mm: float,
+    sigma_radii: float,
+    concentration: float,
+) -> Sums:
+    """The sums of each pair, one after the other, in the parts of the crop where something is."""
+    crops = [
+        _supervise(logits.detach()[b, c], penalised[b, c], reported, b, c, spacings[b], margin, rim_mm, sigma_radii)
+        for b, c, reported in pairs
+    ]
+    positives = torch.tensor([len(crop.core) for crop in crops], dtype=logits.dtype)
+    negatives = torch.stack([crop.negative.sum() for crop in crops])
+    foreground, background, overlap, false_positive = pooled_sums(logits, crops, concentration)
+    return foreground, background, overlap, false_positive, positives, negatives
+
+
+def _without_looking(
+    logits: Tensor,
+    penalised: Tensor,
+    pairs: Sequence[Pair],
+    spacings: Sequence[Spacing],
+    *,
+    margin: float,
+    rim_mm: float,
+    sigma_radii: float,
+    concentration: float,
+) -> Sums:
+    """The same for all pairs at once; no value is read."""
+    channels = logits.shape[1]
+    reports = {b * channels + c: reported for b, c, reported in pairs}
+    by_row = {b * channels + c: spacings[b] for b, c, _ in pairs}
+    negative, core, counted = _supervise_rows(logits, penalised, reports, by_row, margin, rim_mm, sigma_radii)
+    sums = row_sums(logits, negative, core, counted, concentration)
+    numbers = torch.stack([counted.sum(1), negative.flatten(1).sum(1)]).to(sums.dtype)
+    rows = on_device(list(reports), torch.long, logits.device)
+    foreground, background, overlap, false_positive, positives, negatives = (
+        torch.cat([sums, numbers]).index_select(1, rows).unbind(0)
+    )
+    return foreground, background, overlap, false_positive, positives, negatives
+
+
+@torch.no_grad()
+def _supervise_rows(
+    logits: Tensor,
+    penalised: Tensor,
+    reports: dict[int, ReportedTumors],
+    spacings: dict[int, Spacing],
+    margin: float,
+    rim_mm: float,
+    sigma_radii: float,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Background of every row, candidates for its foreground, and which of them are."""
+    x, y, z = logits.shape[2:]
+    values = logits.reshape(-1, x, y, z)
+    for report in reports.values():
+        check_regions("logits", (x, y, z), report)
+    rounds = plan_rounds(reports, spacings, (x, y, z), margin)
+    placed = place_side_by_side(values, torch.sigmoid, rounds, sigma_radii=sigma_radii)
+    supervised = on_device([row in reports for row in range(len(values))], torch.bool, logits.device)
+    negative = penalised.reshape(values.shape).bool() & supervised[:, None, None, None]
+    alike: dict[Spacing, list[int]] = {}
+    most: dict[int, int] = {}
+    for turn in rounds.turns:
+        if turn.row not in most:
+            alike.setdefault(turn.spacing, []).append(turn.row)
+        most[turn.row] = most.get(turn.row, 0) + turn.size.core
+    for spacing, rows in alike.items():
+        placed.take_rims(rows, rim_mm, spacing, negative)
+    placed.take_open_regions(rounds, negative)
+    on_core = (placed.level() == CORE).view(torch.uint8).flatten(1)
+    core = on_core.topk(min(max(most.values(), default=0), on_core.shape[1]), sorted=False)
+    return negative, core.indices, core.values.bool()
 
 
 @torch.no_grad()
@@ -133,18 +217,18 @@ def _supervise(
     reach = reach_of(rim_mm, spacing)
     for halos in _apart(placed):
         around = widened(halos[0].box, reach, shape)
-        halo = torch.zeros([part.stop - part.start for part in around], dtype=torch.bool, device=logits.device)
+        halo = torch.zeros([part.stop - part.start for part in around], dtype=torch.bool)
         for tumor in halos:
             inner = [slice(p.start - a.start, p.stop - a.start) for p, a in zip(tumor.box, around, strict=True)]
             halo[inner[0], inner[1], inner[2]] |= tumor.halo
         negative[around] &= ~grown_within(halo, rim_mm, spacing)
     for box, part in ignored_parts(reported, placed):
         negative[box] &= ~part
-    return SupervisedCrop(sample, channel, negative, *_core(placed, shape, logits.device))
+    return SupervisedCrop(sample, channel, negative, _core(placed, shape))
 
 
 def _apart(placed: list[Placed]) -> list[list[Placed]]:
-    """Tumors to dilate together: those of one box. Without looking that saves a transform of the box a tumor."""
+    """Tumors to dilate together: those of one box."""
     groups: dict[tuple[int, ...], list[Placed]] = {}
     for tumor in placed:
         if tumor.halo.numel():
@@ -152,23 +236,9 @@ def _apart(placed: list[Placed]) -> list[list[Placed]]:
     return list(groups.values())
 
 
-def _core(placed: list[Placed], shape: torch.Size, device: torch.device) -> tuple[Tensor, Tensor | None]:
-    """Flat indices of all cores; without looking as many as there can be, and which of them count."""
-    none = torch.zeros(0, dtype=torch.long, device=device)
-    if not placed:
-        return none, None
-    if may_look(none):
-        mask = np.zeros(shape, dtype=bool)
-        for tumor in placed:
-            mask[tumor.box] |= tumor.core.numpy()
-        return torch.from_numpy(np.flatnonzero(mask)), None
-    _, rows, columns = shape
-    indices, counted = [], []
+def _core(placed: list[Placed], shape: torch.Size) -> Tensor:
+    """Flat indices of all cores."""
+    mask = np.zeros(shape, dtype=bool)
     for tumor in placed:
-        flat = tumor.core.reshape(-1)
-        chosen = flat.to(torch.uint8).topk(min(tumor.core_at_most, len(flat))).indices.sort().values
-        counted.append(flat[chosen])
-        y, z = (max(part.stop - part.start, 1) for part in tumor.box[1:])
-        x0, y0, z0 = (part.start for part in tumor.box)
-        indices.append(((chosen // (y * z) + x0) * rows + chosen // z % y + y0) * columns + chosen % z + z0)
-    return torch.cat(indices), torch.cat(counted)
+        mask[tumor.box] |= tumor.core.numpy()
+    return torch.from_numpy(np.flatnonzero(mask))

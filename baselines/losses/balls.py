@@ -102,18 +102,18 @@ def correlate_with_ball(volume: Tensor, diameter_mm: float, spacing: Spacing, *,
     """Sum of the values within a ball around every voxel, zero beyond the borders.
 
     Args:
-        volume: ``(X, Y, Z)`` floats.
+        volume: ``(..., X, Y, Z)`` floats.
         diameter_mm: Diameter of the ball.
         spacing: Voxel lengths in mm.
         sigma_radii: None: every voxel of the ball weighs 1. Else the weights fall as a Gaussian whose standard
             deviation is this many radii, and sum to 1.
 
     Returns:
-        ``(X, Y, Z)``, exact up to the rounding of a Fourier transform.
+        Same shape, exact up to the rounding of a Fourier transform.
     """
     padded = padded_shape(volume, diameter_mm, spacing)
-    transformed = torch.fft.rfftn(volume, s=padded)
-    return correlate_spectrum(transformed, volume.shape, padded, diameter_mm, spacing, sigma_radii=sigma_radii)
+    transformed = torch.fft.rfftn(volume, s=padded, dim=(-3, -2, -1))
+    return correlate_spectrum(transformed, volume.shape[-3:], padded, diameter_mm, spacing, sigma_radii=sigma_radii)
 
 
 def correlate_around(volume: Tensor, diameter_mm: float, spacing: Spacing, *, sigma_radii: float | None) -> Tensor:
@@ -134,7 +134,7 @@ def padded_shape(volume: Tensor, diameter_mm: float, spacing: Spacing) -> Shape:
     the rest keeps the product from wrapping around. Rounding lets boxes of similar size share a spectrum.
     """
     reach = reach_of(diameter_mm / 2, spacing)
-    lengths = [size + min(r, size - 1) for size, r in zip(volume.shape, reach, strict=True)]
+    lengths = [size + min(r, size - 1) for size, r in zip(volume.shape[-3:], reach, strict=True)]
     step = 4 if volume.device.type == "cpu" else COARSE
     rounded = [
         next_fast_len(4 * ceil(length / 4), real=True) if step == 4 else step * next_fast_len(ceil(length / step))
@@ -155,8 +155,8 @@ def correlate_spectrum(
     """`correlate_with_ball` for a volume that is already transformed."""
     real = torch.float64 if transformed.dtype == torch.complex128 else torch.float32
     spectrum = _ball_spectrum(diameter_mm, spacing, sigma_radii, padded, real, transformed.device)
-    product: Tensor = torch.fft.irfftn(transformed * spectrum, s=padded)
-    return product[: shape[0], : shape[1], : shape[2]]
+    product: Tensor = torch.fft.irfftn(transformed * spectrum, s=padded, dim=(-3, -2, -1))
+    return product[..., : shape[0], : shape[1], : shape[2]]
 
 
 def squared_distance_mm2(shape: Sequence[int], centre: Sequence[Tensor], spacing: Spacing) -> Tensor:

@@ -30,6 +30,9 @@ def without_looking() -> Iterator[None]:
         _BLIND.reset(token)
 
 
-def on_device(values: Sequence[float] | Sequence[int] | Tensor, dtype: torch.dtype, device: torch.device) -> Tensor:
+def on_device(
+    values: Sequence[float] | Sequence[Sequence[float]] | Tensor, dtype: torch.dtype, device: torch.device
+) -> Tensor:
     """A small tensor of host values, copied without waiting for the device."""
-    return torch.as_tensor(values, dtype=dtype).to(device, non_blocking=True)
+    host = torch.as_tensor(values, dtype=dtype)
+    return (host.pin_memory() if device.type == "cuda" else host).to(device, non_blocking=True)

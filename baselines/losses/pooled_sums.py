@@ -1,7 +1,7 @@
 """The sums the Ball Loss is made of, with their gradient written out.
 
 Autograd would keep and revisit half a dozen crop-sized tensors for them; here each supervised crop keeps one, and is
-read in pieces that fit a processor's cache. No shape depends on a value, so an accelerator is never waited for.
+read in pieces that fit a processor's cache.
 """
 
 from __future__ import annotations
@@ -29,19 +29,12 @@ class SupervisedCrop:
         channel: Index of the channel.
         negative: ``(X, Y, Z)`` booleans, true on background.
         core: ``(K,)`` flat indices of the foreground, none twice.
-        counted: ``(K,)`` true where an index counts; None when all do. Only on an accelerator, where the number of
-            foreground voxels is known to the device alone.
     """
 
     sample: int
     channel: int
     negative: Tensor
     core: Tensor
-    counted: Tensor | None = None
-
-    def positives(self, like: Tensor) -> Tensor:
-        """Number of foreground voxels, a scalar tensor."""
-        return like.new_full((), len(self.core)) if self.counted is None else self.counted.sum().to(like.dtype)
 
 
 def pooled_sums(logits: Tensor, crops: Sequence[SupervisedCrop], concentration: float) -> Tensor:
@@ -74,11 +67,17 @@ def rank_pooling_weights(count: int, concentration: float = 0.5) -> Tensor:
     Returns:
         ``(count,)`` float64.
     """
-    return _weights(count, torch.tensor(float(count), dtype=torch.float64), concentration)
+    return ranked_weights(count, torch.tensor(float(count), dtype=torch.float64), concentration)
 
 
-def _weights(length: int, count: Tensor, concentration: float) -> Tensor:
-    """Weights of the first ``count`` of ``length`` ranks; those beyond are no weights."""
+def ranked_weights(length: int, count: Tensor, concentration: float) -> Tensor:
+    """`rank_pooling_weights` for the first ``count`` of ``length`` ranks; those beyond are no weights.
+
+    Args:
+        length: Of the ranks.
+        count: Number of voxels; ``(rows, 1)`` gives ``(rows, length)``.
+        concentration: c in [0, 1).
+    """
     rank = torch.arange(length, dtype=torch.float64, device=count.device)
     if concentration == 0:
         return torch.ones_like(rank)
@@ -89,16 +88,10 @@ def _weights(length: int, count: Tensor, concentration: float) -> Tensor:
 def _core_sums(crop: SupervisedCrop, logits: Tensor, concentration: float) -> tuple[Tensor, Tensor, Tensor]:
     """Weighted cross-entropy and probability on the core, and the weight of each of its voxels."""
     values = logits[crop.core]
-    if crop.counted is not None:
-        values = values.masked_fill(~crop.counted, -torch.inf)  # last in rank
     order = values.argsort(descending=True, stable=True)
-    ranked = _weights(len(order), crop.positives(values), concentration).to(values.dtype)
-    weight = torch.empty_like(values).scatter_(0, order, ranked)
-    entropy, probability = softplus(-values), values.sigmoid()
-    if crop.counted is not None:
-        weight = weight * crop.counted
-        entropy = entropy.masked_fill(~crop.counted, 0)
-    return torch.dot(weight, entropy), probability.sum(), weight
+    weight = torch.empty_like(values)
+    weight[order] = rank_pooling_weights(len(order), concentration).to(values.dtype)
+    return torch.dot(weight, softplus(-values)), values.sigmoid().sum(), weight
 
 
 def _background_sums(negative: Tensor, logits: Tensor, kept: Tensor) -> tuple[Tensor, Tensor]:
@@ -107,8 +100,7 @@ def _background_sums(negative: Tensor, logits: Tensor, kept: Tensor) -> tuple[Te
     softplus(x) = max(x, 0) - log(max(p, 1 - p)); the logarithm is taken of products of `FACTORS` voxels.
     """
     entropy, total = logits.new_zeros(()), logits.new_zeros(())
-    piece = PIECE if logits.device.type == "cpu" else max(len(logits), 1)
-    for x, on, p in zip(*(torch.split(whole, piece) for whole in (logits, negative, kept)), strict=True):
+    for x, on, p in zip(*(torch.split(whole, PIECE) for whole in (logits, negative, kept)), strict=True):
         weight = on.view(torch.uint8).to(x.dtype)  # from bytes: the conversion of booleans is seven times slower
         torch.sigmoid(x, out=p)
         p.mul_(weight)
@@ -159,8 +151,6 @@ class _PooledSums(torch.autograd.Function):
             part.mul_(slope_off)
             p = logits[crop.sample, crop.channel].reshape(-1)[crop.core].sigmoid()
             slope = (1 - p) * (on * p - entropy_on * weight)
-            if crop.counted is not None:
-                slope = slope.masked_fill(~crop.counted, 0)
             part.index_add_(0, crop.core, slope)
         return total, None, None
 

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import prod
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from rsuper_bench.baselines.losses.arguments import Spacing, check_finite, check_not_negative, spacing_of
-from rsuper_bench.baselines.losses.balls import Box, bounding_box, reach_of
-from rsuper_bench.baselines.losses.looking import may_look
+from rsuper_bench.baselines.losses.balls import Box, bounding_box
+from rsuper_bench.baselines.losses.looking import may_look, on_device
 from rsuper_bench.baselines.losses.reported_tumors import ReportedTumors
 from rsuper_bench.baselines.losses.room import Room
+from rsuper_bench.baselines.losses.rounds import plan_rounds
+from rsuper_bench.baselines.losses.side_by_side import CORE, TUMOR, place_side_by_side
+from rsuper_bench.baselines.losses.sizes import SizeInVoxels
 
-SMALLEST_DIAMETER_MM = 3.0
-UNSIZED_DIAMETER_MM = 7.0
-CORE_AT_LEAST_MM3 = 100.0
-LARGEST_CORE_MARGIN = 0.5
 SIGMA_RADII = 3.0
 
 
@@ -129,9 +127,11 @@ def place_tumors(
     nowhere = torch.full((len(tumors.diameters_mm), 3), -1, dtype=torch.long, device=probability.device)
     result = PseudoMask(empty, empty.clone(), empty.clone(), empty.clone(), label, nowhere)
     check_regions("probability", probability.shape, tumors)
-    placed = placements(
-        lambda box: probability[box], tumors, spacing_of(spacing_mm), margin=margin, sigma_radii=sigma_radii
-    )
+    check_shape_of_balls(margin, sigma_radii)
+    spacing = spacing_of(spacing_mm)
+    if not may_look(probability):
+        return _without_looking(probability, tumors, spacing, margin, sigma_radii)
+    placed = placements(lambda box: probability[box], tumors, spacing, margin=margin, sigma_radii=sigma_radii)
     for tumor in placed:
         box = tumor.box
         for mask, part in ((result.core, tumor.core), (result.tumor, tumor.tumor), (result.halo, tumor.halo)):
@@ -141,6 +141,23 @@ def place_tumors(
     for box, part in ignored_parts(tumors, placed):
         result.ignored[box] |= part
     return result
+
+
+def _without_looking(
+    probability: Tensor, tumors: ReportedTumors, spacing: Spacing, margin: float, sigma_radii: float
+) -> PseudoMask:
+    x, y, z = probability.shape
+    rounds = plan_rounds({0: tumors}, {0: spacing}, (x, y, z), margin)
+    found = place_side_by_side(probability[None], lambda values: values, rounds, sigma_radii=sigma_radii)
+    kept = torch.ones((1, x, y, z), dtype=torch.bool, device=probability.device)
+    found.take_open_regions(rounds, kept)
+    marks, level = found.marks[0], found.level()[0]
+    centres = torch.full((len(tumors.diameters_mm), 3), -1, dtype=torch.long, device=probability.device)
+    if rounds.turns:
+        order = on_device([turn.index for turn in rounds.turns], torch.long, probability.device)
+        centres = centres.index_copy(0, order, torch.cat(found.centres))
+    label = (marks >> 2) * (level >= TUMOR)
+    return PseudoMask(level == CORE, level >= TUMOR, marks > 0, ~kept[0], label, centres)
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,7 +172,6 @@ class Placed:
         halo: With the margin.
         centre: Three scalar tensors, voxels of the crop; -1 without room.
         fits: Boolean scalar, whether there was room.
-        core_at_most: Most voxels the core can have, known to the host.
     """
 
     index: int
@@ -165,13 +181,20 @@ class Placed:
     halo: Tensor
     centre: list[Tensor]
     fits: Tensor
-    core_at_most: int = 0
 
 
 def check_regions(name: str, shape: Sequence[int], tumors: ReportedTumors) -> None:
     """Refuse regions of another shape than the crop."""
     if tumors.regions is not None and tuple(tumors.regions.shape[1:]) != tuple(shape):
         raise ValueError(f"{name} {tuple(shape)} and regions {tuple(tumors.regions.shape)} differ in shape")
+
+
+def check_shape_of_balls(margin: float, sigma_radii: float) -> None:
+    """Refuse a negative margin and a Gaussian without width."""
+    if not margin >= 0:
+        raise ValueError(f"margin must not be negative, got {margin}")
+    if not sigma_radii > 0:
+        raise ValueError(f"sigma_radii must be positive, got {sigma_radii}")
 
 
 @torch.no_grad()
@@ -183,7 +206,7 @@ def placements(
     margin: float,
     sigma_radii: float,
 ) -> list[Placed]:
-    """The tumors in the order in which they are placed; see `place_tumors`.
+    """The tumors in the order in which they are placed; see `place_tumors`. Looks at values: for the CPU.
 
     Args:
         probability: Gives the tumor probability in a box of the crop.
@@ -191,14 +214,7 @@ def placements(
         spacing: Voxel lengths.
         margin: Relative uncertainty of the reported size.
         sigma_radii: Standard deviation of the Gaussian, in radii.
-
-    Raises:
-        ValueError: If margin is negative or sigma_radii not positive.
     """
-    if not margin >= 0:
-        raise ValueError(f"margin must not be negative, got {margin}")
-    if not sigma_radii > 0:
-        raise ValueError(f"sigma_radii must be positive, got {sigma_radii}")
     result: list[Placed] = []
     if tumors.regions is None:
         return result
@@ -218,7 +234,7 @@ def placements(
         box, room = rooms[key]
         tumor = _placed(room, box, index, tumors.diameters_mm[index], tumors.volumes_mm3[index], spacing, margin)
         result.append(tumor)
-        if not room.looks or bool(tumor.fits):
+        if bool(tumor.fits):
             for others in rooms.values():
                 _close(*others, tumor)
     return result
@@ -237,8 +253,8 @@ def ignored_parts(tumors: ReportedTumors, placed: Sequence[Placed]) -> list[tupl
             parts.append((box, region))
             continue
         for tumor in placed:
-            if tumors.region_of[tumor.index] == number and not (may_look(region) and bool(tumor.fits)):
-                parts.append((box, region & ~tumor.fits))
+            if tumors.region_of[tumor.index] == number and not bool(tumor.fits):
+                parts.append((box, region))
     return parts
 
 
@@ -251,30 +267,24 @@ def _placed(
     spacing: Spacing,
     margin: float,
 ) -> Placed:
-    counts = None if volume_mm3 is None else _voxel_counts(volume_mm3, margin, spacing)
-    fits = room.fits(None if counts is None else counts.tumor)
-    nowhere = torch.full((), -1, dtype=torch.long, device=fits.device)
-    if not room.free.numel() or (room.looks and not bool(fits)):
-        nothing = torch.zeros((0, 0, 0), dtype=torch.bool, device=fits.device)
+    size = SizeInVoxels.of(diameter_mm, volume_mm3, margin, spacing)
+    fits = room.fits(size.needed)
+    nowhere = torch.full((), -1, dtype=torch.long)
+    if not bool(fits):
+        nothing = torch.zeros((0, 0, 0), dtype=torch.bool)
         return Placed(index, (slice(0, 0),) * 3, nothing, nothing, nothing, [nowhere] * 3, fits)
-    searched_mm = max(diameter_mm or UNSIZED_DIAMETER_MM, SMALLEST_DIAMETER_MM)
-    centre = room.best_centre(searched_mm)
-    if counts is None:
-        window, core, tumor, halo = room.ball(centre, searched_mm / 2)
-        most = prod(2 * reach + 1 for reach in reach_of(searched_mm / 2, spacing))
-    else:
-        most = counts.core
-        window, core, tumor, halo = room.most_probable(centre, searched_mm * (1 + margin) / 2, counts)
-    if not room.looks:
-        core, tumor, halo = core & fits, tumor & fits, halo & fits
+    centre = room.best_centre(size.searched_mm)
+    window, core, tumor, halo = (
+        room.most_probable(centre, size.radius_mm, size.counts) if size.needed else room.ball(centre, size.radius_mm)
+    )
     moved = [slice(part.start + outer.start, part.stop + outer.start) for part, outer in zip(window, box, strict=True)]
-    middle = [torch.where(fits, c + outer.start, nowhere) for c, outer in zip(centre, box, strict=True)]
-    return Placed(index, (moved[0], moved[1], moved[2]), core, tumor, halo, middle, fits, most)
+    middle = [c + outer.start for c, outer in zip(centre, box, strict=True)]
+    return Placed(index, (moved[0], moved[1], moved[2]), core, tumor, halo, middle, fits)
 
 
 def _tightened(box: Box, allowed: Tensor) -> tuple[Box, Tensor]:
-    """The box cut to what is allowed in it, where one may look."""
-    inner = bounding_box(allowed) if may_look(allowed) and allowed.numel() else None
+    """The box cut to what is allowed in it."""
+    inner = bounding_box(allowed) if allowed.numel() else None
     if inner is None:
         return box, allowed
     x, y, z = (slice(outer.start + part.start, outer.start + part.stop) for outer, part in zip(box, inner, strict=True))
@@ -291,19 +301,6 @@ def _close(box: Box, room: Room, tumor: Placed) -> None:
         for parts in (box, tumor.box)
     )
     room.close((mine[0], mine[1], mine[2]), tumor.halo[its])
-
-
-class _Counts(NamedTuple):
-    core: int
-    tumor: int
-    halo: int
-
-
-def _voxel_counts(volume_mm3: float, margin: float, spacing: Spacing) -> _Counts:
-    core_mm3 = max(volume_mm3 * (1 - min(margin, LARGEST_CORE_MARGIN)), min(CORE_AT_LEAST_MM3, volume_mm3))
-    voxel_mm3 = spacing[0] * spacing[1] * spacing[2]
-    volumes_mm3 = (core_mm3, volume_mm3, volume_mm3 * (1 + margin))
-    return _Counts(*(max(round(volume / voxel_mm3), 1) for volume in volumes_mm3))
 
 
 def _listed(sizes: Sequence[float | None] | Tensor) -> list[float | None]:

@@ -1,7 +1,7 @@
 """The part of a region that is still open to a tumor, cut to its box: what the placement works on.
 
-Where values may be read (a CPU) the work per tumor is a window around its centre; elsewhere it is the whole box, no
-shape depends on a value, and nothing waits for the device. Both come to the same voxels.
+For a CPU: values are read, so the work per tumor is a window around its centre. `side_by_side` comes to the same voxels
+without reading any.
 """
 
 from __future__ import annotations
@@ -20,14 +20,12 @@ from rsuper_bench.baselines.losses.balls import (
     Box,
     correlate_around,
     correlate_spectrum,
-    correlate_with_ball,
     padded_shape,
     reach_of,
     squared_distance_mm2,
     whole,
     widened,
 )
-from rsuper_bench.baselines.losses.looking import may_look, on_device
 
 GROWTH = 1.1
 WINDOW_GROWTHS = 3  # a ball that lacks voxels is looked for in a window wider by so many steps
@@ -72,10 +70,9 @@ class Room:
 
     def __init__(self, probability: Tensor, allowed: Tensor, spacing: Spacing, sigma_radii: float) -> None:
         self.free = allowed.clone()
-        self.probability = probability.float() * _number(allowed)
+        self.probability = probability.float() * number_of(allowed)
         self.spacing = spacing
         self.sigma_radii = sigma_radii
-        self.looks = may_look(allowed)
         self.count: Tensor = _count(self.free)
         self.first_count = self.count
         self._transformed: _Transformed | None = None
@@ -85,25 +82,24 @@ class Room:
         """Sides of the box."""
         return (self.free.shape[0], self.free.shape[1], self.free.shape[2])
 
-    def fits(self, needed: int | None) -> Tensor:
-        """Whether a tumor of so many voxels, or of unknown size, still goes in: a boolean scalar.
+    def fits(self, needed: int) -> Tensor:
+        """Whether a tumor of so many voxels, 0 where its size is unknown, still goes in: a boolean scalar.
 
         The first tumor may be larger than the room; after it, what is left is its rim.
         """
-        room = self.count > 0
-        return room if needed is None else room & ((self.count == self.first_count) | (self.count >= needed))
+        return (self.count > 0) & ((self.count == self.first_count) | (self.count >= needed))
 
     def best_centre(self, diameter_mm: float) -> list[Tensor]:
         """Free voxel around which a Gaussian-weighted ball collects most probability: three scalar tensors."""
         score = self._score(diameter_mm)
-        flat = torch.tensor(int(score.numpy().argmax())) if self.looks else score.argmax()
+        flat = torch.tensor(int(score.numpy().argmax()))
         _, rows, columns = self.shape
         return [flat // (rows * columns), flat // columns % rows, flat % columns]
 
     def ball(self, centre: list[Tensor], radius_mm: float) -> Nested:
         """The free voxels within a ball, as core, tumor and halo alike."""
         window = self._window(centre, radius_mm)
-        inside = self.free[window] & (self._far(window, centre) <= _limit(radius_mm))
+        inside = self.free[window] & (self._far(window, centre) <= squared_limit(radius_mm))
         return Nested(window, inside, inside, inside)
 
     def most_probable(self, centre: list[Tensor], radius_mm: float, counts: tuple[int, int, int]) -> Nested:
@@ -119,51 +115,45 @@ class Room:
         needed = counts[1]
         window = self._window(centre, radius_mm)
         far, free = self._far(window, centre), self.free[window]
-        inside = free & (far <= _limit(radius_mm))
-        if self.looks:
-            wider = radius_mm
-            while int(_count(inside)) < needed and window != whole(self.shape):
-                wider *= GROWTH**WINDOW_GROWTHS
-                window = self._window(centre, wider)
-                far, free = self._far(window, centre), self.free[window]
-                inside = free & (far <= _limit(wider))
-            if wider > radius_mm or int(_count(inside)) < needed:
-                inside = self._grown(free, far, radius_mm, needed)
-            chosen = inside.view(-1).nonzero()[:, 0]
-            rank = _rank_keys(self.probability[window].reshape(-1)[chosen], far.view(-1)[chosen])
-            masks = []
-            for part in _highest(rank, counts, looks=True):
-                mask = torch.zeros(inside.shape, dtype=torch.bool)
-                mask.view(-1)[chosen[part]] = True
-                masks.append(mask)
-            return Nested(window, *masks)
-        inside = self._grown(free, far, radius_mm, needed)
-        rank = _rank_keys(self.probability, far).masked_fill_(~inside, -1).view(-1)
-        masks = [part.view(self.shape) & inside for part in _highest(rank, counts, looks=False)]
+        inside = free & (far <= squared_limit(radius_mm))
+        wider = radius_mm
+        while int(_count(inside)) < needed and window != whole(self.shape):
+            wider *= GROWTH**WINDOW_GROWTHS
+            window = self._window(centre, wider)
+            far, free = self._far(window, centre), self.free[window]
+            inside = free & (far <= squared_limit(wider))
+        if wider > radius_mm or int(_count(inside)) < needed:
+            inside = self._grown(free, far, radius_mm, needed)
+        chosen = inside.view(-1).nonzero()[:, 0]
+        rank = rank_keys(self.probability[window].reshape(-1)[chosen], far.view(-1)[chosen])
+        masks = []
+        for part in _highest(rank, counts):
+            mask = torch.zeros(inside.shape, dtype=torch.bool)
+            mask.view(-1)[chosen[part]] = True
+            masks.append(mask)
         return Nested(window, *masks)
 
     def close(self, window: Box, taken: Tensor) -> None:
         """Take the voxels of a mask in a window of the room out of it."""
         kept = ~taken
-        if self.looks:
-            lost = taken & self.free[window]
-            if not bool(lost.any()):
-                return
-            if self._transformed is not None:
-                self._transformed.removed.append((window, lost, self.probability[window] * _number(lost)))
+        lost = taken & self.free[window]
+        if not bool(lost.any()):
+            return
+        if self._transformed is not None:
+            self._transformed.removed.append((window, lost, self.probability[window] * number_of(lost)))
         self.free[window] &= kept
-        self.probability[window] *= _number(kept)
+        self.probability[window] *= number_of(kept)
         self.count = _count(self.free)
 
     def _grown(self, free: Tensor, far: Tensor, radius_mm: float, needed: int) -> Tensor:
         """Free voxels within the smallest of the radii r, 1.1 r, 1.21 r, ... that holds enough; else all."""
         extent_mm = sum((size * length) ** 2 for size, length in zip(self.shape, self.spacing, strict=True)) ** 0.5
         steps = max(int(log(max(extent_mm / radius_mm, 1)) / log(GROWTH)) + 2, 1)
-        limits = [_limit(radius_mm * GROWTH**step) for step in range(steps)] + [inf]
+        limits = [squared_limit(radius_mm * GROWTH**step) for step in range(steps)] + [inf]
         reached = torch.where(free, far, inf)
         farthest = _smallest(reached, needed)
-        ladder = on_device(limits, torch.float32, far.device)
-        limit = ladder.index_select(0, torch.searchsorted(ladder, farthest.view(1)).clamp(max=steps))
+        ladder = torch.tensor(limits)
+        limit = ladder[torch.searchsorted(ladder, farthest).clamp(max=steps)]
         return free & (far <= limit)
 
     def _far(self, window: Box, centre: list[Tensor]) -> Tensor:
@@ -171,20 +161,15 @@ class Room:
         return squared_distance_mm2([part.stop - part.start for part in window], inside, self.spacing)
 
     def _window(self, centre: list[Tensor], radius_mm: float) -> Box:
-        if not self.looks:
-            return whole(self.shape)
         reach = reach_of(radius_mm, self.spacing)
         return widened([slice(int(middle), int(middle) + 1) for middle in centre], reach, self.shape)
 
     def _score(self, diameter_mm: float) -> Tensor:
         """Weighted sum of probability around every voxel, below 0 where a centre is not allowed.
 
-        On a CPU one transform serves all tumors of a room: a second tumor of one diameter takes from the score of the
+        One transform serves all tumors of a room: a second tumor of one diameter takes from the score of the
         first what that took from the room, in a window; another diameter costs half a round trip.
         """
-        if not self.looks:
-            sums = correlate_with_ball(self.probability, diameter_mm, self.spacing, sigma_radii=self.sigma_radii)
-            return _masked(sums, self.free)
         reach = reach_of(diameter_mm / 2, self.spacing)
         known = self._transformed
         padded = padded_shape(self.probability, diameter_mm, self.spacing)
@@ -200,7 +185,7 @@ class Room:
             self._transformed, score, late = known, None, []
         if score is None:
             sums = correlate_spectrum(known.spectrum, self.shape, known.padded, diameter_mm, self.spacing, **options)
-            score = _masked(sums, self.free)
+            score = masked_score(sums, number_of(self.free))
         for box, taken, values in late:
             around = widened(box, reach, self.shape)
             lost = correlate_around(values, diameter_mm, self.spacing, **options)
@@ -213,13 +198,13 @@ class Room:
         return score
 
 
-def _masked(score: Tensor, free: Tensor) -> Tensor:
-    """A score that is not negative, with -1 where nothing is free."""
-    number = _number(free)
-    return torch.mul(score, number).add_(number).sub_(1)
+def masked_score(score: Tensor, free: Tensor) -> Tensor:
+    """A score that is not negative, with -1 where ``free`` is 0, not 1."""
+    return torch.mul(score, free).add_(free).sub_(1)
 
 
-def _limit(radius_mm: float) -> float:
+def squared_limit(radius_mm: float) -> float:
+    """Squared radius with the slack of `balls.ROUNDING`."""
     return (radius_mm * (1 + ROUNDING)) ** 2
 
 
@@ -227,18 +212,16 @@ def _voxels(box: Box) -> int:
     return prod(int(part.stop - part.start) for part in box)
 
 
-def _number(mask: Tensor) -> Tensor:
+def number_of(mask: Tensor) -> Tensor:
     """Booleans as float32; the conversion from bytes is several times faster than from booleans."""
     return mask.contiguous().view(torch.uint8).float()
 
 
 def _count(mask: Tensor) -> Tensor:
-    if may_look(mask):
-        return torch.tensor(int(np.count_nonzero(mask.numpy())))
-    return mask.sum()
+    return torch.tensor(int(np.count_nonzero(mask.numpy())))
 
 
-def _rank_keys(probability: Tensor, far: Tensor) -> Tensor:
+def rank_keys(probability: Tensor, far: Tensor) -> Tensor:
     """One integer a voxel that rises with probability and, where that is equal, falls with distance.
 
     The bits of floats that are not negative sort like the floats.
@@ -247,23 +230,19 @@ def _rank_keys(probability: Tensor, far: Tensor) -> Tensor:
     return key.add_(FARTHEST_BITS).sub_(far.contiguous().view(torch.int32))
 
 
-def _highest(keys: Tensor, counts: tuple[int, int, int], *, looks: bool) -> list[Tensor]:
-    """Masks of the highest keys, one for each count; equal keys in order. All that are not negative if too few are."""
+def _highest(keys: Tensor, counts: tuple[int, int, int]) -> list[Tensor]:
+    """Masks of the highest keys, one for each count; equal keys in order. All if there are too few."""
     masks = []
-    if looks:
-        ends = [len(keys) - count for count in counts if 0 < count < len(keys)]
-        ranked = torch.from_numpy(np.partition(keys.numpy(), ends)) if ends else keys
-    else:
-        most = min(max(counts), len(keys))
-        ranked = keys.topk(most, sorted=True).values
+    ends = [len(keys) - count for count in counts if 0 < count < len(keys)]
+    ranked = torch.from_numpy(np.partition(keys.numpy(), ends)) if ends else keys
     for count in counts:
         if count >= len(keys):
-            masks.append(keys >= 0)
+            masks.append(torch.ones_like(keys, dtype=torch.bool))
             continue
-        last = ranked[len(keys) - count] if looks else ranked[count - 1]
+        last = ranked[len(keys) - count]
         above, level = keys > last, keys == last
         left = count - _count(above)
-        if looks and int(_count(level)) == int(left):
+        if int(_count(level)) == int(left):
             masks.append(above.logical_or_(level))
         else:
             masks.append(above | (level & (level.cumsum(0) <= left)))
@@ -275,6 +254,4 @@ def _smallest(values: Tensor, rank: int) -> Tensor:
     flat = values.reshape(-1)
     if rank > len(flat):
         return flat.new_full((), inf)
-    if may_look(flat):
-        return torch.from_numpy(np.partition(flat.numpy(), rank - 1))[rank - 1]
-    return flat.topk(rank, largest=False, sorted=True).values[-1]
+    return torch.from_numpy(np.partition(flat.numpy(), rank - 1))[rank - 1]
