@@ -110,3 +110,24 @@ def test_a_span_holds_the_quote(report, quote):
 def test_a_size_must_stand_in_its_quote(report, quote, tenths_mm, stated):
     finder = QuoteFinder(report)
     assert finder.states_size(finder.find(quote), tenths_mm) is stated
+
+
+@pytest.mark.parametrize(
+    ("report", "quote", "tenths_mm", "stated"),
+    [
+        ("A 5 mm and a 2 cm cyst.", "5 mm and a 2 cm", 50, True),
+        ("A 5 mm and a 2 cm cyst.", "5 mm and a 2 cm", 500, False),  # the unit of the other number
+        ("A 5 mm and a 2 cm cyst.", "5 mm and a 2 cm", 20, False),
+        ("2.1 x 1.8 cm", "2.1", 210, True),  # the unit stands behind the next number
+        ("2.1 x 1.8 cm", "2.1", 21, False),
+        ("Size in cm: 2.1.", "in cm: 2.1", 210, True),
+    ],
+)
+def test_each_number_has_its_own_unit(report, quote, tenths_mm, stated):
+    finder = QuoteFinder(report)
+    assert finder.states_size(finder.find(quote), tenths_mm) is stated
+
+
+@pytest.mark.parametrize("quote", [".1 cm", "A 2.", "2.", ".1", "1 cm", "2"])
+def test_a_quote_that_cuts_a_number_is_none(quote):
+    assert QuoteFinder("A 2.1 cm cyst.").find(quote) is None

@@ -16,7 +16,7 @@ class Reading(Record):
         dropped: ``<why>:<field>`` to the number of values left out, why being ``no_quote`` or ``misfit``.
     """
 
-    presence: dict[TumorType, Presence] = {}
+    presence: dict[TumorType, Presence]  # no default: an empty object in the cache is no reading
     findings: tuple[Finding, ...] = ()
     not_evaluable: dict[TumorType, NotEvaluable] = {}
     flags: tuple[str, ...] = ()
@@ -26,7 +26,7 @@ class Reading(Record):
 class PathologyReading(Record):
     """One pathology report, read and verified: the natures it states for each organ."""
 
-    natures: dict[TumorType, tuple[Malignancy, ...]] = {}
+    natures: dict[TumorType, tuple[Malignancy, ...]]
     dropped: dict[str, int] = {}
 
 

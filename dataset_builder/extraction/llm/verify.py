@@ -34,6 +34,7 @@ from rsuper_bench.dataset_builder.extraction.llm.answers import (
 from rsuper_bench.dataset_builder.extraction.llm.quotes import QuoteFinder
 from rsuper_bench.dataset_builder.extraction.llm.reading import MISFIT, NO_QUOTE, Drops, PathologyReading, Reading
 
+_SAYS_MOST = ("present", "uncertain", "resected", "not_seen", "absent")
 _GONE = {"resected": NotEvaluable.RESECTED, "not_seen": NotEvaluable.OUT_OF_VIEW}
 
 
@@ -53,7 +54,9 @@ def verify_report(answer: ReportAnswer, report: str) -> Reading:
     findings = [
         finding for item in answer.findings if (finding := _FindingCheck(item, finder, drops).finding()) is not None
     ]
-    organs = {item.organ: item for item in answer.organs if _has_quote(item, finder, drops)}
+    # Of several entries for one organ ("left kidney normal, mass in the right one") the one that says most counts.
+    backed = [item for item in answer.organs if _has_quote(item, finder, drops)]
+    organs = {item.organ: item for item in sorted(backed, key=lambda item: _SAYS_MOST.index(item.status), reverse=True)}
     found = {finding.tumor_type for finding in findings}
     flags = {f"contradiction:{kind}" for kind in found if kind in organs and organs[kind].status == "absent"}
     flags |= {f"present_without_finding:{kind}" for kind, item in organs.items() if _is_bare(item, found)}

@@ -77,14 +77,19 @@ def extract(
         max_tokens=max_tokens,
     )
     if extractor == "llm":
-        llm.check_options(options)
+        llm.check_options(options, out)
     else:
         reader = make_extractor(extractor)
-        if endpoint is not None or serve is not None:
-            name = "--endpoint" if endpoint is not None else "--serve"
-            fix = "Leave the option out, or add --extractor llm."
-            raise ConfigError.of([Problem(name, f"'{extractor}' asks no server", f"no {name}", fix)])
-    check_out_file(out)
+        given = {"--endpoint": endpoint, "--serve": serve, "--model": model, "--cache": cache}
+        fix = "Leave the option out, or add --extractor llm."
+        problems = [
+            Problem(name, f"'{extractor}' asks no server", f"no {name}", fix)
+            for name, value in given.items()
+            if value is not None
+        ]
+        if problems:
+            raise ConfigError.of(problems)
+    check_out_file(out, [reports])
     linked = link_pathology(read_reports(reports), pathology_days)
     if extractor == "llm":
         run = llm.read_with_llm(linked.rows, options, out)
