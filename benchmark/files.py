@@ -260,7 +260,9 @@ def read_table(
     if lenient:
         text = text.replace("\0", "\ufffd")
     elif "\0" in text:
-        raise error.of([Problem(name, "holds NUL bytes", "a CSV text file", "Export it again as CSV.")])
+        where = f"{name}:{text[: text.index(chr(0))].count(chr(10)) + 1}"
+        fix = "Export it again as CSV, or clean this line."
+        raise error.of([Problem(where, "holds NUL bytes", "a CSV text file", fix)])
     previous_limit = csv.field_size_limit(64 * 1024**2)
     try:
         reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=delimiter)

@@ -245,3 +245,16 @@ def test_of_two_entries_for_an_organ_the_lesion_counts_in_any_order(turn):
     reading = read(organs=entries, report=text)
     assert reading.presence["kidney"] is Presence.PRESENT
     assert reading.flags == ("present_without_finding:kidney",)
+
+
+def test_a_finding_said_twice_is_one():
+    reading = read(metastases(), metastases(), metastases(kind=None))
+    assert len(reading.findings) == 2
+    assert reading.dropped == {"repeated:finding": 1}
+
+
+@pytest.mark.parametrize(("relation", "value"), [("exact", None), ("at_least", None), ("innumerable", 5)])
+def test_a_count_that_contradicts_itself_is_left_out(relation, value):
+    reading = read(metastases(count={"quote": "Multiple", "relation": relation, "value": value}))
+    assert reading.dropped == {"misfit:count": 1}
+    assert "count" in reading.findings[0].derived

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from rsuper_bench.dataset_builder.extraction.llm.settings import LlmSettings
     from rsuper_bench.dataset_builder.extraction.reports_file import ReportRow
 
-_NEVER_SENT = ("too_long", "not_text")
-_WHY = {"no_quote": "quote not in the report", "misfit": "quote does not state the value"}
+_NEVER_SENT = ("empty", "too_long", "not_text")
+_WHY = {"no_quote": "quote not in the report", "misfit": "quote does not state the value", "repeated": "said twice"}
 
 
 @dataclass(frozen=True)
