@@ -52,7 +52,7 @@ def read_findings(path: Path, *, default_extractor: str | None = None) -> dict[s
     """
     found: dict[str, ReportFindings] = {}
     problems: list[Problem] = []
-    for number, line in enumerate(read_text(path).splitlines(), start=1):
+    for number, line in enumerate(read_text(path).split("\n"), start=1):  # JSON strings may hold other line ends
         if not line.strip():
             continue
         where = f"{path}:{number}"

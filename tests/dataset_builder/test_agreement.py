@@ -394,3 +394,10 @@ def test_a_number_of_thousands_of_digits_is_one_clear_error(tmp_path):
     path.write_text('{"case_id": ' + "1" * 5000 + "}\n")
     with pytest.raises(DataError, match="not a JSON object"):
         read_findings(path)
+
+
+def test_a_name_with_odd_line_ends_comes_back(tmp_path):
+    odd = said("a").model_copy(update={"extractor": Extractor(name="llm", version="0", model="x\u2028y\x85z")})
+    path = tmp_path / "F.jsonl"
+    write_findings(path, [odd, said("b")])
+    assert list(read_findings(path).values()) == [odd, said("b")]

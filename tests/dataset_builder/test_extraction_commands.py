@@ -268,6 +268,16 @@ def test_a_table_of_a_german_excel(tmp_path, call):
     assert "Normal" not in err
 
 
+def test_a_table_in_another_encoding_is_said_to_be_one(tmp_path, call):
+    text = "case_id,report\na,The liver is normal. No r\u00e9sum\u00e9. The spleen is normal.\nb,Normal spleen.\n"
+    (tmp_path / "r.csv").write_bytes(text.encode("latin-1"))
+    code, _, err = call("extract", tmp_path / "r.csv", "--out", tmp_path / "F.jsonl")
+    assert code == 0
+    assert "1 reports hold bytes that are no UTF-8 text" in " ".join(err.split())
+    flags = [json.loads(line)["flags"] for line in (tmp_path / "F.jsonl").read_text().splitlines()]
+    assert ["damaged_text" in each for each in flags] == [True, False]
+
+
 def test_shown_text_sends_no_commands_to_the_terminal():
     row = ReportRow("a", "\x1b]0;owned\x07 2 cm cyst \x1b[31m in the left kidney")
     item = {

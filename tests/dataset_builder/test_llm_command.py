@@ -170,6 +170,7 @@ def test_dates_that_are_none_are_all_listed(tmp_path, call):
         (["--serve", "m", "--serve-args", "--port=1 --host x"], "sets --host, --port"),
         (["--endpoint", "http://localhost:1", "--api-key-env", "NO_SUCH_KEY"], "no such environment variable"),
         (["--endpoint", "http://localhost:1", "--cache", __file__], "is a file"),
+        (["--endpoint", "http://localhost:1", "--serve-args", "--x"], "stands without --serve"),
     ],
 )
 def test_wrong_calls(tmp_path, call, options, message):

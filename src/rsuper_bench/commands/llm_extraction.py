@@ -58,6 +58,12 @@ def check_options(options: LlmOptions, out: Path) -> None:
         found = "neither --endpoint nor --serve" if options.endpoint is None else "both --endpoint and --serve"
         fix = "Name a running server with --endpoint URL, or a model to serve here with --serve MODEL."
         problems.append(Problem("--extractor llm", found, "one of the two", fix))
+    if options.serve is None:
+        fix = "Leave it out: the server at --endpoint runs already."
+        given = {"--serve-python": options.serve_python is not None, "--serve-args": bool(options.serve_args)}
+        problems += [
+            Problem(name, "stands without --serve", f"no {name}", fix) for name, is_given in given.items() if is_given
+        ]
     if options.serve is not None and options.model is not None:
         fix = "Leave --model out: --serve names the model."
         problems.append(Problem("--model", "stands beside --serve", "one of the two", fix))
