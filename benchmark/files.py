@@ -71,14 +71,24 @@ def atomic_path(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def check_out_file(path: Path) -> None:
+def check_out_file(path: Path, inputs: Sequence[Path] = ()) -> None:
     """Refuse a place where no file can be written, before the work for it starts.
 
+    Args:
+        path: The file.
+        inputs: Files that are read; writing must not replace them.
+
     Raises:
-        ConfigError: If it is a folder, or lies in a file.
+        ConfigError: If it is a folder, a device or one of the inputs, or lies in a file.
     """
     if path.is_dir():
         raise ConfigError.of([Problem(f"--out {path}", "is a folder", "a file to write", "Name a file in it.")])
+    if path.exists() and not path.is_file():
+        found = "is a device or a pipe"
+        raise ConfigError.of([Problem(f"--out {path}", found, "a file to write", "Name another file.")])
+    if path.exists() and any(item.exists() and path.samefile(item) for item in inputs):
+        found = "is a file that is read"
+        raise ConfigError.of([Problem(f"--out {path}", found, "a file of its own", "Name another file.")])
     _check_parents(path)
 
 
@@ -250,7 +260,9 @@ def read_table(
     if lenient:
         text = text.replace("\0", "\ufffd")
     elif "\0" in text:
-        raise error.of([Problem(name, "holds NUL bytes", "a CSV text file", "Export it again as CSV.")])
+        where = f"{name}:{text[: text.index(chr(0))].count(chr(10)) + 1}"
+        fix = "Export it again as CSV, or clean this line."
+        raise error.of([Problem(where, "holds NUL bytes", "a CSV text file", fix)])
     previous_limit = csv.field_size_limit(64 * 1024**2)
     try:
         reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=delimiter)
@@ -269,6 +281,9 @@ def read_table(
         columns = f"columns {', '.join(required)}" if required else "a header line and rows"
         raise error.of([Problem(name, "empty file", columns, "Write a header line.")])
     header = [column.strip() for column in rows[0]]
+    if len(header) == 1 and (other := next((sign for sign in ";\t" if sign in header[0] and sign != delimiter), None)):
+        found = f"cells separated by {'semicolons' if other == ';' else 'tabs'}"
+        raise error.of([Problem(name, found, "commas", "Export it again with commas between the cells.")])
     problems = [
         Problem(name, f"no column '{column}'", f"columns {', '.join(required)}", f"Add the column '{column}'.")
         for column in required

@@ -8,6 +8,7 @@ from typing import Any
 from rsuper_bench.benchmark.errors import DataError, Problem
 from rsuper_bench.benchmark.records import Finding, Presence, ReportFindings, Span
 from rsuper_bench.benchmark.tumor_types import TumorType
+from rsuper_bench.dataset_builder.extraction.findings_file import FAILED
 from rsuper_bench.dataset_builder.extraction.pairing import EXACT_MM, NEAR_MM, pair_findings, sizes_agree, states
 from rsuper_bench.dataset_builder.extraction.reference_labels import ReferenceLabels, largest_size_mm
 from rsuper_bench.dataset_builder.extraction.tally import (
@@ -33,12 +34,14 @@ class Agreement:
         disagreements: Each one: case, type, field, found, expected, and the spans they were read from where known.
             Never report text.
         unlabelled: Cases of the findings that have no labels.
+        unread: Labelled cases whose report was never read (``failed:<reason>``); their positives count as missed.
         counts: tp, fp, fn of each report and type, for intervals over reports.
     """
 
     by_type: dict[TumorType, Tally]
     disagreements: list[dict[str, Any]] = field(default_factory=list)
     unlabelled: int = 0
+    unread: int = 0
     counts: list[list[tuple[int, int, int]]] = field(default_factory=list)
 
     @property
@@ -66,6 +69,7 @@ class Agreement:
             "disagreements": self.disagreements,
             "skipped": micro.skipped,
             "unlabelled": self.unlabelled,
+            "unread": self.unread,
             "f1_interval": F1_METHOD,
             "share_interval": SHARE_METHOD,
             "f1_by_report_interval": f"{BOOTSTRAP_METHOD}; seed {seed}",
@@ -107,6 +111,7 @@ def agree(findings: dict[str, ReportFindings], labels: ReferenceLabels) -> Agree
     result = Agreement(
         by_type={kind: Tally() for kind in types},
         unlabelled=sum(case_id not in labels.presence for case_id in findings),
+        unread=sum(any(flag.startswith(FAILED) for flag in findings[case_id].flags) for case_id in labels.presence),
     )
     for case_id, stated in labels.presence.items():
         record = findings[case_id]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,8 @@ from pydantic import ValidationError
 from rsuper_bench.benchmark.errors import DataError, Problem
 from rsuper_bench.benchmark.files import atomic_path, canonical_json, model_problems, read_text
 from rsuper_bench.benchmark.records import ReportFindings
+
+FAILED = "failed:"
 
 
 def write_findings(path: Path, findings: Iterable[ReportFindings]) -> int:
@@ -50,7 +52,7 @@ def read_findings(path: Path, *, default_extractor: str | None = None) -> dict[s
     """
     found: dict[str, ReportFindings] = {}
     problems: list[Problem] = []
-    for number, line in enumerate(read_text(path).splitlines(), start=1):
+    for number, line in enumerate(read_text(path).split("\n"), start=1):  # JSON strings may hold other line ends
         if not line.strip():
             continue
         where = f"{path}:{number}"
@@ -75,8 +77,19 @@ def read_findings(path: Path, *, default_extractor: str | None = None) -> dict[s
     return found
 
 
+def unread_problems(path: Path, findings: Mapping[str, ReportFindings]) -> list[Problem]:
+    """Complaints about reports that were never read (``failed:<reason>``): their silence says nothing."""
+    fix = "Run dataset extract again: it asks for these reports once more."
+    return [
+        Problem(f"{path}: {case_id}", f"was not read ({flag})", "findings of each report", fix)
+        for case_id, record in findings.items()
+        for flag in record.flags
+        if flag.startswith(FAILED)
+    ]
+
+
 def _parsed(line: str) -> Any:
     try:
         return json.loads(line)
-    except (json.JSONDecodeError, RecursionError):
+    except (ValueError, RecursionError):  # a number of thousands of digits is a plain ValueError
         return None

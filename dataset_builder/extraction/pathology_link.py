@@ -22,7 +22,12 @@ class LinkedRows:
     def flagged(self, record: ReportFindings) -> ReportFindings:
         """The record with the flag of its case."""
         flag = self.flags.get(record.case_id)
-        return record if flag is None else record.model_copy(update={"flags": tuple(sorted({*record.flags, flag}))})
+        return record if flag is None else with_flag(record, flag)
+
+
+def with_flag(record: ReportFindings, flag: str) -> ReportFindings:
+    """The record with a flag more."""
+    return record.model_copy(update={"flags": tuple(sorted({*record.flags, flag}))})
 
 
 def link_pathology(rows: Sequence[ReportRow], days: int | None) -> LinkedRows:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 
 from rsuper_bench.benchmark.errors import DataError, Problem
-from rsuper_bench.benchmark.files import id_problems, read_table
+from rsuper_bench.benchmark.files import id_problems, read_table, shown_cell
 from rsuper_bench.benchmark.records import Finding, Presence, ReportFindings
 from rsuper_bench.benchmark.tumor_types import TumorType
-from rsuper_bench.dataset_builder.extraction.findings_file import read_findings
+from rsuper_bench.dataset_builder.extraction.findings_file import read_findings, unread_problems
 
 _PRESENCE = {
     "1": Presence.PRESENT,
@@ -49,7 +51,10 @@ def read_labels(path: Path) -> ReferenceLabels:
         DataError: All problems at once.
     """
     if path.suffix.lower() in (".jsonl", ".ndjson"):
-        return labels_of(read_findings(path, default_extractor="reference"))
+        findings = read_findings(path, default_extractor="reference")
+        if problems := unread_problems(path, findings):
+            raise DataError.of(problems)
+        return labels_of(findings)
     return _read_label_table(path)
 
 
@@ -82,6 +87,7 @@ def _read_label_table(path: Path) -> ReferenceLabels:
     if not types:
         known = ", ".join(f"{tumor_type}{LESION_SUFFIX}" for tumor_type in TumorType)
         problems.append(Problem(str(path), "no '<organ>_lesion' column", f"at least one of: {known}", "Add one."))
+    problems += _unknown_columns(columns, path)
     presence: dict[str, dict[TumorType, Presence]] = {}
     largest_mm: dict[str, dict[TumorType, float]] = {}
     for number, row in enumerate(table, start=2):
@@ -107,6 +113,25 @@ def _read_label_table(path: Path) -> ReferenceLabels:
     if problems:
         raise DataError.of(problems)
     return ReferenceLabels(presence, largest_mm)
+
+
+def _unknown_columns(columns: Collection[str], path: Path) -> list[Problem]:
+    """Columns that look like labels and would be left out: of no tumor type, or sizes without their labels."""
+    problems = []
+    for column in columns:
+        suffix = next((suffix for suffix in (LESION_SUFFIX, SIZE_SUFFIX) if column.endswith(suffix)), None)
+        if suffix is None:
+            continue
+        name = column.removesuffix(suffix)
+        if name not in list(TumorType):
+            close = get_close_matches(name, list(TumorType), n=1)
+            fix = f"Did you mean '{close[0]}{suffix}'?" if close else "Rename or remove the column."
+            expected = f"one of: {', '.join(TumorType)}"
+            problems.append(Problem(f"{path}: {shown_cell(column)}", "no tumor type", expected, fix))
+        elif f"{name}{LESION_SUFFIX}" not in columns:
+            expected = f"the column '{name}{LESION_SUFFIX}' beside it"
+            problems.append(Problem(f"{path}: {column}", "sizes without labels", expected, "Add it, or remove this."))
+    return problems
 
 
 def _positive(cell: str) -> float | None:

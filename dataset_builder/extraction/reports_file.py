@@ -11,6 +11,7 @@ from rsuper_bench.benchmark.files import id_problems, read_table
 
 ID_COLUMNS = ("case_id", "id")
 DATE_COLUMNS = ("report_date", "pathology_date")
+DAMAGED = "damaged_text"  # flag of a report that holds U+FFFD: its file is probably in another encoding
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,11 @@ class ReportRow:
     pathology_report: str | None = field(default=None, repr=False)
     report_date: date | None = field(default=None, repr=False)
     pathology_date: date | None = field(default=None, repr=False)
+
+    @property
+    def is_damaged(self) -> bool:
+        """Whether one of its texts held bytes that are no UTF-8 text."""
+        return any("\ufffd" in text for text in (self.report, self.pathology_report or ""))
 
 
 def read_reports(path: Path) -> list[ReportRow]:

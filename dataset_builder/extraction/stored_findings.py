@@ -7,7 +7,7 @@ from pathlib import Path
 from rsuper_bench.benchmark import records
 from rsuper_bench.benchmark.errors import DataError, Problem
 from rsuper_bench.benchmark.records import ReportFindings
-from rsuper_bench.dataset_builder.extraction.findings_file import read_findings
+from rsuper_bench.dataset_builder.extraction.findings_file import read_findings, unread_problems
 
 
 class StoredFindings:
@@ -23,14 +23,7 @@ class StoredFindings:
     def __init__(self, path: Path) -> None:
         self._name = str(path)
         self._records = read_findings(path)
-        fix = "Run dataset extract again: it asks for these reports once more."
-        problems = [
-            Problem(f"{path}: {case_id}", f"was not read ({flag})", "findings of each report", fix)
-            for case_id, record in self._records.items()
-            for flag in record.flags
-            if flag.startswith("failed:")
-        ]
-        if problems:
+        if problems := unread_problems(path, self._records):
             raise DataError.of(problems)
 
     @property

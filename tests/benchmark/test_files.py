@@ -1,5 +1,6 @@
 """Small files: atomic, deterministic, one clear error with every problem in it."""
 
+import os
 from typing import Annotated
 
 import pytest
@@ -12,6 +13,7 @@ from rsuper_bench.benchmark.files import (
     atomic_path,
     canonical_json,
     check_model,
+    check_out_file,
     csv_text,
     digest_of,
     id_problems,
@@ -137,3 +139,12 @@ def test_what_is_expected_is_said_without_the_library_s_turns_of_phrase():
     assert [problem.expected for problem in caught.value.problems] == ["a list", "text with at least 1 character"]
     with pytest.raises(DataError, match="the whole file: not valid; expected keys and values"):
         check_model([], Recorded, "file", DataError)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes on this system")
+def test_a_device_is_no_place_for_a_file(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(ConfigError, match="a device or a pipe"):
+        check_out_file(pipe)
+    assert pipe.is_fifo()

@@ -100,6 +100,7 @@ class FakeLlmServer:
         behave: The reply to each completion.
         capacity: Completions worked on at once; None is no limit.
         models: Names it lists; None means it has no such page.
+        models_status: Status of that page; ``models_raw`` replaces its body, and ``models_drip`` never ends it.
     """
 
     def __init__(
@@ -109,11 +110,15 @@ class FakeLlmServer:
         capacity: int | None = None,
         models: list[str] | None = (MODEL,),  # type: ignore[assignment]
         models_status: int = 200,
+        models_raw: bytes | None = None,
+        models_drip: bool = False,
         port: int = 0,
     ) -> None:
         self.behave = behave
         self.models = models
         self.models_status = models_status
+        self.models_raw = models_raw
+        self.models_drip = models_drip
         self.asked: list[Request] = []
         self.in_flight = self.most_in_flight = 0
         self._counts: Counter[str] = Counter()
@@ -165,9 +170,12 @@ class FakeLlmServer:
                     self._send(200, b"")
                 elif not self.path.endswith("/models") or server.models is None:
                     self._send(404, b"{}")
+                elif server.models_drip:
+                    with suppress(BrokenPipeError, ConnectionResetError):
+                        self._drip()
                 else:
-                    listed = {"data": [{"id": name} for name in server.models]}
-                    self._send(server.models_status, json.dumps(listed).encode())
+                    listed = json.dumps({"data": [{"id": name} for name in server.models]}).encode()
+                    self._send(server.models_status, listed if server.models_raw is None else server.models_raw)
 
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))

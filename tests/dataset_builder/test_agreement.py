@@ -362,3 +362,42 @@ def test_draws_of_reports_are_repeatable_and_wider_where_reports_differ():
 
 def test_no_report_means_no_figure():
     assert f1_of_draws([])["micro"] == {"value": None, "low": None, "high": None}
+
+
+@pytest.mark.parametrize(
+    ("header", "message"),
+    [
+        ("id,livr_lesion,liver_lesion", "Did you mean 'liver_lesion'"),
+        ("id,liver_lesion,breast_largest_mm", "no tumor type"),
+        ("id,liver_lesion,kidney_largest_mm", "sizes without labels"),
+    ],
+)
+def test_label_columns_that_would_be_left_out_are_refused(tmp_path, header, message):
+    path = labels_file(tmp_path, f"{header}\na,1,\n")
+    with pytest.raises(DataError, match=message):
+        read_labels(path)
+
+
+def test_reports_that_were_never_read(tmp_path):
+    failed = said("a").model_copy(update={"flags": ("failed:timeout",)})
+    path = tmp_path / "F.jsonl"
+    write_findings(path, [failed, said("b", liver="present")])
+    with pytest.raises(DataError, match=r"a: was not read \(failed:timeout\)"):
+        read_labels(path)  # silence is no reference
+    labels = labels_of({"a": said("a", liver="present"), "b": said("b", liver="present")})
+    result = agree(read_findings(path), labels)
+    assert (result.unread, result.micro.fn, result.as_json()["unread"]) == (1, 1, 1)
+
+
+def test_a_number_of_thousands_of_digits_is_one_clear_error(tmp_path):
+    path = tmp_path / "F.jsonl"
+    path.write_text('{"case_id": ' + "1" * 5000 + "}\n")
+    with pytest.raises(DataError, match="not a JSON object"):
+        read_findings(path)
+
+
+def test_a_name_with_odd_line_ends_comes_back(tmp_path):
+    odd = said("a").model_copy(update={"extractor": Extractor(name="llm", version="0", model="x\u2028y\x85z")})
+    path = tmp_path / "F.jsonl"
+    write_findings(path, [odd, said("b")])
+    assert list(read_findings(path).values()) == [odd, said("b")]

@@ -175,6 +175,8 @@ def test_missing_columns(tmp_path, call):
         (["--extractor", "llm"], "neither --endpoint nor --serve"),
         (["--endpoint", "http://localhost:1"], "asks no server"),
         (["--serve", "model"], "asks no server"),
+        (["--model", "model"], "--model: 'rules' asks no server"),
+        (["--cache", "folder"], "asks no server"),
         (["--extractor", "rule"], "Did you mean 'rules'"),
     ],
 )
@@ -235,6 +237,45 @@ def test_report_text_is_shown_only_when_asked(tmp_path, call):
     assert "2 cm [cyst] in the left" in " ".join(out.split())
     assert result.read_bytes() == quiet  # the file never holds text
     assert b"in the" not in quiet
+
+
+def test_agreement_replaces_nothing_that_it_reads(tmp_path, call):
+    reports, findings, labels = disagreeing(tmp_path, call)
+    before = [path.read_bytes() for path in (reports, findings, labels)]
+    for path in (reports, findings, labels):
+        code, _, err = call("agreement", findings, labels, "--out", path, "--show-text", reports)
+        assert code == 2
+        assert "is a file that is read" in err
+    assert [path.read_bytes() for path in (reports, findings, labels)] == before
+
+
+def test_cases_left_out_are_said(tmp_path, call):
+    reports, findings, _ = disagreeing(tmp_path, call)
+    labels = write_csv(tmp_path / "labels.csv", ["id", "kidney_lesion"], ["a", "1"])
+    write_csv(reports, ["case_id", "report"], ["a", "A 2 cm cyst in the left kidney."], ["b", "Normal liver."])
+    call("extract", reports, "--out", findings)
+    code, out, _ = call("agreement", findings, labels, "--out", tmp_path / "A.json")
+    assert code == 0
+    assert "1 cases of" in out
+    assert "no labels" in out
+
+
+def test_a_table_of_a_german_excel(tmp_path, call):
+    (tmp_path / "r.csv").write_text("case_id;report\na;Normal liver.\n")
+    code, _, err = call("extract", tmp_path / "r.csv", "--out", tmp_path / "F.jsonl")
+    assert code == 1
+    assert "cells separated by semicolons" in err
+    assert "Normal" not in err
+
+
+def test_a_table_in_another_encoding_is_said_to_be_one(tmp_path, call):
+    text = "case_id,report\na,The liver is normal. No r\u00e9sum\u00e9. The spleen is normal.\nb,Normal spleen.\n"
+    (tmp_path / "r.csv").write_bytes(text.encode("latin-1"))
+    code, _, err = call("extract", tmp_path / "r.csv", "--out", tmp_path / "F.jsonl")
+    assert code == 0
+    assert "1 reports hold bytes that are no UTF-8 text" in " ".join(err.split())
+    flags = [json.loads(line)["flags"] for line in (tmp_path / "F.jsonl").read_text().splitlines()]
+    assert ["damaged_text" in each for each in flags] == [True, False]
 
 
 def test_shown_text_sends_no_commands_to_the_terminal():

@@ -168,6 +168,9 @@ def test_dates_that_are_none_are_all_listed(tmp_path, call):
         (["--serve", "m", "--serve-python", "/nowhere/python"], "no vLLM there"),
         (["--serve", "m", "--serve-python", "/nowhere/python", "--serve-args", "'"], "quotes that do not match"),
         (["--serve", "m", "--serve-args", "--port=1 --host x"], "sets --host, --port"),
+        (["--endpoint", "http://localhost:1", "--api-key-env", "NO_SUCH_KEY"], "no such environment variable"),
+        (["--endpoint", "http://localhost:1", "--cache", __file__], "is a file"),
+        (["--endpoint", "http://localhost:1", "--serve-args", "--x"], "stands without --serve"),
     ],
 )
 def test_wrong_calls(tmp_path, call, options, message):
@@ -178,6 +181,37 @@ def test_wrong_calls(tmp_path, call, options, message):
     assert "Traceback" not in err
     assert "secret" not in err
     assert not (tmp_path / "F.jsonl").exists()
+
+
+def test_the_reports_are_not_replaced(tmp_path, call):
+    reports = write_reports(tmp_path / "r.csv")
+    before = reports.read_bytes()
+    for out in (reports, tmp_path / "nowhere" / ".." / "r.csv"):
+        (tmp_path / "nowhere").mkdir(exist_ok=True)
+        code, _, err = call(reports, "--out", out)
+        assert code == 2
+        assert "is a file that is read" in err
+    assert reports.read_bytes() == before
+
+
+def test_a_cache_in_the_place_of_out(tmp_path, call):
+    reports, out = write_reports(tmp_path / "r.csv"), tmp_path / "F.jsonl"
+    options = ["--extractor", "llm", "--endpoint", "http://localhost:1", "--out", out, "--cache", out]
+    code, _, err = call(reports, *options)
+    assert code == 2
+    assert "is the file of --out" in err
+    assert not out.exists()
+
+
+def test_a_report_that_is_never_sent_is_not_worth_another_run(tmp_path, call):
+    reports, out = tmp_path / "r.csv", tmp_path / "F.jsonl"
+    reports.write_text("case_id,report\na," + "liver " * 20_000 + "\n")
+    with FakeLlmServer() as server:
+        code, _, err = call(reports, "--extractor", "llm", "--endpoint", server.endpoint, "--out", out)
+    assert code == 1
+    assert "no answer (too_long)" in err
+    assert "Shorten or correct the report" in " ".join(err.split())
+    assert "Run the same command" not in err
 
 
 def test_nobody_at_the_address(tmp_path, call):

@@ -109,4 +109,44 @@ def test_a_span_holds_the_quote(report, quote):
 )
 def test_a_size_must_stand_in_its_quote(report, quote, tenths_mm, stated):
     finder = QuoteFinder(report)
-    assert finder.states_size(finder.find(quote), tenths_mm) is stated
+    assert finder.states_sizes(finder.find(quote), [tenths_mm]) is stated
+
+
+@pytest.mark.parametrize(
+    ("report", "quote", "tenths_mm", "stated"),
+    [
+        ("A 5 mm and a 2 cm cyst.", "5 mm and a 2 cm", 50, True),
+        ("A 5 mm and a 2 cm cyst.", "5 mm and a 2 cm", 500, False),  # the unit of the other number
+        ("A 5 mm and a 2 cm cyst.", "5 mm and a 2 cm", 20, False),
+        ("2.1 x 1.8 cm", "2.1", 210, True),  # the unit stands behind the next number
+        ("2.1 x 1.8 cm", "2.1", 21, False),
+        ("Size in cm: 2.1.", "in cm: 2.1", 210, True),
+    ],
+)
+def test_each_number_has_its_own_unit(report, quote, tenths_mm, stated):
+    finder = QuoteFinder(report)
+    assert finder.states_sizes(finder.find(quote), [tenths_mm]) is stated
+
+
+@pytest.mark.parametrize("quote", [".1 cm", "A 2.", "2.", ".1", "1 cm", "2"])
+def test_a_quote_that_cuts_a_number_is_none(quote):
+    assert QuoteFinder("A 2.1 cm cyst.").find(quote) is None
+
+
+@pytest.mark.parametrize(
+    ("report", "quote", "tenths_mm", "stated"),
+    [
+        ("2 cm", "2 cm", [200, 200], False),  # one number, two diameters
+        ("2 x 2 cm", "2 x 2 cm", [200, 200], True),
+        ("2 x 1 cm", "2 x 1 cm", [100, 200], True),
+        ("2 cm³", "2 cm³", [200], False),
+        ("2 cm3 of", "2 cm3 of", [200], False),
+        ("2 mL", "2 mL", [20], False),
+        ("a 45 HU lesion", "45", [450], False),
+        ("a 45 HU lesion of 3 mm", "45 HU lesion of 3 mm", [30], True),
+        ("2.1 to 2.5 cm", "2.1", [21], False),
+    ],
+)
+def test_each_size_is_a_length_of_its_own(report, quote, tenths_mm, stated):
+    finder = QuoteFinder(report)
+    assert finder.states_sizes(finder.find(quote), tenths_mm) is stated

@@ -436,7 +436,18 @@ def test_addresses(url, expected):
 
 
 @pytest.mark.parametrize(
-    "url", ["", "localhost:8000", "ftp://x", "http://", "http://u:secret@x", "http://x?key=secret", "http://x:port"]
+    "url",
+    [
+        "",
+        "localhost:8000",
+        "ftp://x",
+        "http://",
+        "http://u:secret@x",
+        "http://x?key=secret",
+        "http://x:port",
+        "http://a b",
+        "http://☃.☃",  # no host name can be this
+    ],
 )
 def test_wrong_addresses(url):
     with pytest.raises(ConfigError) as caught:
@@ -478,3 +489,34 @@ def test_the_model_is_chosen(offered, named, expected):
 def test_a_wrong_model_is_refused_before_the_work(offered, named, message):
     with FakeLlmServer(models=offered) as server, pytest.raises(ConfigError, match=message.replace("?", r"\?")):
         choose_model(LlmSettings(endpoint=server.endpoint, model=named))
+
+
+@pytest.mark.parametrize("raw", [b"<html>sign in</html>", b"[" * 200_000, b'{"data": 3}', b"\xff"])
+def test_a_list_of_models_that_is_none(raw):
+    with FakeLlmServer(models_raw=raw) as server:
+        assert choose_model(LlmSettings(endpoint=server.endpoint, model="named")) == "named"
+        with pytest.raises(ConfigError, match="the server lists none"):
+            choose_model(LlmSettings(endpoint=server.endpoint, model=""))
+
+
+def test_a_list_of_models_that_leads_elsewhere():
+    with FakeLlmServer(models_status=302) as server, pytest.raises(ConfigError, match="no such address or model"):
+        choose_model(LlmSettings(endpoint=server.endpoint, model="named"))
+
+
+@pytest.mark.parametrize(("page", "reason"), [({"models_drip": True}, "TimeoutError"), ({}, "answer_too_large")])
+def test_a_list_of_models_without_end(monkeypatch, page, reason):
+    monkeypatch.setattr(client_module, "CONNECT_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(client_module, "MAX_ANSWER_BYTES", 20)
+    with FakeLlmServer(**page) as server, pytest.raises(DataError, match=reason):
+        choose_model(LlmSettings(endpoint=server.endpoint, model="named"))
+
+
+def test_an_empty_object_in_the_cache_is_no_reading(read, tmp_path):
+    with FakeLlmServer() as server:
+        first = read(server, rows(3))
+        for path in (tmp_path / "cache").rglob("*.json"):
+            path.write_text("{}")
+        second = read(server, rows(3))
+    assert second.asked == 3
+    assert lines(second) == lines(first)

@@ -233,3 +233,28 @@ def test_the_fake_server_is_right_about_its_own_reports():
         reading = verify_report(ReportAnswer.model_validate(honest(numbered_report(number))), numbered_report(number))
         assert reading.dropped == {}
         assert len(reading.findings) == 1
+
+
+@pytest.mark.parametrize("turn", [1, -1])
+def test_of_two_entries_for_an_organ_the_lesion_counts_in_any_order(turn):
+    text = "The left kidney is normal. A mass in the right kidney."
+    entries = [
+        {"quote": "left kidney is normal", "organ": "kidney", "status": "absent"},
+        {"quote": "mass in the right kidney", "organ": "kidney", "status": "present"},
+    ][::turn]
+    reading = read(organs=entries, report=text)
+    assert reading.presence["kidney"] is Presence.PRESENT
+    assert reading.flags == ("present_without_finding:kidney",)
+
+
+def test_a_finding_said_twice_is_one():
+    reading = read(metastases(), metastases(), metastases(kind=None))
+    assert len(reading.findings) == 2
+    assert reading.dropped == {"repeated:finding": 1}
+
+
+@pytest.mark.parametrize(("relation", "value"), [("exact", None), ("at_least", None), ("innumerable", 5)])
+def test_a_count_that_contradicts_itself_is_left_out(relation, value):
+    reading = read(metastases(count={"quote": "Multiple", "relation": relation, "value": value}))
+    assert reading.dropped == {"misfit:count": 1}
+    assert "count" in reading.findings[0].derived

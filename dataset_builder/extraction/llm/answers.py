@@ -39,7 +39,7 @@ Location = Annotated[str, AfterValidator(_known_location), Field(json_schema_ext
 
 
 class Answer(BaseModel):
-    """Frozen and strict; every key must be there, so that nothing is left out by accident."""
+    """Frozen; every key must be there and no other, so that nothing is left out by accident."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

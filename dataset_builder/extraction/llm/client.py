@@ -76,16 +76,17 @@ class LlmClient:
         """
         try:
             with self._connection() as http:
-                response = await http.get("/models", timeout=CONNECT_TIMEOUT_S)
-        except httpx.HTTPError as cause:
-            found = f"no answer ({type(cause).__name__})"
+                async with asyncio.timeout(CONNECT_TIMEOUT_S), http.stream("GET", "/models") as response:
+                    status, data = response.status_code, await _bounded(response)
+        except (httpx.HTTPError, TimeoutError, GaveUpError) as cause:
+            found = f"no answer ({getattr(cause, 'reason', type(cause).__name__)})"
             fix = "Start the server, or correct the address."
             raise DataError.of([Problem(self.settings.endpoint, found, "a running server", fix)]) from None
-        if response.status_code in (401, 402, 403):
-            self._check_for_all(response.status_code)
+        if status in (401, 402, 403) or 300 <= status < 400:
+            self._check_for_all(status)
         try:
-            return sorted(str(entry["id"]) for entry in response.json()["data"])
-        except (ValueError, KeyError, TypeError):
+            return sorted(str(entry["id"]) for entry in json.loads(data)["data"])
+        except (ValueError, KeyError, TypeError, RecursionError):
             return None
 
     async def ask(self, job: str, prompt: str, text: str, answer: type[Answer]) -> Answer:
@@ -191,16 +192,12 @@ class LlmClient:
                     http.stream("POST", "/chat/completions", content=body, headers=_JSON) as response,
                 ):
                     self._check_status(response)
-                    data = bytearray()
-                    async for piece in response.aiter_bytes():
-                        data += piece
-                        if len(data) > MAX_ANSWER_BYTES:
-                            raise GaveUpError("answer_too_large")
+                    data = await _bounded(response)
         except (TimeoutError, httpx.TimeoutException):
             raise AskAgainError("timeout") from None
         except httpx.HTTPError:
             raise AskAgainError("connection") from None
-        reply = read_reply(bytes(data))
+        reply = read_reply(data)
         self.traffic.prompt_tokens += reply.prompt_tokens
         self.traffic.answer_tokens += reply.answer_tokens
         return reply
@@ -224,3 +221,13 @@ class LlmClient:
             fix = "Correct --endpoint or --model; GET /models of the server lists what it has."
             found = f"the server knows no such address or model ({status})"
             raise ConfigError.of([Problem(where, found, "a model it serves", fix)])
+
+
+async def _bounded(response: httpx.Response) -> bytes:
+    """The body of a response; not read to its end where it has none."""
+    data = bytearray()
+    async for piece in response.aiter_bytes():
+        data += piece
+        if len(data) > MAX_ANSWER_BYTES:
+            raise GaveUpError("answer_too_large")
+    return bytes(data)

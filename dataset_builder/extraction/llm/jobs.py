@@ -12,7 +12,7 @@ from rsuper_bench.dataset_builder.extraction.llm.reading import PathologyReading
 from rsuper_bench.dataset_builder.extraction.llm.verify import verify_pathology, verify_report
 from rsuper_bench.dataset_builder.extraction.reports_file import ReportRow
 
-VERSION = "1"  # of the check; answers that another version checked are asked for again
+VERSION = "2"  # of the check; answers that another version checked are asked for again
 MAX_CHARACTERS = 100_000  # no report is longer, and few models read more
 
 

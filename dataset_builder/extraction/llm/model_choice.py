@@ -28,7 +28,8 @@ def choose_model(settings: LlmSettings) -> str:
     if not offered:  # not every server tells
         if settings.model:
             return settings.model
-        raise ConfigError.of([Problem(where, "no name, and the server lists none", "the model's name", "Name it.")])
+        fix = "Name it, or correct --endpoint if that is no server of models."
+        raise ConfigError.of([Problem(where, "no name, and the server lists none", "the model's name", fix)])
     names = ", ".join(shown_cell(name) for name in offered[:_SHOWN]) + (", ..." if len(offered) > _SHOWN else "")
     if not settings.model and len(offered) == 1:
         return offered[0]

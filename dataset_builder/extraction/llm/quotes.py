@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
+from collections.abc import Sequence
 from unicodedata import normalize
 
 from rsuper_bench.benchmark.records import Span
@@ -12,8 +13,11 @@ from rsuper_bench.benchmark.records import Span
 _TYPOGRAPHIC = str.maketrans("‐‑‒–—−‘’‚“”„×", "------'''\"\"\"x")
 _BLANKS = re.compile(r"\s{2,}|[^\S ]")  # all white space but single blanks, which may stay
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)?|[.,]\d+")
-_UNIT_AFTER = re.compile(r"[\s-]{0,4}(mm|cm|millimet|centimet)", re.IGNORECASE)
-_UNIT = re.compile(r"(?<![a-z])(mm|cm|millimet|centimet)", re.IGNORECASE)
+# After a quote that ends before its unit: further diameters may stand between ("2.1" of "2.1 x 1.8 cm").
+_ONE_UNIT = r"(?P<length>mm|cm|millimet|centimet)(?P<power>\^?[23²³])?|(?:cc|ml|hu)\b"
+_UNIT_AFTER = re.compile(rf"(?:[\s\d.,x×*-]|by|to){{0,24}}?(?:{_ONE_UNIT})", re.IGNORECASE)
+_UNIT = re.compile(rf"(?<![a-z])(?:{_ONE_UNIT})", re.IGNORECASE)
+_POINT = re.compile(r"\d[.,]\d")
 _SENTENCE_END = re.compile(r"[.;!?]\s|\n\s*\n")
 _OTHER_SENTENCE = 1000  # characters that the end of a sentence counts for
 _MOST_TRIES = 5000  # places that are parts of words; only a text made to be slow has more
@@ -73,18 +77,31 @@ class QuoteFinder:
         between = self.report[min(span[1], near[1]) : max(span[0], near[0])]
         return len(between) + _OTHER_SENTENCE * len(_SENTENCE_END.findall(between))
 
-    def states_size(self, span: Span, tenths_mm: int) -> bool:
-        """Whether the quoted words hold a length: a number in its unit, or in either where no unit stands near."""
+    def states_sizes(self, span: Span, tenths_mm: Sequence[int]) -> bool:
+        """Whether the quoted words hold lengths: each a number of its own, in its unit; in either where none is near.
+
+        The unit of a number is the next one after it, or the last one before it: "5 mm and 2 cm" holds no 5 cm. A
+        number of another unit (a volume, an attenuation) is no length.
+        """
         text = self.report[slice(*span)]
-        units = {unit[0].lower() for unit in _UNIT.findall(text)}
-        if not units and (after := _UNIT_AFTER.match(self.report, span[1])):
-            units = {after[1][0].lower()}
-        factors = [10 * scale for unit, scale in (("m", 1), ("c", 10)) if unit in units or not units]
-        return any(abs(number * factor - tenths_mm) < 0.51 for number in _numbers(text) for factor in factors)
+        units = [(unit.start(), _tenths_of(unit)) for unit in _UNIT.finditer(text)]
+        if after := _UNIT_AFTER.match(self.report, span[1]):
+            units.append((len(text), _tenths_of(after)))
+        lengths = []
+        for number in _NUMBER.finditer(text):
+            following = [factors for place, factors in units if place >= number.end()]
+            factors = (following[:1] or [factors for _, factors in units[-1:]] or [(10, 100)])[0]
+            lengths.append([_value(number[0]) * factor for factor in factors])
+        for wanted in tenths_mm:
+            stated = [options for options in lengths if any(abs(length - wanted) < 0.51 for length in options)]
+            if not stated:
+                return False
+            lengths.remove(stated[0])
+        return True
 
     def states_number(self, span: Span, value: int) -> bool:
         """Whether the quoted words hold a whole number."""
-        return any(number == value for number in _numbers(self.report[slice(*span)]))
+        return any(_value(number) == value for number in _NUMBER.findall(self.report[slice(*span)]))
 
     def _is_whole(self, start: int, end: int) -> bool:
         text = self._text
@@ -93,13 +110,23 @@ class QuoteFinder:
             return False
         if after and after[0].isalnum() and text[end - 1].isalnum():
             return False
-        cuts_front = len(before) == 2 and before[0].isdigit() and before[1] in ".," and text[start].isdigit()
-        cuts_back = len(after) == 2 and after[1].isdigit() and after[0] in ".," and text[end - 1].isdigit()
-        return not (cuts_front or cuts_back)
+        return not (_cuts_number(text, start) or _cuts_number(text, end))
 
 
-def _numbers(text: str) -> list[float]:
-    return [float(number.replace(",", ".")) for number in _NUMBER.findall(text)]
+def _cuts_number(text: str, place: int) -> bool:
+    """Whether the number ``2.1`` has a place before or after its point."""
+    return any(_POINT.match(text, start) is not None for start in (place - 2, place - 1) if start >= 0)
+
+
+def _tenths_of(unit: re.Match[str]) -> tuple[int, ...]:
+    """Tenths of a millimetre in a unit; nothing for one that is no length."""
+    if unit["length"] is None or unit["power"] is not None:
+        return ()
+    return (10,) if unit["length"][0].lower() == "m" else (100,)
+
+
+def _value(number: str) -> float:
+    return float(number.replace(",", "."))
 
 
 def _normalised(text: str) -> tuple[str, list[int]]:

@@ -8,15 +8,17 @@ from rsuper_bench.benchmark.tumor_types import TumorType
 NO_QUOTE = "no_quote"  # the quote is not in the report
 MISFIT = "misfit"  # the quote is, but the value cannot be what it says: another number, a place of another organ
 
+REPEATED = "repeated"  # a finding with the values and the words of an earlier one; weak models go round in circles
+
 
 class Reading(Record):
     """One radiology report, read and verified.
 
     Attributes:
-        dropped: ``<why>:<field>`` to the number of values left out, why being ``no_quote`` or ``misfit``.
+        dropped: ``<why>:<field>`` to the number of values left out, why being ``no_quote``, ``misfit`` or ``repeated``.
     """
 
-    presence: dict[TumorType, Presence] = {}
+    presence: dict[TumorType, Presence]  # no default: an empty object in the cache is no reading
     findings: tuple[Finding, ...] = ()
     not_evaluable: dict[TumorType, NotEvaluable] = {}
     flags: tuple[str, ...] = ()
@@ -26,7 +28,7 @@ class Reading(Record):
 class PathologyReading(Record):
     """One pathology report, read and verified: the natures it states for each organ."""
 
-    natures: dict[TumorType, tuple[Malignancy, ...]] = {}
+    natures: dict[TumorType, tuple[Malignancy, ...]]
     dropped: dict[str, int] = {}
 
 

@@ -43,10 +43,14 @@ def checked_endpoint(url: str) -> str:
     Raises:
         ConfigError: If it is no http(s) URL, or holds a password, a query or a fragment.
     """
+    import httpx  # not above: the name of the variable is needed where httpx is not installed
+
     try:
         parts = urlsplit(url.strip())
         good = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
-    except ValueError:
+        good = good and not any(character.isspace() for character in url.strip())
+        httpx.URL(url.strip())
+    except (ValueError, httpx.InvalidURL):  # the second for a host name that cannot be one
         good = False
     if not good:
         fix = "Write it like http://localhost:8000/v1."

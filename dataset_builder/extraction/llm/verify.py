@@ -32,8 +32,16 @@ from rsuper_bench.dataset_builder.extraction.llm.answers import (
     ReportAnswer,
 )
 from rsuper_bench.dataset_builder.extraction.llm.quotes import QuoteFinder
-from rsuper_bench.dataset_builder.extraction.llm.reading import MISFIT, NO_QUOTE, Drops, PathologyReading, Reading
+from rsuper_bench.dataset_builder.extraction.llm.reading import (
+    MISFIT,
+    NO_QUOTE,
+    REPEATED,
+    Drops,
+    PathologyReading,
+    Reading,
+)
 
+_SAYS_MOST = ("present", "uncertain", "resected", "not_seen", "absent")
 _GONE = {"resected": NotEvaluable.RESECTED, "not_seen": NotEvaluable.OUT_OF_VIEW}
 
 
@@ -50,10 +58,16 @@ def verify_report(answer: ReportAnswer, report: str) -> Reading:
     """
     finder = QuoteFinder(report)
     drops = Drops()
-    findings = [
-        finding for item in answer.findings if (finding := _FindingCheck(item, finder, drops).finding()) is not None
-    ]
-    organs = {item.organ: item for item in answer.organs if _has_quote(item, finder, drops)}
+    findings: list[Finding] = []
+    for item in answer.findings:
+        finding = _FindingCheck(item, finder, drops).finding()
+        if finding is not None and finding in findings:
+            drops.add(REPEATED, "finding")
+        elif finding is not None:
+            findings.append(finding)
+    # Of several entries for one organ ("left kidney normal, mass in the right one") the one that says most counts.
+    backed = [item for item in answer.organs if _has_quote(item, finder, drops)]
+    organs = {item.organ: item for item in sorted(backed, key=lambda item: _SAYS_MOST.index(item.status), reverse=True)}
     found = {finding.tumor_type for finding in findings}
     flags = {f"contradiction:{kind}" for kind in found if kind in organs and organs[kind].status == "absent"}
     flags |= {f"present_without_finding:{kind}" for kind, item in organs.items() if _is_bare(item, found)}
@@ -177,7 +191,7 @@ class _FindingCheck:
         """Current sizes whose every number stands in the quote; a size said to be of the past is no value at all."""
         if size is None or size.time == "prior" or (span := self._span(size.quote, "diameters_mm")) is None:
             return
-        if all(self._finder.states_size(span, tenths) for tenths in size.tenths_mm):
+        if self._finder.states_sizes(span, size.tenths_mm):
             self._keep("diameters_mm", tuple(tenths / 10 for tenths in size.tenths_mm), span)
         else:
             self._drops.add(MISFIT, "diameters_mm")
@@ -185,7 +199,7 @@ class _FindingCheck:
     def _count(self, count: QuotedCount | None) -> None:
         if count is None or (span := self._span(count.quote, "count")) is None:
             return
-        if count.value is None and count.relation is CountRelation.EXACT:
+        if (count.value is None) is not (count.relation is CountRelation.INNUMERABLE):
             self._drops.add(MISFIT, "count")
         else:
             self._keep("count", Count(value=count.value, relation=count.relation), span)

@@ -34,7 +34,7 @@ def agreement(
     from rsuper_bench.dataset_builder.extraction.reports_file import read_reports
     from rsuper_bench.dataset_builder.extraction.tally import F1_METHOD, SHARE_METHOD
 
-    check_out_file(out)
+    check_out_file(out, [findings, labels, *([show_text] if show_text else [])])
     result = agree(read_findings(findings), read_labels(labels))
     quotes = [] if show_text is None else quoted_disagreements(result.disagreements, read_reports(show_text))
     content = result.as_json(seed=seed)
@@ -49,6 +49,10 @@ def agreement(
         f"F1: {F1_METHOD}. Shares: {SHARE_METHOD}. {len(result.disagreements)} disagreements, listed in the file.",
         highlight=False,
     )
+    if result.unlabelled:
+        typer.echo(f"{result.unlabelled} cases of {findings} have no labels and are left out")
+    if result.unread:
+        typer.echo(f"{result.unread} labelled reports were never read; their lesions count as missed")
     typer.echo(f"wrote {out}")
 
 

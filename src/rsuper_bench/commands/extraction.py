@@ -58,9 +58,9 @@ def extract(
     from rsuper_bench.benchmark.files import check_out_file
     from rsuper_bench.commands import llm_extraction as llm
     from rsuper_bench.dataset_builder.extraction.extractor import make_extractor
-    from rsuper_bench.dataset_builder.extraction.findings_file import write_findings
-    from rsuper_bench.dataset_builder.extraction.pathology_link import link_pathology
-    from rsuper_bench.dataset_builder.extraction.reports_file import read_reports
+    from rsuper_bench.dataset_builder.extraction.findings_file import FAILED, write_findings
+    from rsuper_bench.dataset_builder.extraction.pathology_link import link_pathology, with_flag
+    from rsuper_bench.dataset_builder.extraction.reports_file import DAMAGED, read_reports
 
     options = llm.LlmOptions(
         endpoint=endpoint,
@@ -77,14 +77,19 @@ def extract(
         max_tokens=max_tokens,
     )
     if extractor == "llm":
-        llm.check_options(options)
+        llm.check_options(options, out)
     else:
         reader = make_extractor(extractor)
-        if endpoint is not None or serve is not None:
-            name = "--endpoint" if endpoint is not None else "--serve"
-            fix = "Leave the option out, or add --extractor llm."
-            raise ConfigError.of([Problem(name, f"'{extractor}' asks no server", f"no {name}", fix)])
-    check_out_file(out)
+        given = {"--endpoint": endpoint, "--serve": serve, "--model": model, "--cache": cache}
+        fix = "Leave the option out, or add --extractor llm."
+        problems = [
+            Problem(name, f"'{extractor}' asks no server", f"no {name}", fix)
+            for name, value in given.items()
+            if value is not None
+        ]
+        if problems:
+            raise ConfigError.of(problems)
+    check_out_file(out, [reports])
     linked = link_pathology(read_reports(reports), pathology_days)
     if extractor == "llm":
         run = llm.read_with_llm(linked.rows, options, out)
@@ -93,6 +98,15 @@ def extract(
         shown = track(linked.rows, "reading reports", console=Console(stderr=True), transient=True)
         records = [reader.extract(row.case_id, row.report, row.pathology_report) for row in shown]
     records = [linked.flagged(record) for record in records]
+    unread = {record.case_id for record in records if any(flag.startswith(FAILED) for flag in record.flags)}
+    damaged = {row.case_id for row in linked.rows if row.is_damaged} - unread
+    records = [with_flag(record, DAMAGED) if record.case_id in damaged else record for record in records]
+    if damaged:
+        typer.echo(
+            f"note: {len(damaged)} reports hold bytes that are no UTF-8 text; each is flagged {DAMAGED}."
+            f" If {reports} is in another encoding, save it as UTF-8 and read it again.",
+            err=True,
+        )
     write_findings(out, records)
     Console().print(_presence_table(records))
     if extractor == "llm":

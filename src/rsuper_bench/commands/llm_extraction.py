@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING
 import typer
 
 from rsuper_bench.benchmark.errors import ConfigError, DataError, Problem
+from rsuper_bench.benchmark.files import shown_cell
 
 if TYPE_CHECKING:
     from rsuper_bench.dataset_builder.extraction.llm.run import LlmRun
     from rsuper_bench.dataset_builder.extraction.llm.settings import LlmSettings
     from rsuper_bench.dataset_builder.extraction.reports_file import ReportRow
 
-_WHY = {"no_quote": "quote not in the report", "misfit": "quote does not state the value"}
+_NEVER_SENT = ("empty", "too_long", "not_text")
+_WHY = {"no_quote": "quote not in the report", "misfit": "quote does not state the value", "repeated": "said twice"}
 
 
 @dataclass(frozen=True)
@@ -40,12 +42,14 @@ class LlmOptions:
     max_tokens: int
 
 
-def check_options(options: LlmOptions) -> None:
+def check_options(options: LlmOptions, out: Path) -> None:
     """Refuse a call that cannot work, before any work.
 
     Raises:
         ConfigError: All that is wrong, at once.
     """
+    from rsuper_bench.dataset_builder.extraction.llm.settings import KEY_VARIABLE
+
     problems = []
     if find_spec("httpx") is None:
         fix = "pip install 'rsuper-bench[llm]'"
@@ -54,9 +58,22 @@ def check_options(options: LlmOptions) -> None:
         found = "neither --endpoint nor --serve" if options.endpoint is None else "both --endpoint and --serve"
         fix = "Name a running server with --endpoint URL, or a model to serve here with --serve MODEL."
         problems.append(Problem("--extractor llm", found, "one of the two", fix))
+    if options.serve is None:
+        fix = "Leave it out: the server at --endpoint runs already."
+        given = {"--serve-python": options.serve_python is not None, "--serve-args": bool(options.serve_args)}
+        problems += [
+            Problem(name, "stands without --serve", f"no {name}", fix) for name, is_given in given.items() if is_given
+        ]
     if options.serve is not None and options.model is not None:
         fix = "Leave --model out: --serve names the model."
         problems.append(Problem("--model", "stands beside --serve", "one of the two", fix))
+    if options.cache is not None and (options.cache == out or (options.cache.exists() and not options.cache.is_dir())):
+        found = "is the file of --out" if options.cache == out else "is a file"
+        problems.append(Problem(f"--cache {options.cache}", found, "a folder", "Name a folder."))
+    if options.api_key_env != KEY_VARIABLE and not os.environ.get(options.api_key_env, "").strip():
+        found = "no such environment variable, or an empty one"
+        fix = "Set it, or leave the option out for a server without a key."
+        problems.append(Problem(f"--api-key-env {shown_cell(options.api_key_env)}", found, "the key in it", fix))
     if problems:
         raise ConfigError.of(problems)
 
@@ -107,7 +124,9 @@ def raise_failures(run: LlmRun, out: Path) -> None:
             f"{out}: {case_id}",
             f"no answer ({reason})",
             "an answer to each report",
-            "Run the same command again to ask for it once more; the finished ones are kept.",
+            "Shorten or correct the report: it was never sent."
+            if reason.removeprefix("pathology_") in _NEVER_SENT
+            else "Run the same command again to ask for it once more; the finished ones are kept.",
         )
         for case_id, reason in run.failures.items()
     ]

@@ -1,0 +1,6 @@
+"""Settings of all tests here."""
+
+from hypothesis import settings
+
+settings.register_profile("unhurried", deadline=None)  # a busy machine is no failure
+settings.load_profile("unhurried")
