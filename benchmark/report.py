@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
@@ -12,6 +12,7 @@ from rsuper_bench.benchmark.files import read_model
 from rsuper_bench.benchmark.reader_record import StudyPanel, StudyReader
 from rsuper_bench.benchmark.records import Fraction, Identifier, Record, Sha256, Split
 from rsuper_bench.benchmark.score import Score as Score  # exported: every figure of a report is one
+from rsuper_bench.benchmark.stratum import Axis
 from rsuper_bench.benchmark.task import Task
 from rsuper_bench.benchmark.tumor_types import TumorType
 
@@ -106,6 +107,16 @@ class Readers(Record):
     panels: tuple[StudyPanel, ...] = ()
 
 
+class StratumScores(Record):
+    """Figures of one tumor type in one stratum; null, with their counts and the reason, where cases are too few."""
+
+    positive: int
+    negative: int
+    sensitivity: Score
+    specificity: Score
+    auroc: Score
+
+
 class Replicates(Record):
     """Bootstrap replicates of the primary score over an index of patients common to all reports of the fingerprint.
 
@@ -134,7 +145,7 @@ class EvaluationReport(Record):
     scores: dict[str, dict[str, Score]]
     counts: dict[TumorType, Counts]
     readers: Readers
-    strata: dict[str, Any] = {}
+    strata: dict[Axis, dict[str, dict[TumorType, StratumScores]]] = {}
     coverage: dict[str, int]
     excluded: tuple[Exclusion, ...]
     outcomes: tuple[Outcome, ...]

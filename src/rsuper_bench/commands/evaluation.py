@@ -68,9 +68,7 @@ def register(app: typer.Typer) -> None:
 
 def validate(
     data: Data,
-    submission: Annotated[
-        str | None, typer.Argument(help="Submission: folder, zip, or org/name@revision.")
-    ] = None,
+    submission: Annotated[str | None, typer.Argument(help="Submission: folder, zip, or org/name@revision.")] = None,
     split: Annotated[SplitName, typer.Option(help="Split the submission is for.")] = SplitName.TEST,
     task: TaskName = None,
     counted: Counted = None,
