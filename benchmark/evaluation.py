@@ -27,6 +27,7 @@ from rsuper_bench.benchmark.reference import Reference, build_reference
 from rsuper_bench.benchmark.release import Release, open_release
 from rsuper_bench.benchmark.report import (
     MEAN,
+    OUTCOME_FIELDS,
     Counts,
     DataInfo,
     EvaluationReport,
@@ -255,14 +256,11 @@ def _coverage(samples: Mapping[TumorType, Sample], checked: CheckedPredictions) 
     }
 
 
-_OUTCOME_FIELDS = set(Outcome.model_fields)
-
-
 def _outcomes(sample: Sample, reference: Reference) -> list[Outcome]:
     # Made of checked values, so not checked again; one set of field names serves all of a few hundred thousand.
     return [
         Outcome.model_construct(
-            _OUTCOME_FIELDS,
+            OUTCOME_FIELDS,
             case_id=case_id,
             patient=reference.patient_of[case_id],
             tumor_type=sample.tumor_type,
