@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from rsuper_bench.benchmark.comparison_record import Comparison, Difference, Side
 from rsuper_bench.benchmark.errors import DataError, Problem
 from rsuper_bench.benchmark.literature import detection_reader
+from rsuper_bench.benchmark.reference import report_fingerprint
 from rsuper_bench.benchmark.report import MEAN, EvaluationReport
 from rsuper_bench.benchmark.sample import Sample, report_patients, report_samples
 from rsuper_bench.benchmark.scores import FEW, PERCENTILE, mean_df, mean_over
@@ -25,6 +25,7 @@ from rsuper_bench.benchmark.task import CallRule
 from rsuper_bench.benchmark.tumor_types import TumorType
 
 Floats = NDArray[np.float64]
+_CHANGED = "It was changed, or written by another version: evaluate again."
 _EXCHANGES = 1  # child of the seed: the exchanges must not repeat the bootstrap's random numbers
 
 
@@ -98,15 +99,13 @@ def _refuse_unlike(a: EvaluationReport, b: EvaluationReport) -> None:
         if mine != theirs
     ]
     if not problems:
-        truth = [{(i.case_id, i.tumor_type): (i.reference, i.patient) for i in report.outcomes} for report in (a, b)]
-        unlike = sum(truth[0].get(key) != truth[1].get(key) for key in truth[0].keys() | truth[1].keys())
-        repeated = sum(len(report.outcomes) - len(found) for report, found in zip((a, b), truth, strict=True))
-        if unlike or repeated:
-            found = f"{unlike} outcomes that differ in case, patient or truth, and {repeated} that stand twice"
-            fix = "One of the reports was changed: evaluate again."
-            problems.append(Problem("REPORT_B", found, "the outcomes of REPORT_A's cases", fix))
+        patients = [{(item.case_id, item.patient) for item in report.outcomes} for report in (a, b)]
+        cases = [len({case_id for case_id, _ in found}) for found in patients]
+        if patients[0] != patients[1] or cases != [len(found) for found in patients]:
+            found = f"{len(patients[0] ^ patients[1])} pairs of case and patient that only one report has"
+            problems.append(Problem("REPORT_B", found, "the cases and patients of REPORT_A", _CHANGED))
         problems += _unusable(a, "REPORT_A") + _unusable(b, "REPORT_B")
-        if not truth[0]:
+        if not patients[0]:
             problems.append(Problem("REPORT_A", "no outcomes", "per-case evidence", "Evaluate again."))
     if problems:
         raise DataError.of(problems)
@@ -119,8 +118,9 @@ def _unusable(report: EvaluationReport, name: str) -> list[Problem]:
     without = sum(by_volume and item.volume_mm3 is None and not item.imputed for item in report.outcomes)
     found = [f"{foreign} outcomes of types outside its task"] if foreign else []
     found += [f"{without} outcomes without the volume by which its task calls"] if without else []
-    found += [] if re.fullmatch(r"[0-9a-f]{12}", report.fingerprint) else ["a fingerprint that is none"]
-    return [Problem(name, what, "a report as it was written", "Evaluate again.") for what in found]
+    if report_fingerprint(report) != report.fingerprint:
+        found.append("a fingerprint that is not that of its task and truth")
+    return [Problem(name, what, "a report as this version writes it", _CHANGED) for what in found]
 
 
 def _figures(sample: Sample, points: Measures) -> Drawn:

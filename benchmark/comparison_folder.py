@@ -30,7 +30,7 @@ def comparison_markdown(comparison: Comparison) -> str:
     what = f"{comparison.n_cases} cases of {comparison.n_patients} patients, fingerprint `{comparison.fingerprint}`."
     parts = [
         f"# {_who(comparison.a)} beside {_who(comparison.b)} on {comparison.task}",
-        *[f"> **{statement}**" for statement in comparison.statements],
+        *[f"> **{escape(statement)}**" for statement in comparison.statements],
         f"{what} A is the first of the two, and differences are A - B, on the same cases.",
         *_imputed(comparison),
     ]

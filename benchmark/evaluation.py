@@ -27,6 +27,7 @@ from rsuper_bench.benchmark.reference import Reference, build_reference
 from rsuper_bench.benchmark.release import Release, open_release
 from rsuper_bench.benchmark.report import (
     MEAN,
+    OUTCOME_FIELDS,
     Counts,
     DataInfo,
     EvaluationReport,
@@ -39,9 +40,10 @@ from rsuper_bench.benchmark.rsuper_protocol import NEEDED
 from rsuper_bench.benchmark.sample import Sample, build_sample
 from rsuper_bench.benchmark.scores import score_mean, score_type
 from rsuper_bench.benchmark.scoring import Draws, Measures, draw_replicates, measures_of
+from rsuper_bench.benchmark.strata import score_strata
 from rsuper_bench.benchmark.submission import Submission
 from rsuper_bench.benchmark.task import Task
-from rsuper_bench.benchmark.thresholds import Thresholds, refuse_foreign_rule, refuse_shared_cases
+from rsuper_bench.benchmark.thresholds import Thresholds, refuse_changed_list, refuse_foreign_rule, refuse_shared_cases
 from rsuper_bench.benchmark.tumor_types import TumorType
 from rsuper_bench.benchmark.validation import CheckedPredictions, MissingPolicy, check_submission, require_scorable
 
@@ -53,6 +55,7 @@ NO_THRESHOLDS = (
 )
 Protocol = Literal["rsuper"]
 COUNTED = "The truth is a table of lesion counts, not the release: any counted lesion is positive, whatever its kind."
+OTHER_TASK = "The thresholds were fitted under another task than the one they are used in."
 OTHER_METHOD = "The thresholds were fitted on a submission of another team or method."
 
 
@@ -97,6 +100,7 @@ def evaluate(
     reference = build_reference(release, Split(split), task, counts)
     if thresholds is not None:
         refuse_shared_cases(thresholds, reference)
+        refuse_changed_list(thresholds, release)
         refuse_foreign_rule(thresholds, task)
     reads, literature = _load_readers(readers, reference)
     checked = check_submission(
@@ -133,6 +137,7 @@ def evaluate(
             study=study,
             panels=panels,
         ),
+        strata=score_strata(samples, measures, reference, draws, jobs=jobs),
         coverage=_coverage(samples, checked),
         excluded=tuple(item for kind in task.tumor_types for item in reference.truths[kind].excluded),
         outcomes=tuple(item for kind in task.tumor_types for item in _outcomes(samples[kind], reference)),
@@ -196,8 +201,11 @@ def _statements(
         found.append(COUNTED)
     if thresholds is None:
         found.append(NO_THRESHOLDS)
-    elif (thresholds.team, thresholds.method) != (submission.info.team, submission.info.method):
-        found.append(OTHER_METHOD)
+    else:
+        if (thresholds.team, thresholds.method) != (submission.info.team, submission.info.method):
+            found.append(OTHER_METHOD)
+        if thresholds.task_fingerprint != reference.task.fingerprint:
+            found.append(OTHER_TASK)
     return tuple(found)
 
 
@@ -248,14 +256,11 @@ def _coverage(samples: Mapping[TumorType, Sample], checked: CheckedPredictions) 
     }
 
 
-_OUTCOME_FIELDS = set(Outcome.model_fields)
-
-
 def _outcomes(sample: Sample, reference: Reference) -> list[Outcome]:
     # Made of checked values, so not checked again; one set of field names serves all of a few hundred thousand.
     return [
         Outcome.model_construct(
-            _OUTCOME_FIELDS,
+            OUTCOME_FIELDS,
             case_id=case_id,
             patient=reference.patient_of[case_id],
             tumor_type=sample.tumor_type,

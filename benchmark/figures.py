@@ -114,7 +114,15 @@ def _roc_panel(axis: Axes, report: EvaluationReport, kind: TumorType) -> None:
 
 
 def _corner(axis: Axes) -> dict[str, Any]:
-    return {"transform": axis.transAxes, "ha": "right", "va": "bottom", "fontsize": 7.5, "color": "#333333"}
+    place = {"transform": axis.transAxes, "ha": "right", "va": "bottom", "zorder": 8}
+    return place | {"fontsize": 7.5, "color": "#333333"} | _halo()
+
+
+def _halo() -> dict[str, Any]:
+    """A white rim, so that words over a curve can be read."""
+    from matplotlib.patheffects import withStroke
+
+    return {"path_effects": [withStroke(linewidth=2, foreground="white")]}
 
 
 def _threshold_point(axis: Axes, report: EvaluationReport, kind: TumorType) -> None:
@@ -143,7 +151,7 @@ def _arms(score: Score) -> NDArray[np.float64]:
 
 
 def _reader_point(axis: Axes, reader: LiteratureReader) -> None:
-    words: dict[str, Any] = {"textcoords": "offset points", "fontsize": 7.5, "color": GREEN, "zorder": 6}
+    words: dict[str, Any] = {"textcoords": "offset points", "fontsize": 7.5, "color": GREEN, "zorder": 8} | _halo()
     if reader.sensitivity is not None and reader.specificity is not None:
         point = (1 - reader.specificity, reader.sensitivity)
         axis.plot(*point, marker="D", color=GREEN, markersize=5.5, markeredgecolor="white", linestyle="", zorder=7)

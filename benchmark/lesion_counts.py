@@ -46,7 +46,9 @@ def read_lesion_counts(path: Path) -> LesionCounts:
         DataError: Listing everything that is wrong with it.
     """
     rows = read_table(path, [])
-    columns = list(rows[0]) if rows else []
+    if not rows:
+        raise DataError.of([Problem(path.name, "a header without rows", "one row a CT", "Add the counts.")])
+    columns = list(rows[0])
     case_column = next((name for name in CASE_COLUMNS if name in columns), None)
     kinds: dict[str, TumorType] = {}
     problems = []
@@ -67,9 +69,12 @@ def read_lesion_counts(path: Path) -> LesionCounts:
         raise DataError.of(problems)
     counts: dict[tuple[str, TumorType], int] = {}
     seen: dict[str, int] = {}
-    twice, no_numbers = [], []
+    twice, nameless, no_numbers = [], [], []
     for line, row in enumerate(rows, start=2):
         case_id = row[case_column].strip()
+        if not case_id:
+            nameless.append(f"row {line}")
+            continue
         if case_id in seen:
             twice.append(f"row {line} (first in row {seen[case_id]})")
             continue
@@ -82,6 +87,8 @@ def read_lesion_counts(path: Path) -> LesionCounts:
                 no_numbers.append(f"row {line} {kind}")
     if twice:
         problems.append(Problem(path.name, f"cases that stand twice: {shown(twice)}", "each case once", "Remove them."))
+    if nameless:
+        problems.append(Problem(path.name, f"rows without a case id: {shown(nameless)}", "an id in each", "Add it."))
     if no_numbers:
         fix = "Correct them; leave a cell empty where nothing is known."
         problems.append(Problem(path.name, f"cells that are no counts: {shown(no_numbers)}", "0, 1, 2, ...", fix))

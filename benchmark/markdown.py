@@ -17,6 +17,11 @@ def escape(text: str) -> str:
     return text.replace("&", "&amp;").translate(_ESCAPED)
 
 
+def printable(text: str) -> str:
+    """Make hostile text harmless in a terminal: no control characters, one line."""
+    return "".join(char if char.isprintable() else "?" for char in text)
+
+
 def percent(value: float | None) -> str:
     """A share as a percentage with one decimal."""
     return NOT_DEFINED if value is None else f"{100 * value:.1f}"

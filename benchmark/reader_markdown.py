@@ -40,6 +40,14 @@ def study_markdown(readers: Readers) -> str:
             f"{100 * tests[0].margin:g} points worse. Verdict: above or below when interval and corrected test say so, "
             f"within when the whole interval lies inside {100 * tests[0].margin:g} points, otherwise none."
         )
+    calls = _calls(readers.study)
+    if calls:
+        parts += ["**Calls at the frozen thresholds beside each reader's calls** (nothing was matched)", calls]
+        parts.append(
+            "Only method, only reader: cases that one of them has right and the other wrong. P-values are of McNemar's "
+            "exact test where every case is of another patient, otherwise of exchanging both results of a patient; "
+            "Holm-corrected over readers and tumor types, for sensitivity and specificity apart."
+        )
     return "\n\n".join(parts)
 
 
@@ -62,6 +70,31 @@ def _table(label: str, rows: Sequence[tuple[str, str, StudyReader | StudyPanel]]
         for name, count, item in rows
     ]
     return markdown_table([label, "tumor type", number, *_FIGURES, *(_AREAS if scored else []), *_TESTS], cells)
+
+
+def _calls(study: Sequence[StudyReader]) -> str:
+    rows = [
+        [
+            _name(item),
+            item.tumor_type.replace("_", " "),
+            figure,
+            score_cell(own),
+            score_cell(test.method),
+            score_cell(test.difference),
+            str(test.only_method),
+            str(test.only_reader),
+            p_value(test.p),
+            p_value(test.p_holm),
+        ]
+        for item in study
+        for figure, own, test in (
+            ("sensitivity", item.sensitivity, item.frozen_sensitivity),
+            ("specificity", item.specificity, item.frozen_specificity),
+        )
+        if test is not None
+    ]
+    header = ["reader", "tumor type", "figure", "reader, %", "method, %", "difference", "only method", "only reader"]
+    return markdown_table([*header, "p", "p corrected"], rows) if rows else ""
 
 
 def _areas(item: StudyReader | StudyPanel) -> list[str]:

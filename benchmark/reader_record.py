@@ -31,6 +31,21 @@ class ReaderTest(Record):
     verdict: Literal["above", "within", "below"] | None
 
 
+class CallsTest(Record):
+    """Calls at the frozen threshold beside a reader's, on the positive cases (sensitivity) or the negative ones.
+
+    ``p_holm`` is corrected over all readers and tumor types of the study, for sensitivity and specificity apart.
+    """
+
+    method: Score
+    difference: Score  # method - reader
+    only_method: Annotated[int, Field(ge=0)]  # cases that only the method has right
+    only_reader: Annotated[int, Field(ge=0)]
+    test: Literal["mcnemar-exact", "permutation"]
+    p: Probability  # two-sided
+    p_holm: Probability
+
+
 class StudyReader(Record):
     """A reader of the same cases, and the method at that reader's operating point; differences are method - reader."""
 
@@ -49,6 +64,8 @@ class StudyReader(Record):
     method_auroc: Score | None = None
     auroc_difference: Score | None = None
     test: ReaderTest | None = None
+    frozen_sensitivity: CallsTest | None = None  # null without calls of both, or without positive cases
+    frozen_specificity: CallsTest | None = None
 
 
 class StudyPanel(Record):

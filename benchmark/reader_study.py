@@ -8,16 +8,17 @@ readers are drawn again too: its interval speaks of readers like these, not of t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rsuper_bench.benchmark import metrics
+from rsuper_bench.benchmark.reader_calls import PairedCalls, compare_calls
 from rsuper_bench.benchmark.reader_judgement import judge
 from rsuper_bench.benchmark.reader_panel import study_panels
-from rsuper_bench.benchmark.reader_record import ReaderTest, StudyPanel, StudyReader
+from rsuper_bench.benchmark.reader_record import CallsTest, ReaderTest, StudyPanel, StudyReader
 from rsuper_bench.benchmark.reads import Read, ReadKey, Reads
 from rsuper_bench.benchmark.report import Score
 from rsuper_bench.benchmark.sample import Sample
@@ -46,9 +47,13 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class _Pair:
-    """One reader and the method on the cases both have; arrays ``(N,)``. ``called`` or ``scored`` may be None."""
+    """One reader and the method on the cases both have; arrays ``(N,)``.
+
+    ``called`` or ``scored`` is None where the reader gave none, ``frozen`` where the method has no frozen threshold.
+    """
 
     called: NDArray[np.bool_] | None
+    frozen: NDArray[np.bool_] | None
     scored: Floats | None
     decision: Floats
     positive: NDArray[np.bool_]
@@ -64,6 +69,7 @@ class _Pair:
         scores = np.array([read.score for read in found], dtype=np.float64)
         return cls(
             None if None in calls else np.array(calls, dtype=bool),
+            None if sample.called is None else sample.called[chosen],
             None if np.isnan(scores).any() else scores,
             sample.decision[chosen],
             sample.positive[chosen],
@@ -128,8 +134,33 @@ def study_readers(
         drawn = {name: np.concatenate([chunk[key][name] for chunk in chunks]) for name in own}
         compared.append(Compared(key, pair, own, drawn))
     tests = judge([item.drawn[DIFFERENCE] for item in compared], confidence, margin)
-    readers = tuple(_reader(item, test, confidence) for item, test in zip(compared, tests, strict=True))
+    frozen = {figure: _frozen(figure, compared, draws, confidence) for figure in ("sensitivity", "specificity")}
+    readers = tuple(
+        _reader(item, test, confidence).model_copy(
+            update={f"frozen_{figure}": found.get(str(index)) for figure, found in frozen.items()}
+        )
+        for index, (item, test) in enumerate(zip(compared, tests, strict=True))
+    )
     return readers, study_panels(compared, draws, confidence, margin)
+
+
+def _frozen(figure: str, compared: Sequence[Compared], draws: Draws, confidence: float) -> dict[str, CallsTest]:
+    """Calls at the frozen threshold beside those of each reader who made calls, by place in the list."""
+    paired = {}
+    for index, item in enumerate(compared):
+        pair, wanted = item.pair, figure == "sensitivity"
+        if pair.called is None or pair.frozen is None:
+            continue
+        chosen = pair.positive == wanted
+        drawn = item.drawn[f"frozen_{figure}"]
+        paired[str(index)] = PairedCalls(
+            pair.frozen[chosen] == wanted,
+            pair.called[chosen] == wanted,
+            pair.patient[chosen],
+            drawn,
+            drawn - item.drawn[f"called_{figure}"],
+        )
+    return compare_calls(paired, draws, confidence)
 
 
 def _reader(item: Compared, test: ReaderTest | None, confidence: float) -> StudyReader:
@@ -225,6 +256,10 @@ def _figures(pair: _Pair, weights: NDArray[np.int32]) -> Drawn:
     undefined = np.full(weights.shape[1], np.nan)
     found = dict.fromkeys(("sensitivity", "specificity", "method_sensitivity", "method_specificity"), undefined)
     found |= dict.fromkeys(("auroc", "method_auroc"), undefined)
+    if pair.called is not None and pair.frozen is not None:  # as they are, whether or not both classes were drawn
+        for name, calls in (("frozen", pair.frozen), ("called", pair.called)):
+            made = metrics.CallCounts.of(calls, pair.positive, pair.patient, weights)
+            found |= {f"{name}_sensitivity": made.sensitivity(), f"{name}_specificity": made.specificity()}
     if pair.called is not None:
         counts = metrics.CallCounts.of(pair.called, pair.positive, pair.patient, weights)
         sensitivity = np.where(curve.defined, counts.sensitivity(), np.nan)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from math import isfinite, nan
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import NamedTuple
 
 from rsuper_bench.benchmark.errors import DataError, Problem
 from rsuper_bench.benchmark.files import read_table
-from rsuper_bench.benchmark.predictions_table import shown
+from rsuper_bench.benchmark.predictions_table import NUMBER, shown
 from rsuper_bench.benchmark.reference import Reference
 from rsuper_bench.benchmark.tumor_types import TumorType
 
@@ -40,7 +41,7 @@ def is_reader_study(path: Path) -> bool:
     """Whether a table holds reads of cases; otherwise it is a table of literature figures."""
     with path.open("rb") as file:
         header = file.readline(4096).decode("utf-8", "replace")
-    columns = {column.strip().strip('"\ufeff') for column in header.split(",")}
+    columns = {column.strip().strip('"\ufeff') for column in re.split("[,;\t]", header)}
     return "reader" in columns or "call" in columns
 
 
@@ -54,8 +55,10 @@ def read_reads(path: Path, reference: Reference) -> Reads:
         DataError: Listing every bad row.
     """
     rows = read_table(path, _REQUIRED, optional=[*_READ, "session"])
-    columns = [name for name in _READ if rows and name in rows[0]]
-    if rows and not columns:
+    if not rows:
+        raise DataError.of([Problem(path.name, "a header without reads", "one row a read", "Add the reads.")])
+    columns = [name for name in _READ if name in rows[0]]
+    if not columns:
         raise DataError.of(
             [Problem(path.name, "neither 'call' nor 'score'", "one of them, or both", "Add the column.")]
         )
@@ -108,8 +111,7 @@ def _is_name(text: str) -> bool:
 
 
 def _number(text: str) -> float | None:
-    try:
-        value = float(text)
-    except ValueError:
+    if not NUMBER.fullmatch(text.strip()):  # float() would take 1_0
         return None
+    value = float(text)
     return value if isfinite(value) else None

@@ -25,9 +25,9 @@ MAX_REPORTED_AGE = 90  # HIPAA Safe Harbor: ages from 90 are one group
 
 
 class Record(BaseModel):
-    """Frozen, unknown keys refused."""
+    """Frozen; unknown keys, NaN and infinity refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Presence(StrEnum):

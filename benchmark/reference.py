@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -12,13 +12,15 @@ from rsuper_bench.benchmark.files import digest_of
 from rsuper_bench.benchmark.lesion_counts import LesionCounts, refuse_uncounted
 from rsuper_bench.benchmark.records import CaseRecord, Split
 from rsuper_bench.benchmark.release import Release
-from rsuper_bench.benchmark.report import Exclusion
+from rsuper_bench.benchmark.report import EvaluationReport, Exclusion
+from rsuper_bench.benchmark.stratum import Axis
 from rsuper_bench.benchmark.task import Task, Truth, why_not_evaluable
 from rsuper_bench.benchmark.tumor_types import TumorType
 
 # One salt for every release: the same patient must be found again in another one. The hash keeps identifiers out of
 # reports that are passed around; it is no secret, since whoever holds the release can compute it.
 _PATIENT_SALT = "rsuper-bench-patient-v1:"
+_TruthRow = tuple[str, str, int | None]  # type, case, and positive or not; None where it does not count
 RELEASE_TASK = "release-types-v1"
 
 
@@ -64,18 +66,33 @@ class Reference:
     @cached_property
     def digest(self) -> str:
         """Digest of case, type and truth (null when excluded)."""
-        rows = [
-            [str(kind), case_id, int(positive)]
+        rows: list[_TruthRow] = [
+            (str(kind), case_id, int(positive))
             for kind, truths in self.truths.items()
             for case_id, positive in zip(truths.case_ids, truths.positive, strict=True)
         ]
-        rows += [[str(kind), item.case_id, None] for kind, truths in self.truths.items() for item in truths.excluded]
-        return digest_of(sorted(rows, key=lambda row: (str(row[0]), str(row[1]))))
+        rows += [(str(kind), item.case_id, None) for kind, truths in self.truths.items() for item in truths.excluded]
+        return _truth_digest(rows)
 
     @cached_property
     def fingerprint(self) -> str:
         """Twelve hex digits over the task and its truth: reports that differ in it are never ranked together."""
-        return digest_of({"task": self.task.fingerprint, "reference": self.digest})[:12]
+        return _fingerprint(self.task, self.digest)
+
+
+def report_fingerprint(report: EvaluationReport) -> str:
+    """The fingerprint that follows from what a report says of its task and of every case."""
+    rows: list[_TruthRow] = [(str(item.tumor_type), item.case_id, item.reference) for item in report.outcomes]
+    rows += [(str(item.tumor_type), item.case_id, None) for item in report.excluded]
+    return _fingerprint(report.task_definition, _truth_digest(rows))
+
+
+def _truth_digest(rows: Sequence[_TruthRow]) -> str:
+    return digest_of(sorted(rows, key=lambda row: row[:2]))
+
+
+def _fingerprint(task: Task, reference_digest: str) -> str:
+    return digest_of({"task": task.fingerprint, "reference": reference_digest})[:12]
 
 
 def build_reference(release: Release, split: Split, task: Task, counts: LesionCounts | None = None) -> Reference:
@@ -155,5 +172,6 @@ def release_task(release: Release) -> Task:
         name=RELEASE_TASK,
         description="Every tumor type with positive and negative cases in the release, as stated by the reports.",
         tumor_types=kinds,
+        strata=tuple(Axis),
         synthetic=all(record.synthetic for record in records),
     )

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, model_validator
 
 from rsuper_bench.benchmark.errors import DataError
 from rsuper_bench.benchmark.files import read_model
 from rsuper_bench.benchmark.reader_record import StudyPanel, StudyReader
 from rsuper_bench.benchmark.records import Fraction, Identifier, Record, Sha256, Split
 from rsuper_bench.benchmark.score import Score as Score  # exported: every figure of a report is one
+from rsuper_bench.benchmark.stratum import Axis
 from rsuper_bench.benchmark.task import Task
 from rsuper_bench.benchmark.tumor_types import TumorType
 
@@ -42,6 +43,15 @@ class Outcome(Record):
     volume_mm3: Annotated[float, Field(ge=0)] | None = None
     call: Literal[0, 1] | None = None
     imputed: bool = False  # scored the worst way because the submission has no prediction
+
+    @model_validator(mode="after")
+    def _share_field_names(self) -> Outcome:
+        # A set of names each would be half the memory of a report of a few hundred thousand outcomes.
+        object.__setattr__(self, "__pydantic_fields_set__", OUTCOME_FIELDS)
+        return self
+
+
+OUTCOME_FIELDS = set(Outcome.model_fields)
 
 
 class Exclusion(Record):
@@ -106,6 +116,16 @@ class Readers(Record):
     panels: tuple[StudyPanel, ...] = ()
 
 
+class StratumScores(Record):
+    """Figures of one tumor type in one stratum; null, with their counts and the reason, where cases are too few."""
+
+    positive: int
+    negative: int
+    sensitivity: Score
+    specificity: Score
+    auroc: Score
+
+
 class Replicates(Record):
     """Bootstrap replicates of the primary score over an index of patients common to all reports of the fingerprint.
 
@@ -134,7 +154,7 @@ class EvaluationReport(Record):
     scores: dict[str, dict[str, Score]]
     counts: dict[TumorType, Counts]
     readers: Readers
-    strata: dict[str, Any] = {}
+    strata: dict[Axis, dict[str, dict[TumorType, StratumScores]]] = {}
     coverage: dict[str, int]
     excluded: tuple[Exclusion, ...]
     outcomes: tuple[Outcome, ...]

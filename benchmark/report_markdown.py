@@ -8,6 +8,7 @@ from rsuper_bench.benchmark.literature import detection_reader
 from rsuper_bench.benchmark.markdown import NOT_DEFINED, escape, markdown_table, percent, score_cell
 from rsuper_bench.benchmark.reader_markdown import study_markdown
 from rsuper_bench.benchmark.report import MEAN, Counts, EvaluationReport, LiteratureReader
+from rsuper_bench.benchmark.strata_markdown import strata_markdown
 
 
 def report_markdown(report: EvaluationReport) -> str:
@@ -30,6 +31,8 @@ def report_markdown(report: EvaluationReport) -> str:
         "## Radiologists in the literature",
         report.readers.statement,
         _literature(report),
+        "## Parts of the cases" if report.strata else "",
+        strata_markdown(report.strata) if report.strata else "",
         "## How it was measured",
         _methods(report),
         "## Provenance",

@@ -23,12 +23,14 @@ LOGIT = "patient-bootstrap-logit"
 Floats = NDArray[np.float64]
 
 
-def score_type(sample: Sample, points: Measures, drawn: Drawn, confidence: float) -> dict[str, Score]:
-    """Figures of one tumor type with their intervals."""
+def score_type(
+    sample: Sample, points: Measures, drawn: Drawn, confidence: float, names: Iterable[str] | None = None
+) -> dict[str, Score]:
+    """Figures of one tumor type with their intervals: those named, or all."""
     patients = int(sample.patient.max()) + 1 if len(sample.patient) else 1
     values = measure(Counted.of(sample, patients), points, np.ones((patients, 1), dtype=np.int32))
     scores = {}
-    for name in points.names:
+    for name in points.names if names is None else names:
         value = float(values[name][0])
         if np.isnan(value):
             scores[name] = Score(value=None, reason=_why_undefined(name, sample))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated
@@ -13,6 +12,7 @@ from pydantic import Field, StringConstraints, field_validator
 from rsuper_bench.benchmark.errors import ConfigError, Problem
 from rsuper_bench.benchmark.files import digest_of, read_model
 from rsuper_bench.benchmark.records import CaseRecord, Fraction, Kind, Malignancy, Presence, Record
+from rsuper_bench.benchmark.stratum import Axis
 from rsuper_bench.benchmark.tumor_types import TumorType
 
 TUMOR_KINDS = (Kind.MASS, Kind.METASTASIS, Kind.WALL_THICKENING, Kind.INDETERMINATE)
@@ -62,6 +62,7 @@ class Task(Record):
     confidence: Annotated[float, Field(gt=0, lt=1)] = 0.95
     bootstrap_replicates: Annotated[int, Field(ge=100, le=100_000)] = 2000
     primary: str = "sensitivity_at_specificity_90"
+    strata: tuple[Axis, ...] = ()
     synthetic: bool = False
 
     @field_validator("tumor_types")
@@ -71,10 +72,24 @@ class Task(Record):
             raise ValueError("a tumor type stands twice")
         return value
 
-    @cached_property
+    @field_validator("strata")
+    @classmethod
+    def _each_stratum_once(cls, value: tuple[Axis, ...]) -> tuple[Axis, ...]:
+        if len(set(value)) != len(value):
+            raise ValueError("a stratum stands twice")
+        return value
+
+    @field_validator("operating_points")
+    @classmethod
+    def _points_are_known(cls, value: dict[str, float]) -> dict[str, float]:
+        if unknown := sorted(set(value) - {"specificity", "sensitivity"}):
+            raise ValueError(f"specificity and sensitivity only, not {', '.join(ascii(name[:40]) for name in unknown)}")
+        return value
+
+    @property
     def fingerprint(self) -> str:
-        """Twelve hex digits over all that can move a score; the words of the description cannot."""
-        moving = self.model_dump(mode="json", exclude={"description"})
+        """Twelve hex digits over all that can move a headline score; description and strata cannot."""
+        moving = self.model_dump(mode="json", exclude={"description", "strata"})
         return digest_of({"task": moving, "scoring_version": SCORING_VERSION})[:12]
 
     def truth(self, record: CaseRecord, tumor_type: TumorType) -> Truth:

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from rsuper_bench.benchmark import metrics
 from rsuper_bench.benchmark.errors import ConfigError, DataError, Problem
 from rsuper_bench.benchmark.files import digest_of, pretty_json, read_model, write_text
 from rsuper_bench.benchmark.lesion_counts import LesionCounts
 from rsuper_bench.benchmark.predictions_table import shown
-from rsuper_bench.benchmark.records import Identifier, Record, Sha256, Split
-from rsuper_bench.benchmark.reference import Reference, build_reference
+from rsuper_bench.benchmark.records import CaseRecord, Identifier, Record, Sha256, Split
+from rsuper_bench.benchmark.reference import Reference, build_reference, patient_hash
 from rsuper_bench.benchmark.release import Release, open_release
 from rsuper_bench.benchmark.report import Score
 from rsuper_bench.benchmark.sample import Sample, build_sample
@@ -49,9 +50,22 @@ class FittedOn(Record):
     release: str
     digest: Sha256
     split: Split
-    case_ids: tuple[Identifier, ...]
-    patients: tuple[str, ...]
-    contents: tuple[Sha256, ...]
+    case_ids: Annotated[tuple[Identifier, ...], Field(min_length=1)]
+    patients: Annotated[tuple[str, ...], Field(min_length=1)]
+    contents: Annotated[tuple[Sha256, ...], Field(min_length=1)]
+
+    @classmethod
+    def of(cls, release: Release, split: Split, records: Iterable[CaseRecord]) -> FittedOn:
+        """What calibrating on a split of a release has seen."""
+        seen = list(records)
+        return cls(
+            release=release.name,
+            digest=release.digest,
+            split=split,
+            case_ids=tuple(sorted(record.case_id for record in seen)),
+            patients=tuple(sorted({patient_hash(record.patient_id) for record in seen})),
+            contents=tuple(sorted({record.ct.sha256 for record in seen})),
+        )
 
 
 class Thresholds(Record):
@@ -73,7 +87,7 @@ class Thresholds(Record):
         """Thresholds that could be fitted."""
         return {kind: item.value for kind, item in self.thresholds.items() if item.value is not None}
 
-    @cached_property
+    @property
     def digest(self) -> str:
         """Digest of the whole."""
         return digest_of(self)
@@ -151,14 +165,7 @@ def calibrate(
         method=submission.info.method,
         submission_digest=submission.digest,
         thresholds=fitted,
-        fitted_on=FittedOn(
-            release=release.name,
-            digest=release.digest,
-            split=reference.split,
-            case_ids=tuple(sorted(reference.records)),
-            patients=tuple(sorted(set(reference.patient_of.values()))),
-            contents=tuple(sorted({record.ct.sha256 for record in reference.records.values()})),
-        ),
+        fitted_on=FittedOn.of(release, reference.split, reference.records.values()),
     )
 
 
@@ -240,6 +247,22 @@ def refuse_shared_cases(thresholds: Thresholds, reference: Reference) -> None:
     ]
     if problems:
         raise DataError.of(problems)
+
+
+def refuse_changed_list(thresholds: Thresholds, release: Release) -> None:
+    """Refuse thresholds of this release whose list of cases is not that of the split they name.
+
+    Raises:
+        DataError: If the file was changed.
+    """
+    fitted = thresholds.fitted_on
+    if fitted.digest != release.digest:
+        return  # of another release, whose cases are not known here
+    seen = release.records(fitted.split)
+    if not seen or FittedOn.of(release, fitted.split, seen).model_copy(update={"release": fitted.release}) != fitted:
+        found = f"a list of cases, patients or images that is not that of the {fitted.split} split it names"
+        expected, fix = "the file as calibrate wrote it", "Calibrate again."
+        raise DataError.of([Problem("thresholds", found, expected, fix)])
 
 
 def refuse_foreign_rule(thresholds: Thresholds, task: Task) -> None:

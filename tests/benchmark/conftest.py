@@ -108,7 +108,8 @@ def random_records(
                 presence[kind] = Presence.PRESENT if rng.random() < prevalence else Presence.ABSENT
         case_id = f"{prefix}_{split}_{index:04d}"
         patient = f"p_{prefix}_{split}_{index // cases_a_patient:04d}"
-        records.append(make_record(case_id, presence, split=split, patient=patient, synthetic=synthetic))
+        sex = "FM"[index // cases_a_patient % 2]
+        records.append(make_record(case_id, presence, split=split, patient=patient, synthetic=synthetic, sex=sex))
     return records
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from rsuper_bench.benchmark.evaluation_folder import write_evaluation
 from rsuper_bench.benchmark.files import pretty_json
 from rsuper_bench.benchmark.records import Presence, Split
 from rsuper_bench.benchmark.reference import release_task
+from rsuper_bench.benchmark.report import load_report
 from rsuper_bench.benchmark.statistics.paired import PairedCounts, mcnemar
 from rsuper_bench.benchmark.task import CallRule, Task
 from rsuper_bench.benchmark.thresholds import calibrate
@@ -128,10 +130,10 @@ def test_reports_of_other_cases_are_refused(small_records, reports, task, tmp_pa
     with pytest.raises(DataError, match="REPORT_B: fingerprint"):
         compare(reports[0], other)
     forged = other.model_copy(update={"fingerprint": reports[0].fingerprint})
-    with pytest.raises(DataError, match="outcomes that differ in case, patient or truth"):
+    with pytest.raises(DataError, match="REPORT_B: a fingerprint that is not that of its task and truth"):
         compare(reports[0], forged)
     doubled = reports[1].model_copy(update={"outcomes": reports[1].outcomes + reports[1].outcomes[:2]})
-    with pytest.raises(DataError, match="2 that stand twice"):
+    with pytest.raises(DataError, match="REPORT_B: a fingerprint that is not that of its task and truth"):
         compare(reports[0], doubled)
 
 
@@ -142,10 +144,62 @@ def test_reports_nobody_wrote_are_refused(reports):
     with pytest.raises(DataError) as caught:
         compare(forged, forged)
     assert "1 outcomes of types outside its task" in str(caught.value)
-    assert "a fingerprint that is none" in str(caught.value)
+    assert "a fingerprint that is not that of its task and truth" in str(caught.value)
     by_volume = first.task_definition.model_copy(update={"call_rule": CallRule.VOLUME})
     with pytest.raises(DataError, match="without the volume by which its task calls"):
         compare(first, first.model_copy(update={"task_definition": by_volume}))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda item: {"patient": "0" * 16},
+        lambda item: {"reference": 1 - item.reference},
+        lambda item: {"case_id": "another"},
+    ],
+)
+def test_one_changed_outcome_is_found(reports, change):
+    first, second = reports[:2]
+    item = second.outcomes[0]
+    changed = (item.model_copy(update=change(item)), *second.outcomes[1:])
+    with pytest.raises(DataError, match="REPORT_B"):
+        compare(first, second.model_copy(update={"outcomes": changed}))
+
+
+def test_an_excluded_case_cannot_be_taken_out_or_put_in(reports):
+    first, second = reports[:2]
+    for excluded in (second.excluded[1:], (*second.excluded, second.excluded[0])):
+        with pytest.raises(DataError, match="not that of its task and truth"):
+            compare(first, second.model_copy(update={"excluded": excluded}))
+
+
+def test_another_definition_under_one_name_is_found(reports):
+    first, second = reports[:2]
+    changed = second.task_definition.model_copy(update={"operating_points": {"specificity": 0.5}})
+    with pytest.raises(DataError, match="not that of its task and truth"):
+        compare(first, second.model_copy(update={"task_definition": changed}))
+    described = second.task_definition.model_copy(update={"description": "other words", "strata": ()})
+    compare(first, second.model_copy(update={"task_definition": described}))
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "1e999", "2"])
+def test_a_report_holds_numbers_only(reports, tmp_path, number):
+    write_evaluation(reports[0], tmp_path / "a")
+    path = tmp_path / "a" / "report.json"
+    text, found = re.subn(r'("reference":[01],"score":)[0-9.e-]+', rf"\g<1>{number}", path.read_text(), count=1)
+    assert found == 1
+    path.write_text(text)
+    with pytest.raises(DataError, match=r"outcomes\.0\.score"):
+        load_report(path)
+
+
+@pytest.mark.parametrize(("end", "line"), [(-20, r":\d+: cannot be parsed"), (0, ":1: cannot be parsed")])
+def test_a_truncated_report_is_one_message(reports, tmp_path, end, line):
+    write_evaluation(reports[0], tmp_path / "a")
+    path = tmp_path / "a" / "report.json"
+    path.write_text(path.read_text()[:end])
+    with pytest.raises(DataError, match=line):
+        load_report(path)
 
 
 def test_the_markdown_says_which_is_which(reports):
@@ -156,6 +210,17 @@ def test_the_markdown_says_which_is_which(reports):
     for block in text.split("\n\n"):
         if block.startswith("|"):
             assert len({line.replace("\\|", "").count("|") for line in block.splitlines()}) == 1
+
+
+def test_names_are_harmless(reports, tmp_path):
+    hostile = "a|b<script>\x1b[2J\nc"
+    info = reports[0].submission.model_copy(update={"method": hostile, "team": hostile})
+    forged = reports[0].model_copy(update={"submission": info, "statements": (hostile,)})
+    write_evaluation(forged, tmp_path / "a")
+    result = CliRunner().invoke(app, ["compare", *[str(tmp_path / "a")] * 2, "--out", str(tmp_path / "o")])
+    assert result.exit_code == 0, result.exception
+    assert "\x1b" not in result.output
+    assert "<script>" not in (tmp_path / "o" / "compare.md").read_text()
 
 
 def test_the_verb(reports, tmp_path):

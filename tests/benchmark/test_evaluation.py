@@ -155,6 +155,17 @@ def test_leaving_a_case_out_never_helps(small_release, task, frozen, readers_tab
     for mine, theirs in zip(part.readers.study, whole.readers.study, strict=True):
         assert mine.method_sensitivity.value <= theirs.method_sensitivity.value + 1e-12
         assert mine.method_specificity.value <= theirs.method_specificity.value + 1e-12
+        assert mine.frozen_sensitivity.method.value <= theirs.frozen_sensitivity.method.value
+        assert mine.frozen_specificity.difference.value <= theirs.frozen_specificity.difference.value
+    assert any(len(found) > 1 for found in whole.strata.values())
+    for axis, found in whole.strata.items():
+        for stratum, kinds in found.items():
+            for kind, theirs in kinds.items():
+                for name in ("sensitivity", "specificity", "auroc"):
+                    lower, higher = (getattr(item, name) for item in (part.strata[axis][stratum][kind], theirs))
+                    assert (lower.value is None) == (higher.value is None)
+                    assert (lower.value or 0) <= (higher.value or 0) + 1e-12, (axis, stratum, name)
+                    assert (lower.k or 0) <= (higher.k or 0)
     tables = [list(csv.DictReader(report_protocol_table(report).splitlines())) for report in (part, whole)]
     for mine, theirs in zip(*tables, strict=True):
         for column in mine.keys() - {"threshold"}:

@@ -81,6 +81,10 @@ def test_the_verbs_take_a_table(release, table, tmp_path):
         ("name,number of liver lesion instances\na,1\n", "no column of case ids"),
         ("case_id,number of liver lesion instances\na,1\na,0\n", r"cases that stand twice: row 3 \(first in row 2\)"),
         ("case_id,number of liver lesion instances\na,-1\nb,few\n", "no counts: row 2 liver, row 3 liver"),
+        ("case_id,number of liver lesion instances\na,1\n,1\n ,0\n", "without a case id: row 3, row 4"),
+        ("case_id,number of liver lesion instances\n", "a header without rows"),
+        ("case_id;number of liver lesion instances\na;1\n", "separated by ';' or tabs"),
+        ("case_id,number of liver lesion instances\na,0.5\nb,1e3\nc,inf\n", "row 2 liver, row 3 liver, row 4 liver"),
         (
             "case_id,number of pancreas lesion instances,number of pancreatic lesion instances\na,1,1\n",
             "a second column that counts pancreas",
@@ -105,3 +109,10 @@ def test_ids_stay_text(tmp_path):
     (tmp_path / "t.csv").write_text("case_id,number of liver lesion instances\n001,1\n1,0\nNA,2\n")
     counts = read_lesion_counts(tmp_path / "t.csv")
     assert [counts.positive(case, LIVER) for case in ("001", "1", "NA", "2")] == [True, False, True, None]
+
+
+def test_counts_that_passed_through_a_spreadsheet(tmp_path):
+    text = "\ufeffcase_id,number of liver lesion instances\r\na,2.0\r\nb, 0 \r\nc,\r\nd,NaN\r\n"
+    (tmp_path / "t.csv").write_bytes(text.encode())
+    counts = read_lesion_counts(tmp_path / "t.csv")
+    assert [counts.positive(case, LIVER) for case in "abcd"] == [True, False, None, None]

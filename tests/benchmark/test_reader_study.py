@@ -35,10 +35,10 @@ def study(tmp_path):
     rows = [(f"c{index}", "liver", score) for index, score in enumerate(scores)]
     submission = load_submission(write_submission(tmp_path / "s", rows))
 
-    def run(table: str):
+    def run(table: str, **options):
         path = tmp_path / "readers.csv"
         path.write_text(table)
-        return evaluate(submission, TASK, release, readers=path)
+        return evaluate(submission, TASK, release, readers=path, **options)
 
     return run
 
@@ -149,6 +149,10 @@ def test_calls_and_scores_together(study):
         ("case_id,reader,tumor_type\nc0,r1,liver\n", "neither 'call' nor 'score'"),
         ("case_id,reader,tumor_type,score\nc0,r1,liver,nan\n", "not a finite number"),
         ("case_id,reader,tumor_type,score\nc0,r1,liver,\n", "not a finite number"),
+        ("case_id,reader,tumor_type,score\nc0,r1,liver,1_0\n", "not a finite number"),
+        ("case_id,reader,tumor_type,call\n", "a header without reads"),
+        ("case_id;reader;tumor_type;call\nc0;r1;liver;1\n", "separated by ';' or tabs"),
+        ("case_id\treader\ttumor_type\tcall\nc0\tr1\tliver\t1\n", "separated by ';' or tabs"),
         ("case_id,reader,tumor_type,call,mood\nc0,r1,liver,1,good\n", "unknown column 'mood'"),
         ("case_id,reader,tumor_type,call,session\nc0,r1,liver,1," + "x" * 70 + "\n", "no usable session name"),
     ],

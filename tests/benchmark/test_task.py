@@ -4,7 +4,8 @@ import pytest
 
 from rsuper_bench.benchmark.errors import ConfigError
 from rsuper_bench.benchmark.records import CaseRecord
-from rsuper_bench.benchmark.task import Task, load_task, shipped_tasks, stated_presence
+from rsuper_bench.benchmark.stratum import Axis
+from rsuper_bench.benchmark.task import NotStated, Task, load_task, shipped_tasks, stated_presence
 from rsuper_bench.benchmark.tumor_types import TumorType
 
 KIDNEY = TumorType.KIDNEY
@@ -117,3 +118,16 @@ def test_unknown_task():
 def test_a_type_twice_is_refused():
     with pytest.raises(ValueError, match="stands twice"):
         task(tumor_types=["kidney", "kidney"])
+
+
+def test_a_changed_copy_has_another_fingerprint():
+    first = task()
+    before = first.fingerprint
+    assert first.model_copy(update={"not_stated": NotStated.NEGATIVE}).fingerprint != before
+    assert first.model_copy(update={"strata": (Axis.SIZE,), "description": "other"}).fingerprint == before
+
+
+@pytest.mark.parametrize("points", [{"specifity": 0.9}, {"specificity": 1.1}, {"sensitivity": float("nan")}])
+def test_misspelt_and_impossible_operating_points_are_refused(points):
+    with pytest.raises(ValueError, match="operating_points"):
+        task(operating_points=points)

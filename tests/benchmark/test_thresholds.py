@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+
 import numpy as np
 import pytest
 from conftest import make_record, write_release, write_submission
@@ -9,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rsuper_bench.benchmark.errors import ConfigError, DataError
-from rsuper_bench.benchmark.evaluation import evaluate
+from rsuper_bench.benchmark.evaluation import OTHER_TASK, evaluate
 from rsuper_bench.benchmark.records import Presence, Split
 from rsuper_bench.benchmark.reference import patient_hash, release_task
 from rsuper_bench.benchmark.submission import load_submission
-from rsuper_bench.benchmark.task import CallRule, Task
+from rsuper_bench.benchmark.task import CallRule, NotStated, Task
 from rsuper_bench.benchmark.thresholds import (
     Rule,
     best_threshold,
@@ -168,3 +171,43 @@ def test_calibration_wants_every_case(small_release, validation_rows, submit):
 
     with pytest.raises(SubmissionError, match="1 of 40 cases"):
         calibrate(load_submission(submit(validation_rows[1:])), release_task(small_release), small_release)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"case_ids": ("gone",)}, "not that of the validation split it names"),
+        ({"patients": ("0" * 16,)}, "not that of the validation split it names"),
+        ({"contents": ("0" * 64,)}, "not that of the validation split it names"),
+        ({"split": Split.TEST}, "not that of the test split it names"),
+        ({"split": Split.TRAIN}, "not that of the train split it names"),
+    ],
+)
+def test_a_list_of_cases_that_was_changed_is_refused(fitted, small_release, test_rows, submit, changes, message):
+    forged = fitted.model_copy(update={"fitted_on": fitted.fitted_on.model_copy(update=changes)})
+    with pytest.raises(DataError, match=message):
+        evaluate(load_submission(submit(test_rows)), release_task(small_release), small_release, thresholds=forged)
+
+
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity", "1e999"])
+def test_a_threshold_is_a_finite_number(fitted, tmp_path, value):
+    save_thresholds(fitted, tmp_path / "T.json")
+    text = (tmp_path / "T.json").read_text()
+    (tmp_path / "T.json").write_text(re.sub(r'("value": )[0-9.e-]+', rf"\g<1>{value}", text, count=1))
+    with pytest.raises(DataError, match=r"thresholds\.\w+\.value: not valid"):
+        load_thresholds(tmp_path / "T.json")
+
+
+@pytest.mark.parametrize("name", ["case_ids", "patients", "contents"])
+def test_thresholds_were_fitted_on_something(fitted, tmp_path, name):
+    value = fitted.model_dump(mode="json")
+    value["fitted_on"][name] = []
+    (tmp_path / "T.json").write_text(json.dumps(value))
+    with pytest.raises(DataError, match=f"fitted_on.{name}: not valid"):
+        load_thresholds(tmp_path / "T.json")
+
+
+def test_thresholds_of_another_task_are_named_as_such(fitted, small_release, test_rows, submit):
+    task = release_task(small_release).model_copy(update={"not_stated": NotStated.NEGATIVE})
+    report = evaluate(load_submission(submit(test_rows)), task, small_release, thresholds=fitted)
+    assert OTHER_TASK in report.statements

@@ -24,17 +24,18 @@ def compare(
     from rsuper_bench.benchmark.comparison import compare as compare_reports
     from rsuper_bench.benchmark.comparison_folder import COMPARISON_FILE, WRITTEN, write_comparison
     from rsuper_bench.benchmark.files import check_out_folder
+    from rsuper_bench.benchmark.markdown import printable
     from rsuper_bench.benchmark.report import MEAN, load_report
 
     check_out_folder(out, COMPARISON_FILE, WRITTEN)
     found = compare_reports(load_report(report_a), load_report(report_b), seed=seed, jobs=jobs)
     write_comparison(found, out)
-    typer.echo(f"A: {found.a.method}\nB: {found.b.method}")
+    typer.echo(f"A: {printable(found.a.method)}\nB: {printable(found.b.method)}")
     for name, item in found.differences[MEAN].items():
         if item.difference is not None:
             interval = f" [{item.low:+.3f}, {item.high:+.3f}]" if item.low is not None else ""
             p = "" if item.p is None else f"  p {item.p:.4f}"
             typer.echo(f"{'mean ' + name:36} A - B {item.difference:+.3f}{interval}{p}")
     for statement in found.statements:
-        typer.echo(statement)
+        typer.echo(printable(statement))
     typer.echo(f"wrote {out / COMPARISON_FILE} and {out / 'compare.md'}")
