@@ -38,7 +38,7 @@ from rsuper_bench.baselines.losses.tversky import adaptive_tversky
 
 RIM_MM = 3.0
 Pair = tuple[int, int, ReportedTumors]
-# Of each pair: weighted cross-entropy on the foreground, cross-entropy on the background, probability and voxels on both
+# Of each pair: cross-entropy on foreground (weighted) and background, probability on both, voxels of both
 Sums = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
 
 

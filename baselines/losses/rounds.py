@@ -23,7 +23,7 @@ from rsuper_bench.baselines.losses.sizes import SizeInVoxels
 
 SIDE = 8  # windows have sides of multiples of this
 ALIKE = 8  # a window shared by tumors has at most so many times the voxels of the smallest box
-MOST = 2**25  # voxels of the transforms of one set: bounds the memory
+MOST = 2**24  # voxels of the transforms of one set: bounds the memory
 ENOUGH = 3e38  # mm^2: farther than any voxel, less than infinite
 
 

@@ -62,7 +62,7 @@ class Marked:
 
     def take_rims(self, rows: list[int], rim_mm: float, spacing: Spacing, negative: Tensor) -> None:
         """Take halos widened by a rim out of a ``(rows, X, Y, Z)`` mask, in rows of one spacing."""
-        together = max(MOST // (2 * prod(negative.shape[1:])), 1)
+        together = max(MOST // prod(negative.shape[1:]), 1)
         for first in range(0, len(rows), together):
             part = on_device(rows[first : first + together], torch.long, negative.device)
             halo = (self.marks.index_select(0, part) > 0).float()
@@ -121,6 +121,7 @@ def _place(
 
     open_to_it = number_of(free)
     likely = probability(values.index_select(0, index)).float().view(tumors, voxels) * open_to_it
+    del allowed
     score = masked_score(_scores(likely.view(window), exact, group.padded).reshape(tumors, voxels), open_to_it)
     centre = _unravelled(score.argmax(1), group.sides)
     del score, open_to_it
@@ -131,7 +132,7 @@ def _place(
     farthest = nearest.gather(1, whole[:, 5:6])
     limit = ladder.gather(1, torch.searchsorted(ladder, farthest).clamp(max=ladder.shape[1] - 1))
     inside = (reached <= limit) & fits[:, None]
-    del nearest, reached
+    del nearest, reached, free
 
     keys = rank_keys(likely, far).masked_fill_(~inside, -1)
     del likely, far
@@ -139,10 +140,13 @@ def _place(
     counts = whole[:, 2:5]
     last = keys.topk(most).values.gather(1, counts - 1)[:, :, None]
     above, level = keys[:, None] > last, (keys[:, None] == last) & inside[:, None]
+    del keys, inside
     order = level.view(-1).cumsum(0, dtype=torch.int32).view(level.shape)  # of equal keys, the first in the grid
     missing = counts - above.sum(2) + order[:, :, 0] - level[:, :, 0].int()
-    nested = (above | (level & (order <= missing[:, :, None]))).sum(1)
-    marks.index_copy_(0, index, (before + nested + (nested > 0) * mark[:, None]).to(torch.int16).view(-1))
+    level &= order <= missing[:, :, None]
+    del order
+    nested = above.logical_or_(level).sum(1, dtype=torch.int16)
+    marks.index_copy_(0, index, before.add_(nested).add_((nested > 0) * mark[:, None].short()).view(-1))
     found.fits.append(fits)
     found.centres.append(torch.where(fits[:, None], centre + whole[:, 8:11], -1))
 

@@ -1,4 +1,4 @@
-"""A guard that fails a test as soon as an operation reads a value on the host or makes a shape depend on one."""
+"""Guards of the path of an accelerator: no value read on the host, no shape that depends on one, few operations."""
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -31,4 +31,16 @@ class NoLooking(TorchDispatchMode):
             index is not None and index.dtype in (torch.bool, torch.uint8) for index in args[1]
         ):
             raise AssertionError(f"{func} with a boolean mask makes a shape depend on values")
+        return func(*args, **(kwargs or {}))
+
+
+class Counting(TorchDispatchMode):
+    """Counts operations: on an accelerator each costs its start, whatever it works on."""
+
+    def __init__(self):
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.count += 1
         return func(*args, **(kwargs or {}))

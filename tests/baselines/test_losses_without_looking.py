@@ -9,9 +9,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from no_looking import NoLooking
+from no_looking import Counting, NoLooking
 
-from rsuper_bench.baselines.losses import ReportedTumors, ball_loss, grow, place_tumors, volume_band_loss
+from rsuper_bench.baselines.losses import ReportedTumors, ball_loss, grow, place_tumors, rounds, volume_band_loss
 from rsuper_bench.baselines.losses.looking import may_look, without_looking
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "gpu"))
@@ -31,10 +31,26 @@ def regions_of(rng, count):
     return regions
 
 
+def boxes_of(rng, regions):
+    """Boxes that hold the regions, up to three voxels wider on each side."""
+    boxes = []
+    for region in regions:
+        ends = []
+        for axis, size in enumerate(SHAPE):
+            line = region.movedim(axis, 0).flatten(1).any(1).nonzero()[:, 0].tolist() or [0, -1]
+            ends.append((max(line[0] - int(rng.integers(0, 4)), 0), min(line[-1] + 1 + int(rng.integers(0, 4)), size)))
+        boxes.append(ends)
+    return boxes
+
+
 def reported(rng, sizes, **options):
     regions = regions_of(rng, 2)
     band = torch.zeros(SHAPE, dtype=torch.bool)
     band[..., 2:16] = True
+    if rng.random() > 0.5:
+        options["boxes"] = boxes_of(rng, regions)
+    if rng.random() > 0.7 and sizes:  # of each tumor its own
+        band = torch.stack([band.roll(int(rng.integers(-5, 5)), -1) for _ in sizes])
     return ReportedTumors(
         regions,
         [size for size, _ in sizes],
@@ -81,6 +97,42 @@ def test_both_ways_give_the_same_loss_and_gradient(seed, sizes, balance):
         loss.backward()
         found.append((loss.detach(), logits.grad))
     torch.testing.assert_close(found[0], found[1], rtol=1e-5, atol=1e-8)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 2**31), st.lists(sizes, min_size=6, max_size=6), st.sampled_from([1, 4 * 48**3, 2**24]))
+def test_many_channels_with_tumors_of_any_size_cost_what_they_cost_alone(seed, reports, most):
+    rng = np.random.default_rng(seed)
+    tumors = [[reported(rng, sizes) for sizes in reports[start : start + 3]] for start in (0, 3)]
+    logits = torch.from_numpy(rng.normal(size=(2, 3, *SHAPE))).float().requires_grad_()
+    penalised = torch.from_numpy(rng.random((2, 3, *SHAPE)) > 0.2)
+    spacing = [MM, (0.8, 1.5, 2.0)]
+    looking = ball_loss(logits, penalised, tumors, spacing_mm=spacing)
+    (expected,) = torch.autograd.grad(looking, logits)
+    with pytest.MonkeyPatch.context() as patch, without_looking():
+        patch.setattr(rounds, "MOST", most)
+        blind = ball_loss(logits, penalised, tumors, spacing_mm=spacing)
+        (found,) = torch.autograd.grad(blind, logits)
+    torch.testing.assert_close(blind, looking, rtol=1e-5, atol=1e-8)
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-8)
+
+
+def operations(tumors):
+    logits = torch.zeros(2, 10, *SHAPE, requires_grad=True)
+    penalised = torch.ones_like(logits, dtype=torch.bool)
+    for _ in range(2):  # the first time also fills what is kept for later
+        with without_looking(), Counting() as counting:
+            ball_loss(logits, penalised, tumors, spacing_mm=MM).backward()
+    return counting.count
+
+
+def test_tumors_of_different_channels_are_placed_in_the_operations_of_one():
+    one = ReportedTumors(torch.ones(SHAPE), [7.0], [180.0])
+    row = [one] * 9 + [None]
+    alone = operations([[one] + [None] * 9, [None] * 10])
+    assert operations([row, row]) < 1.5 * alone
+    two = ReportedTumors(torch.ones(SHAPE), [7.0, 5.0], [180.0, 60.0])
+    assert operations([[two] * 9 + [None], [None] * 10]) < 2.5 * alone
 
 
 def test_the_ball_loss_reads_no_value():
