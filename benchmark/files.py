@@ -297,9 +297,9 @@ def read_table(
         columns = f"columns {', '.join(required)}" if required else "a header line and rows"
         raise error.of([Problem(name, "empty file", columns, "Write a header line.")])
     header = [column.strip() for column in rows[0]]
-    if len(header) == 1 and (other := next((sign for sign in ";\t" if sign in header[0] and sign != delimiter), None)):
-        found = f"cells separated by {'semicolons' if other == ';' else 'tabs'}"
-        raise error.of([Problem(name, found, "commas", "Export it with commas between the cells, and decimals with a point.")])
+    if len(header) == 1 and any(sign in header[0] for sign in ";\t" if sign != delimiter):
+        found, fix = "columns separated by ';' or tabs", "Export it with commas, and decimals with a point."
+        raise error.of([Problem(name, found, "a comma-separated table", fix)])
     problems = [
         Problem(name, f"no column '{column}'", f"columns {', '.join(required)}", f"Add the column '{column}'.")
         for column in required

@@ -264,7 +264,7 @@ def test_a_table_of_a_german_excel(tmp_path, call):
     (tmp_path / "r.csv").write_text("case_id;report\na;Normal liver.\n")
     code, _, err = call("extract", tmp_path / "r.csv", "--out", tmp_path / "F.jsonl")
     assert code == 1
-    assert "cells separated by semicolons" in err
+    assert "columns separated by ';' or tabs" in err
     assert "Normal" not in err
 
 
