@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
@@ -16,11 +16,11 @@ from rsuper_bench.benchmark.report import LiteratureReader
 from rsuper_bench.benchmark.sample import Sample
 from rsuper_bench.benchmark.statistics.bootstrap import chunk_sizes, patient_weights
 from rsuper_bench.benchmark.task import Task
-from rsuper_bench.benchmark.tumor_types import TumorType
 
 Floats = NDArray[np.float64]
 Drawn = dict[str, Floats]
 _Result = TypeVar("_Result")
+Key = TypeVar("Key", bound=Hashable)
 
 
 @dataclass(frozen=True)
@@ -118,14 +118,14 @@ class Counted:
 
 
 def draw_replicates(
-    samples: Mapping[TumorType, Sample], measures: Mapping[TumorType, Measures], draws: Draws, *, jobs: int = 1
-) -> dict[TumorType, Drawn]:
-    """Bootstrap every metric of every type over one index of patients."""
+    samples: Mapping[Key, Sample], measures: Mapping[Key, Measures], draws: Draws, *, jobs: int = 1
+) -> dict[Key, Drawn]:
+    """Bootstrap every metric of every sample (one a tumor type, or parts of them) over one index of patients."""
     if not draws.n_patients:
         return {kind: {name: np.empty(0) for name in measures[kind].names} for kind in samples}
     counted = {kind: Counted.of(sample, draws.n_patients) for kind, sample in samples.items()}
 
-    def draw(stream: Stream) -> dict[TumorType, Drawn]:
+    def draw(stream: Stream) -> dict[Key, Drawn]:
         weights = patient_weights(draws.n_patients, *stream)
         return {kind: measure(counted[kind], measures[kind], weights) for kind in samples}
 

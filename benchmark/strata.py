@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,12 +17,22 @@ from rsuper_bench.benchmark.reference import Reference
 from rsuper_bench.benchmark.report import Score, StratumScores
 from rsuper_bench.benchmark.sample import Sample
 from rsuper_bench.benchmark.scores import FEW, score_type
-from rsuper_bench.benchmark.scoring import Draws, Measures, draw_replicates
+from rsuper_bench.benchmark.scoring import Drawn, Draws, Measures, draw_replicates
 from rsuper_bench.benchmark.stratum import Axis, case_stratum, order_of, size_stratum
 from rsuper_bench.benchmark.tumor_types import TumorType
 
 FIGURES = ("sensitivity", "specificity", "auroc")
 NO_SIZE = "a case without a tumor has no size"
+
+
+class _Place(NamedTuple):
+    """Where a part of the cases belongs."""
+
+    axis: Axis
+    stratum: str
+    kind: TumorType
+
+
 Strata = dict[Axis, dict[str, dict[TumorType, StratumScores]]]
 
 
@@ -45,9 +56,8 @@ def score_strata(
         draws: Patients of each replicate, for strata in which a patient has several cases.
         jobs: Threads; the result does not depend on it.
     """
-    found: Strata = {}
+    parts: dict[_Place, Sample] = {}
     for axis in reference.task.strata:
-        parts: dict[str, dict[TumorType, Sample]] = {}
         for kind, sample in samples.items():
             labels = _labels(axis, sample, reference)
             for stratum in sorted(set(labels)):
@@ -56,11 +66,18 @@ def score_strata(
                     if not stratum:  # negatives only
                         continue
                     chosen |= ~sample.positive
-                parts.setdefault(stratum, {})[kind] = _part(sample, chosen)
-        found[axis] = {
-            stratum: _scored(axis, parts[stratum], measures, reference.task.confidence, draws, jobs)
-            for stratum in sorted(parts, key=order_of)
-        }
+                parts[_Place(axis, str(stratum), kind)] = _part(sample, chosen)
+    # Wilson and DeLong need no replicates; they are drawn only where cases of a stratum share patients.
+    clustered = {
+        place: part for place, part in parts.items() if not part.one_case_a_patient and len(part.positive) >= FEW
+    }
+    points = {place: measures[place.kind] for place in clustered}
+    drawn = draw_replicates(clustered, points, draws, jobs=jobs) if clustered else {}
+    found: Strata = {axis: {} for axis in reference.task.strata}
+    for place in sorted(parts, key=lambda place: order_of(place.stratum)):
+        replicates = drawn.get(place) or dict.fromkeys(measures[place.kind].names, np.empty(0))
+        scored = _scored(place, parts[place], measures[place.kind], replicates, reference.task.confidence)
+        found[place.axis].setdefault(place.stratum, {})[place.kind] = scored
     return found
 
 
@@ -93,34 +110,18 @@ def _part(sample: Sample, chosen: NDArray[np.bool_]) -> Sample:
     )
 
 
-def _scored(
-    axis: Axis,
-    parts: Mapping[TumorType, Sample],
-    measures: Mapping[TumorType, Measures],
-    confidence: float,
-    draws: Draws,
-    jobs: int,
-) -> dict[TumorType, StratumScores]:
-    # Wilson and DeLong need no replicates; they are drawn only where cases of a stratum share patients.
-    clustered = {
-        kind: sample for kind, sample in parts.items() if not sample.one_case_a_patient and len(sample.positive) >= FEW
-    }
-    drawn = draw_replicates(clustered, measures, draws, jobs=jobs) if clustered else {}
-    found = {}
-    for kind, sample in parts.items():
-        replicates = drawn.get(kind) or dict.fromkeys(measures[kind].names, np.empty(0))
-        scores = score_type(sample, measures[kind], replicates, confidence, FIGURES)
-        positive = int(sample.positive.sum())
-        negative = len(sample.positive) - positive
-        if axis is Axis.SIZE:
-            scores["specificity"] = Score(value=None, reason=NO_SIZE)
-        few = {"sensitivity": positive, "specificity": negative, "auroc": min(positive, negative)}
-        found[kind] = StratumScores(
-            positive=positive,
-            negative=negative,
-            **{name: _unless_few(score, few[name]) for name, score in scores.items()},
-        )
-    return found
+def _scored(place: _Place, part: Sample, points: Measures, drawn: Drawn, confidence: float) -> StratumScores:
+    scores = score_type(part, points, drawn, confidence, FIGURES)
+    positive = int(part.positive.sum())
+    negative = len(part.positive) - positive
+    if place.axis is Axis.SIZE:
+        scores["specificity"] = Score(value=None, reason=NO_SIZE)
+    few = {"sensitivity": positive, "specificity": negative, "auroc": min(positive, negative)}
+    return StratumScores(
+        positive=positive,
+        negative=negative,
+        **{name: _unless_few(score, few[name]) for name, score in scores.items()},
+    )
 
 
 def _unless_few(score: Score, cases: int) -> Score:
