@@ -25,6 +25,7 @@ from rsuper_bench.dataset_builder.phi import scan_identifier, scan_path, scan_te
 from rsuper_bench.dataset_builder.phi.blank import blank_dates_and_ages
 from rsuper_bench.dataset_builder.phi.gate import scan_release
 from rsuper_bench.dataset_builder.phi.headers import TEXT_FIELDS, scan_nifti, scan_png
+from rsuper_bench.dataset_builder.phi.text import lower_words
 from rsuper_bench.dataset_builder.report_grammar import write_report
 
 PLANTED = yaml.safe_load((Path(__file__).parent / "planted_phi.yaml").read_text("utf-8"))
@@ -319,7 +320,7 @@ def test_other_files_are_refused_and_dicom_is_read(folder):
 def test_lists_of_the_release_are_read(folder):
     with (folder / "rejected.csv").open("a") as file:
         file.write("smith_john,unusable,/home/x/MRN 1234567/ct.nii.gz\n")
-    assert {finding.gate for finding in found(folder)} == {"phi_name", "phi_medical_record_number"}
+    assert {finding.gate for finding in found(folder)} == {"phi_name", "phi_path", "phi_medical_record_number"}
 
 
 def test_metadata_of_parquet_is_read(folder):
@@ -340,6 +341,15 @@ def test_known_words_are_no_names(folder):
     rewrite(folder, "cases", lambda row: row.update(report=text))
     assert {finding.gate for finding in scan_release(folder)} == {"phi_name"}
     assert list(scan_release(folder, {"quillfeather", "xanthic"})) == []
+
+
+def test_a_name_that_one_report_writes_in_lower_case_hides_nobody():
+    texts = ["patient john quillfeather, smith john.", "Ms smith. the liver.", "the spleen. SMITH, JOHN."]
+    assert lower_words(texts) == {"the"}
+    known = lower_words(texts * 2)
+    assert "liver" in known
+    assert not known & {"john", "smith"}
+    assert [hit.kind for hit in scan_text("Seen: john smith.", known)] == ["name"]
 
 
 def test_zlib_streams_without_end_are_refused():
