@@ -15,7 +15,7 @@ from rsuper_bench.benchmark.nifti import Volume, read_nifti
 from rsuper_bench.benchmark.records import CaseRecord, CountRelation, Presence
 from rsuper_bench.benchmark.release import LabelMap, Release, record_from_row
 from rsuper_bench.benchmark.release_info import ReleaseKind
-from rsuper_bench.benchmark.task import stated_presence
+from rsuper_bench.benchmark.task import TUMOR_KINDS, stated_presence
 from rsuper_bench.benchmark.tumor_types import TumorType
 from rsuper_bench.dataset_builder.gate_finding import GateFinding
 from rsuper_bench.dataset_builder.release_writer import PARTS
@@ -161,21 +161,24 @@ def _lesions(record: CaseRecord, lesions: Volume | None, label_map: LabelMap) ->
         elif record.presence_of(kind) is Presence.ABSENT and mask_mm3 > 0:
             detail = f"{kind}: the report excludes one, the mask has {mask_mm3:.0f} mm3"
             yield GateFinding(record.case_id, "mask_without_tumor", detail)
-        reported_mm3 = reported_volume(record, kind)
-        if reported_mm3 is not None and mask_mm3 > 0:
-            ratio = mask_mm3 / reported_mm3
-            if not VOLUME_RATIO[0] <= ratio <= VOLUME_RATIO[1]:
-                detail = f"{kind}: mask {mask_mm3:.0f} mm3, reported {reported_mm3:.0f} mm3, ratio {ratio:.2f}"
+        reported = reported_volumes(record, kind)
+        if reported is not None and mask_mm3 > 0:
+            tumors_mm3, all_mm3 = reported
+            if not VOLUME_RATIO[0] * tumors_mm3 <= mask_mm3 <= VOLUME_RATIO[1] * all_mm3:
+                detail = f"{kind}: mask {mask_mm3:.0f} mm3, reported {all_mm3:.0f} mm3, ratio {mask_mm3 / all_mm3:.2f}"
                 yield GateFinding(record.case_id, "size_against_mask", detail)
 
 
-def reported_volume(record: CaseRecord, kind: TumorType) -> float | None:
-    """Volume of all tumors of a type in mm^3, when the report gives the size of each of them; else None."""
-    findings = record.findings_of(kind)
-    total = 0.0
-    for finding in findings:
+def reported_volumes(record: CaseRecord, kind: TumorType) -> tuple[float, float] | None:
+    """Volume of the tumors of a type, and of these with its cysts, in mm^3; some masks draw cysts and some do not.
+
+    None unless the report gives the size of each of them.
+    """
+    tumors_mm3 = all_mm3 = 0.0
+    for finding in record.findings_of(kind):
         counted = finding.count.relation is CountRelation.EXACT and finding.count.value == 1
         if finding.volume_mm3 is None or not counted:
             return None
-        total += finding.volume_mm3
-    return total if findings else None
+        all_mm3 += finding.volume_mm3
+        tumors_mm3 += finding.volume_mm3 if finding.kind in TUMOR_KINDS else 0.0
+    return (tumors_mm3, all_mm3) if all_mm3 else None

@@ -6,15 +6,17 @@ import shutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from test_release_opens import case_record
 from tiny_sources import TinySource, WordExtractor
 from typer.testing import CliRunner
 
+from rsuper_bench.benchmark.records import Finding, Kind
 from rsuper_bench.benchmark.release import Release
 from rsuper_bench.benchmark.tumor_types import TumorType
 from rsuper_bench.cli import app
 from rsuper_bench.dataset_builder.build import BuildPlan, build
 from rsuper_bench.dataset_builder.leakage import find_leaks
-from rsuper_bench.dataset_builder.lint import lint
+from rsuper_bench.dataset_builder.lint import lint, reported_volumes
 
 
 def built(out, source, **options):
@@ -185,3 +187,12 @@ def test_lint_reads_lesions_by_the_label_map_of_the_release(folder):
     lesions[liver], lesions["1"] = lesions["1"], lesions[liver]
     (folder / "label_map.json").write_text(json.dumps(label_map))
     assert ("case-000", "tumor_without_mask") in gates(folder)
+
+
+def test_cysts_may_be_drawn_or_not():
+    mass = Finding(tumor_type=TumorType.LIVER, kind=Kind.MASS, diameters_mm=(10.0,))
+    cyst = Finding(tumor_type=TumorType.LIVER, kind=Kind.CYST, diameters_mm=(20.0,))
+    tumors_mm3, all_mm3 = reported_volumes(case_record(findings=(mass, cyst)), TumorType.LIVER)
+    assert tumors_mm3 == pytest.approx(523.599, abs=1e-3)  # pi / 6 * 10^3
+    assert all_mm3 == pytest.approx(523.599 + 4188.790, abs=1e-3)
+    assert reported_volumes(case_record(), TumorType.LIVER) is None

@@ -10,7 +10,14 @@ from miniature_sets import PLUS, REPORT, cases, opened, phantom_case, refused, w
 from rsuper_bench.benchmark.errors import DataError
 from rsuper_bench.benchmark.nifti import write_nifti
 from rsuper_bench.benchmark.records import Phase, Split
+from rsuper_bench.benchmark.release import Release
+from rsuper_bench.benchmark.release_info import ReleaseKind
 from rsuper_bench.benchmark.tumor_types import Sex, TumorType
+from rsuper_bench.dataset_builder.attach import attach
+from rsuper_bench.dataset_builder.build import BuildPlan, build
+from rsuper_bench.dataset_builder.extraction import make_extractor
+from rsuper_bench.dataset_builder.licences import licence_gate
+from rsuper_bench.dataset_builder.sources import SourceOptions, open_source
 
 
 @pytest.fixture(scope="module")
@@ -103,3 +110,27 @@ def test_merlin_a_patient_in_two_official_splits_keeps_the_held_out_scan(merlin)
     assert ("AC1", "split_conflict") in refused(source)
     drawn = opened("merlin", merlin, "plus: merlin/MerlinPlus\nofficial_splits: false\n")
     assert {case.split for case in cases(drawn).values()} == {None}
+
+
+def test_an_overlay_of_merlin_is_completed_from_a_download(merlin, tmp_path):
+    """Nothing of Merlin may be passed on: the overlay holds what was read from it, and a download brings the rest."""
+    config = tmp_path / "config.yaml"
+    config.write_text("plus: merlin/MerlinPlus\n")
+    options = SourceOptions(input=merlin, config=config)
+    made = {}
+    for kind in ReleaseKind:
+        source = open_source("merlin", options)
+        made[kind] = tmp_path / kind
+        build(BuildPlan(source, "merlin", options.digest_parts(), make_extractor("rules"), made[kind], kind=kind))
+    overlay = Release(made[ReleaseKind.OVERLAY])
+    assert overlay.records()
+    assert list(licence_gate(overlay)) == []
+    assert {finding.gate for finding in licence_gate(Release(made[ReleaseKind.FULL]))} == {"licence_forbids"}
+    for record in overlay.records():
+        row = overlay.columns(record.case_id, ["ct", "organs", "lesions", "preview", "report"])
+        assert set(row.values()) == {None}
+    attach(overlay, merlin, tmp_path / "joined", config=config)
+    for path in sorted(made[ReleaseKind.FULL].rglob("*")):
+        if path.is_file() and path.name != "run.json":
+            twin = tmp_path / "joined" / path.relative_to(made[ReleaseKind.FULL])
+            assert twin.read_bytes() == path.read_bytes(), path.name
