@@ -281,6 +281,18 @@ def test_nested_texts_are_read(folder):
     assert {finding.gate for finding in found(folder)} == {"phi_medical_record_number"}
 
 
+def test_a_model_may_be_named_by_a_day(folder):
+    rewrite(folder, "attributes", lambda row: row["extractor"].update(model="some-model-2019-08-06"))
+    assert found(folder) == []
+
+
+def test_what_the_readers_of_public_sets_write_passes():
+    from rsuper_bench.dataset_builder.public import abdomenatlas, ct_rate, merlin, pants
+
+    licences = [module.LICENCE.text for module in (abdomenatlas, ct_rate, merlin, pants)]
+    assert {text: scan_text(text) for text in licences if scan_text(text)} == {}
+
+
 @pytest.mark.parametrize("column", ["case_id", "patient_id", "derived_from", "ct_file"])
 def test_ids_and_paths_are_read_and_never_shown(folder, column):
     rewrite(folder, "attributes", lambda row: row.update({column: "smith_john_2019-03-14"}))
