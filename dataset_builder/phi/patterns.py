@@ -18,6 +18,11 @@ _FOREIGN_MONTH = (
     r"|novembre|decembre|enero|febrero|marzo|abril|mayo|junio|julio|agosto|septiembre|octubre|noviembre|diciembre"
     r"|gennaio|febbraio|aprile|maggio|giugno|luglio|settembre|ottobre|dicembre)"
 )
+# Month and day, not a fraction or a range of something that is counted or measured.
+_MONTH_DAY = (
+    r"(?P<date>(?:0?[1-9]|1[0-2])[/-](?:0?[1-9]|[12]\d|3[01]))(?!\d|[/.-]\d|\s*(?:mm|cm|m?l|hu|%|x\b|of\b|nodes?\b|views?\b|images?\b"
+    r"|slices?\b|cuts?\b|series\b|lesions?\b|days?\b|weeks?\b|months?\b|years?\b))"
+)
 _DAY = r"(?:0?[1-9]|[12]\d|3[01])"
 _YEAR = r"(?:(?:19|20)\d\d)"
 _SEPARATOR = r"\s*[:#=]?\s*(?:no\.?|num(?:ber)?|#|is|was)?\s*[:#=]?\s*"
@@ -81,14 +86,14 @@ _PATTERNS: tuple[tuple[str, str, int], ...] = (
     ("device", r"\b(?:serial(?=\s*(?:no\b|num|[#:]))|s/n|sn(?=\s*[:#])|vin|udi|dl(?=\s*#)|licen[sc]e(?:\s+plate)?|device\s+id)\b\.?\s*(?:no\b\.?|num(?:ber)?\b|#)?\s*[:#]?\s*(?:s/?n\b\.?\s*)?(?=[A-Z-]*\d)[A-Z\d][A-Z\d-]{3,}", re.I),
     ("url", r"(?<![\w.])@[A-Za-z]\w{2,}", 0),
     ("url", r"\b[\w-]+(?:\.[\w-]+)*\.(?:com|org|net|edu|gov)\b(?:/\S*)?", re.I),
-    ("date", rf"\b{_DAY}\.?\s+(?:de\s+)?{_FOREIGN_MONTH}\b(?:\s+(?:de\s+)?{_YEAR})?", re.I),
+    ("date", rf"\b{_DAY}\.?\s+(?:de\s+{_FOREIGN_MONTH}\b(?:\s+(?:de\s+)?{_YEAR})?|{_FOREIGN_MONTH}\s+(?:de\s+)?{_YEAR})", re.I),
     ("path", r"\b[A-Za-z]:\\\S+|\\\\[\w.-]+\\\S+|(?<![\w.])/(?:home|users|mnt|data|export|usr|var|tmp|media|srv|opt)/\S+|\bfile:/+\S+", re.I),
     ("email", r"\b[\w.+-]+ at [\w-]+\.(?:com|org|net|edu|gov|de|fr|uk|eu|io)\b", re.I),
     ("physician", r"\b(?i:signed|initialed|dictated|(?:read|reported|reviewed|approved)\s+by)\s*:?\s*(?:[A-Z]\.\s?){2,3}", 0),
-    ("date", r"\b(?:week\s+of|scheduled(?:\s+(?:for|on))?|due(?:\s+on)?|appointment(?:\s+on)?)\s+(?:0?[1-9]|1[0-2])/(?:0?[1-9]|[12]\d|3[01])(?![\d/])", re.I),
+    ("date", rf"\b(?:week\s+of|scheduled(?:\s+(?:for|on))?|due(?:\s+on)?|appointment(?:\s+on)?)\s+{_MONTH_DAY}", re.I),
     ("date", r"\b(?:on|since|before|after|around|over)\s+(?:christmas|thanksgiving|easter|halloween|new\s+year'?s)\b", re.I),
-    ("date", r"\b(?:last|this|next|past|on)?\s*(?:mon|tues?|wed(?:nes)?|thur?s?|fri|sat(?:ur)?|sun)(?:day)?\.?,?\s+(?:0?[1-9]|1[0-2])/(?:0?[1-9]|[12]\d|3[01])(?![\d/])", re.I),
-    ("date", r"(?<=prior )(?:ct|mri?|pet|study|exam|scan)\s+(?:of\s+)?(?:0?[1-9]|1[0-2])/(?:0?[1-9]|[12]\d|3[01])(?![\d/])", re.I),
+    ("date", rf"\b(?:mon|tues|wednes|thurs|fri|satur|sun)day,?\s+{_MONTH_DAY}", re.I),
+    ("date", rf"(?<=prior )(?:ct|mri?|pet|study|exam|scan)\s+(?:of\s+)?{_MONTH_DAY}", re.I),
     ("physician", r"\b(?i:dictated|transcribed|typed)\s*:?\s*[A-Z]{2,3}\b(?:/[a-z]{2,3})?", 0),
     ("ssn", r"(?<!\d)\d{3}[- ]\d{2}[- ]\d{4}(?!\d)", 0),
     ("ssn", rf"\b(?:ssn|social\s+security){_SEPARATOR}[\dxX*-][\dxX* -]{{3,}}\d", re.I),
@@ -115,8 +120,8 @@ _PATTERNS: tuple[tuple[str, str, int], ...] = (
     ("date", r"\b(?:dated?|performed|obtained|compar(?:ed|ison)(?:\s+(?:to|with|is\s+made\s+(?:to|with)))?|stud(?:y|ies)|exam(?:ination)?s?"
              r"|scans?|ct|mri|pet|ultrasound|radiographs?|since|until|dob|born|admitted|discharged|surgery|seen|visit|biops(?:y|ied))"
              r"(?:\s+(?:scan|exam|study|abdomen|chest|pelvis))?"
-             r"\s*[:,]?\s*(?:(?:on|of|from|dated|since|performed|done|is|at|ct|mri)\s+)+(?:the\s+)?(?:0?[1-9]|1[0-2])[/-](?:0?[1-9]|[12]\d|3[01])(?!\d|[/.-]\d)", re.I),
-    ("date", r"\b(?:dated|since|until|dob|born|admitted|discharged)\s+(?:0?[1-9]|1[0-2])[/-](?:0?[1-9]|[12]\d|3[01])(?!\d|[/.-]\d)", re.I),
+             rf"\s*[:,]?\s*(?:(?:on|of|from|dated|since|performed|done|is|at|ct|mri)\s+)+(?:the\s+)?{_MONTH_DAY}", re.I),
+    ("date", rf"\b(?:dated|since|until|dob|born|admitted|discharged)\s+{_MONTH_DAY}", re.I),
     ("date", rf"\b{_MONTH}[- ]'\d\d\b", re.I),
     ("date", r"\b(?:dob|d\.o\.b\.?|date\s+of\s+(?:birth|service|exam(?:ination)?|study|procedure|death|admission|discharge)"
              rf"|birth\s?date|born(?:\s+on)?|(?:exam|study)\s+date|date){_SEPARATOR}(?=[^\n]{{0,24}}\d)[\w/., -]{{2,24}}", re.I),
@@ -171,4 +176,4 @@ def scan_patterns(text: str) -> Iterator[Hit]:
             # A label that stands before a place of the body too: `Location: segment 6`, `Site: ascending colon`.
             if "unless" in pattern.groupindex and match["unless"].lower() in words("known_words"):
                 continue
-            yield Hit(*match.span(), kind)
+            yield Hit(*match.span("date" if "date" in pattern.groupindex else 0), kind)

@@ -88,6 +88,22 @@ def test_blanking_by_hand():
     assert blank_dates_and_ages("In 2014, 2/7 nodes, 89-year-old.") == "In 2014, 2/7 nodes, 89-year-old."
 
 
+@pytest.mark.parametrize(
+    ("text", "blanked"),
+    [
+        ("CT on 3/4, segment 4/8, image 3/45.", "CT on ___, segment 4/8, image 3/45."),
+        ("Compared with a study from 10-12 mm slices.", None),
+        ("CT of 2-3 mm cuts; T1-12; 5/10 mm; scan of 3/4 views.", None),
+        ("Grade 2 Mayo score. SUV 4.5. 18 lesions. Fat sat 3/4.", None),
+        ("Seen last Tuesday 3/4.", "Seen last Tuesday ___."),
+        ("Vom 12. M\u00e4rz 2021.", "Vom [date_______]."),
+        ("On March\n3, 2021, normal.", "On _____\n[date_], normal."),
+    ],
+)
+def test_nothing_but_the_date_is_blanked(text, blanked):
+    assert blank_dates_and_ages(text) == (text if blanked is None else blanked)
+
+
 @pytest.mark.real_data
 @pytest.mark.skipif("RSUPER_BENCH_DATA" not in os.environ, reason="needs RSUPER_BENCH_DATA")
 def test_real_reports_are_stopped_for_their_dates_only():
