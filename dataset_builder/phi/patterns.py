@@ -37,7 +37,9 @@ _STATE = (
 # A word that is written as names are; after a label every such word is one.
 _NAME = r"(?:[A-Z][A-Za-z'\-]*\.?)"
 _LABELLED = r"[A-Z][A-Za-z'\-.]*(?:[ ,^]+[A-Z][A-Za-z'\-.]*){0,4}"
-_TITLE = r"(?:dr|doctor|mr|mrs|ms|miss|mx|prof|professor|sir|dame|rev|sgt|capt|nurse|rn|np|pa-c|fr|hr|herr|frau|sr|sra)"
+_TITLE = (
+    r"(?:dr|doctor|mr|mrs|ms|miss|mx|prof|professor|sir|dame|rev|sgt|capt|nurse|rn|np|pa-c|fr|hr|herr|frau|sr|sra|dra)"
+)
 _DEGREE = (
     r"(?:M\.?\s?D|D\.?\s?O|M\.?B\.?B\.?S|M\.?B\.?Ch\.?B|Ph\.?\s?D|R\.?N|P\.?A-?C|N\.?P|F\.?R\.?C\.?R|F\.?A\.?C\.?R"
     r"|FRCPC|CRNP|APRN|DPM|DDS|RPA|R\.?T\.?\(R\))"
@@ -49,7 +51,7 @@ _PERSON_LABEL = (
 _PHYSICIAN_LABEL = (
     r"(?:(?:referring|ordering|attending|requesting|reading|interpreting|primary\s+care|consulting|treating|performing"
     r"|supervising|responsible|report(?:ing)?)\s+(?:physician|provider|doctor|radiologist|clinician|surgeon|md)"
-    r"|physician|provider|radiologist|attending|resident|fellow|surgeon|technologist|technician|sonographer|pcp|author"
+    r"|physician|provider|radiologist|attending|resident|fellow|surgeon|technologist|technician|radiographer|sonographer|pcp|author"
     r"|transcriptionist|transcribed\s+by|dictated\s+by|dictating\s+(?:physician|provider)|(?:electronically\s+)?"
     r"(?:signed|approved|verified|authenticated|reviewed|finali[sz]ed|interpreted|read|reported|performed|entered"
     r"|ordered|requested|referred|typed)\s+by|signer|cc)"
@@ -101,7 +103,7 @@ _PATTERNS: tuple[tuple[str, str, int], ...] = (
     ("phone", r"(?<!\d)\d{3}-\d{4}(?!\d)", 0),
     ("phone", r"(?<!\w)\+\d{1,3}[-. ()]*\d(?:[-. ()]*\d){6,12}", 0),
     ("phone", r"(?<![\d.])0\d{2,4}[-. /]\d{3,4}[-. ]?\d{3,5}(?!\d)", 0),
-    ("phone", r"\b(?:phone|tel(?:ephone)?|fax|pager|beeper|cell|mobile|call(?:ed|\s?back)?|ext(?:ension)?)\b\.?"
+    ("phone", r"\b(?:phone|tel(?:ephone)?|fax|office|mob|pgr|bleep|pager|beeper|cell|mobile|call(?:ed|\s?back)?|ext(?:ension)?)\b\.?"
               rf"{_SEPARATOR}(?:at\s+)?[+(]?\d[\d() .-]{{2,}}\d", re.I),
     ("phone", r"\bx\d{4,6}\b", 0),
     ("date", rf"(?<![\d/.-]){_YEAR}[-/.]\d{{1,2}}[-/.]\d{{1,2}}(?!\d)", 0),
@@ -127,7 +129,7 @@ _PATTERNS: tuple[tuple[str, str, int], ...] = (
              rf"|birth\s?date|born(?:\s+on)?|(?:exam|study)\s+date|date){_SEPARATOR}(?=[^\n]{{0,24}}\d)[\w/., -]{{2,24}}", re.I),
     ("medical_record_number", r"\b(?:mrn?|m\.r\.n\.?|med(?:ical)?\s*rec(?:ord)?|mr\s?#|pt\.?\s?id|patient\s?id(?:entifier)?|pid|chart|unit|hospital"
              r"|nhs|health\s?(?:card|plan)|insurance|policy|member|beneficiary|medicare|medicaid|subscriber|account|acct"
-             r"|visit|encounter|csn|fin|record|file|case|id|device\s+serial|serial|licen[cs]e|npi|dea|passport|study\s?id)"
+             r"|visit|encounter|episode|csn|fin|record|file|case|id|device\s+serial|serial|licen[cs]e|npi|dea|passport|study\s?id)"
              rf"{_SEPARATOR}(?=[A-Z-]*\d)[A-Z]{{0,4}}-?\d[\dA-Z-]{{3,}}(?:[ -]\d{{2,}})*", re.I),
     ("accession_number", r"\b(?:acc(?:ession)?|order|req(?:uisition)?|specimen|exam\s?id|pathology|surgical|case)\b\.?"
              rf"{_SEPARATOR}(?=[A-Z-]*\d)[A-Z]{{0,4}}-?\d[\dA-Z-]{{3,}}", re.I),
@@ -136,7 +138,7 @@ _PATTERNS: tuple[tuple[str, str, int], ...] = (
     ("number", r"(?<![\d.])(?:\d{6,}|\d{2,4}(?:[- ]\d{3,4}){2,})(?!\d|\.\d|\s?(?:[munk]?U/|[mnpu]?g/|/u?L\b|cells|copies|voxels|mm3|mm\^3))", 0),
     ("uid", r"\b[0-2](?:\.\d+){5,}", 0),
     ("address", rf"\b\d{{1,6}}[A-Za-z]?,?\s+(?:[NSEW]\.?\s+)?(?:[A-Z0-9][\w'.-]*\s+){{1,4}}(?i:{_STREET})\b\.?", 0),
-    ("address", r"\bp\.?\s?o\.?\s+box\s+\d+|\b(?:apt|apartment|suite|unit)\.?\s*#?\s*\d+[a-z]?\b", re.I),
+    ("address", r"\bp\.?\s?o\.?\s+box\s+\d+|\b(?:apt|apartment|flat|suite|unit)\.?\s*#?\s*\d+[a-z]?\b", re.I),
     ("address", rf"\b[A-Z][A-Za-z.'-]+(?: [A-Z][A-Za-z.'-]+){{0,2}},\s*{_STATE}\b(?:\s+\d{{5}}(?:-\d{{4}})?)?", 0),
     ("address", rf"\b{_STATE}\s+\d{{5}}(?:-\d{{4}})?\b", 0),
     ("address", r"\b\d{5}-\d{4}\b|\b(?:zip|zip\s?code|postal\s?code|postcode)\b\W{0,3}\w+|\b[A-Z]{1,2}\d[A-Z\d]? \d[A-Z]{2}\b", 0),
@@ -156,7 +158,7 @@ _PATTERNS: tuple[tuple[str, str, int], ...] = (
     ("name", r"\b(?i:(?:patient|pt|name|surname)(?:'s)?\s*[:=])\s*" + rf"(?!{_NOBODY})" + r"[a-z]+(?:[ ,]+[a-z]+)?", 0),
     ("name", r"\b(?i:named|a\.?k\.?a\.?|initials)\s*:?\s*[A-Z][A-Za-z'.-]*(?:\s[A-Z][A-Za-z'.-]*)?", 0),
     ("name", r"\b[A-Za-z'-]{2,}\^[A-Za-z'-]+(?:\^[A-Za-z'-]*)*", 0),
-    ("age_over_89", r"(?<![\d.])(?:9\d|1[0-2]\d)(?:\.\d+)?\s*-?\s*(?:years?|yrs?|y|ans|jahre?|anni|anos)\b(?!\W*(?:survival|ago|later|earlier|experience|follow))", re.I),
+    ("age_over_89", r"(?<![\d.])(?:9\d|1[0-2]\d)(?:\.\d+)?\+?\s*-?\s*(?:years?|yrs?|y|ans|jahre?|anni|anos)\b(?!\W*(?:survival|ago|later|earlier|experience|follow))", re.I),
     ("age_over_89", r"(?<![\d.])(?:9\d|1[0-2]\d)\s*(?:-?\s*y/?\.?o\.?\b|-?\s?(?:M|F|male|female|man|woman|gentleman|lady)\b)", 0),
     ("age_over_89", r"\b(?:aged?|age\s+of|age\s+is|years?\s+of\s+age)\s*[:=]?\s*(?:9\d|1[0-2]\d)(?!\d|\.\d|\s*(?:%|mm|cm|days?|weeks?|months?|hu))", re.I),
     ("age_over_89", r"\b0?(?:9\d|1[0-2]\d)Y\b", 0),
