@@ -17,9 +17,10 @@ _INITIAL = re.compile(r"\b(?:[A-Z]\.[ ]?){1,3}$")
 _LINE = re.compile(r"(?:^[ \t]*|[.:;][ ]+)([A-Z][A-Za-z'-]{2,}),[ ]+([A-Z][A-Za-z'-]{2,})(?:[ ][A-Z]\.?)?[ \t]*$", re.M)
 # Words after which a capitalised word that is not known is a person.
 _CUE = re.compile(
-    r"\b(?:discussed\s+with|spoke\s+with|communicated\s+(?:to|with)|conveyed\s+to|called\s+to|reported\s+to|relayed\s+to|notified|informed"
-    r"|paged|telephoned|contacted|seen\s+by|reviewed\s+(?:by|with)|referred\s+by|per|by|signed|dictated|thanks?(?:\s+you)?|dear|regards"
-    r"|resident|attending|fellow|nurse|surgeon|technologist|patient|son|daughter|wife|husband|mother|father|brother)[ ,:]+$",
+    r"\b(?:discussed\s+with|spoke\s+with|communicated\s+(?:to|with)|conveyed\s+to|called\s+to|reported\s+to|relayed\s+to"
+    r"|notified|informed|paged|telephoned|contacted|seen\s+by|reviewed\s+(?:by|with)|referred\s+by|per|by|signed|dictated|dear|regards"
+    r"|thanks?(?:\s+you)?|resident|attending|fellow|nurse|surgeon|technologist|patient"
+    r"|son|daughter|wife|husband|mother|father|brother)[ ,:]+$",
     re.I,
 )
 _TITLE = re.compile(r"\b(?:[Dd]r|[Pp]rof|[Mm]rs|mr)\b\.?[ ]+$")
