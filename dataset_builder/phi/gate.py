@@ -24,6 +24,7 @@ from rsuper_bench.dataset_builder.phi.identifier import scan_identifier, scan_pa
 from rsuper_bench.dataset_builder.phi.text import lower_words, scan_text
 
 IDS = ("case_id", "patient_id", "derived_from", "input_id")
+MODELS = ("extractor.model", "extractor.version")  # many models are named by the day they came out
 PATHS = ("path", "ct_file", "file")
 _DIGEST = re.compile(r"[0-9a-f]{64}|[0-9a-f]{128}")
 _IMAGES: dict[str, Callable[[bytes], Iterator[tuple[str, str]]]] = {
@@ -114,6 +115,8 @@ def _scan_rows(name: str, rows: list[Any], known: frozenset[str]) -> Iterator[Ga
                     hits = scan_path(value)
                 else:
                     hits = scan_text(value, known)
+                if field in MODELS:
+                    hits = [hit for hit in hits if hit.kind != "date"]
                 yield from (GateFinding(case_id, f"phi_{hit.kind}", where + _place(hit)) for hit in hits)
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 from rsuper_bench.dataset_builder.phi.hit import Hit, merged
-from rsuper_bench.dataset_builder.phi.names import words
 from rsuper_bench.dataset_builder.phi.plain import plain_text
+from rsuper_bench.dataset_builder.phi.words import words
 
 _PATTERNS = (
     ("ssn", re.compile(r"(?<!\d)\d{3}-\d{2}-\d{4}(?!\d)")),
@@ -48,7 +48,7 @@ def scan_identifier(value: str) -> list[Hit]:
         if (
             (len(word) > 3 and word in given | surnames)
             or (len(word) == 3 and word in given | {"doe", "roe"})
-            or (len(word) > 5 and _glued(word, given, surnames))
+            or (len(word) > 5 and word not in common and _glued(word, given, surnames))
         ):
             hits.append(Hit(*match.span(), "name"))
         elif word in words("institutions"):

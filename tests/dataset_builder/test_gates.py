@@ -115,6 +115,15 @@ def test_a_fingerprint_survives_what_happens_to_scans(seed):
     assert distances(as_words(print_), as_words(fingerprint(noisy))) <= MAX_DISTANCE
 
 
+@pytest.mark.parametrize("axes", [(0,), (1,), (2,), (0, 2), (0, 1, 2)])
+def test_a_mirrored_scan_is_the_same_scan(axes):
+    """Saved with a wrong direction: the voxels are mirrored, the header is not."""
+    scan = smooth(3)
+    mirrored = Volume(np.flip(scan.data, axes), scan.affine)
+    assert fingerprint(mirrored) != fingerprint(scan)
+    assert distances(as_words(fingerprint(mirrored)), as_words(fingerprint(scan))) == 0
+
+
 def test_other_scans_have_other_fingerprints():
     words = [as_words(fingerprint(smooth(seed))) for seed in range(12)]
     apart = [int(distances(one, other)) for i, one in enumerate(words) for other in words[:i]]

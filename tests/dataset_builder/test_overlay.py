@@ -3,8 +3,10 @@
 import csv
 import gzip
 import json
+import multiprocessing
 import shutil
 import sys
+import time
 
 import nibabel as nib
 import numpy as np
@@ -188,6 +190,69 @@ def test_everything_that_is_wrong_is_listed_at_once_and_the_rest_is_kept(world, 
     assert set(read) >= {"c0", "c1", "c2", "c4", "c5"}
     assert content(out) == content(world[1]["full"].folder)
     assert not (tmp_path / "joined.problems.csv").exists()
+
+
+def attach_slowly(overlay, download, out):
+    make = FolderSource.make
+
+    def slow(self, key):
+        time.sleep(0.2)
+        return make(self, key)
+
+    FolderSource.make = slow  # in a process of its own, which ends with it
+    attach(Release(overlay), download, out)
+
+
+def test_killed_attach_goes_on(world, download, tmp_path, monkeypatch):
+    overlay, out = world[1]["overlay"].folder, tmp_path / "joined"
+    process = multiprocessing.get_context("spawn").Process(target=attach_slowly, args=(overlay, download, out))
+    process.start()
+    staged = tmp_path / ".joined.building" / "cases"
+    end = time.monotonic() + 120
+    while len(list(staged.glob("*.json"))) < 2 and process.is_alive() and time.monotonic() < end:
+        time.sleep(0.02)
+    process.kill()
+    process.join()
+    done = {path.stem for path in staged.glob("*.json")}
+    assert process.exitcode == -9
+    assert 2 <= len(done) < N
+    assert not out.exists()
+    read = []
+    make = FolderSource.make
+    monkeypatch.setattr(FolderSource, "make", lambda self, key: read.append(key.case_id) or make(self, key))
+    attach(Release(overlay), download, out)
+    assert not done & set(read)
+    assert content(out) == content(world[1]["full"].folder)
+
+
+def test_swapped_and_extra_files_are_found(world, download, tmp_path):
+    scans = download / "scans"
+    one, other = (scans / "c0.nii.gz").read_bytes(), (scans / "c1.nii.gz").read_bytes()
+    (scans / "c0.nii.gz").write_bytes(other)
+    (scans / "c1.nii.gz").write_bytes(one)
+    rows = read_rows(download)
+    extra = rows[0] | {"case_id": "c99", "patient_id": "p99", "ct": "scans/c2.nii.gz"}
+    rows[3]["lesions"] = rows[5]["lesions"] = rows[2]["lesions"]  # 3: a mask without the lesion
+    rows[4]["organs"] = ""
+    write_rows(download, [*rows, extra])
+    (scans / "stray.nii.gz").write_bytes(b"stray")
+    with pytest.raises(DataError) as caught:
+        attach(world[1]["overlay"], download, tmp_path / "joined")
+    found = {problem.where: problem.found for problem in caught.value.problems[1:]}
+    assert found == {
+        "case c0: ct": "differs",
+        "case c1: ct": "differs",
+        "case c3: lesions": "differs",
+        "case c4: organs": "missing",
+        "case c5: lesions": "differs",
+    }
+    # What the release does not know is no part of it.
+    shutil.rmtree(download)
+    shutil.copytree(world[0], download)
+    (scans / "stray.nii.gz").write_bytes(b"stray")
+    write_rows(download, [*read_rows(download), extra])
+    attach(world[1]["overlay"], download, tmp_path / "joined")
+    assert content(tmp_path / "joined") == content(world[1]["full"].folder)
 
 
 def test_another_compression_is_the_same_scan(world, download, tmp_path):

@@ -25,6 +25,7 @@ from rsuper_bench.dataset_builder.phi import scan_identifier, scan_path, scan_te
 from rsuper_bench.dataset_builder.phi.blank import blank_dates_and_ages
 from rsuper_bench.dataset_builder.phi.gate import scan_release
 from rsuper_bench.dataset_builder.phi.headers import TEXT_FIELDS, scan_nifti, scan_png
+from rsuper_bench.dataset_builder.phi.text import lower_words
 from rsuper_bench.dataset_builder.report_grammar import write_report
 
 PLANTED = yaml.safe_load((Path(__file__).parent / "planted_phi.yaml").read_text("utf-8"))
@@ -85,6 +86,22 @@ def test_blanking_by_hand():
     text = "CT of 11/19/2014: a 93-year-old man, liver 12 mm."
     assert blank_dates_and_ages(text) == "CT of [date____]: a [90+__]-old man, liver 12 mm."
     assert blank_dates_and_ages("In 2014, 2/7 nodes, 89-year-old.") == "In 2014, 2/7 nodes, 89-year-old."
+
+
+@pytest.mark.parametrize(
+    ("text", "blanked"),
+    [
+        ("CT on 3/4, segment 4/8, image 3/45.", "CT on ___, segment 4/8, image 3/45."),
+        ("Compared with a study from 10-12 mm slices.", None),
+        ("CT of 2-3 mm cuts; T1-12; 5/10 mm; scan of 3/4 views.", None),
+        ("Grade 2 Mayo score. SUV 4.5. 18 lesions. Fat sat 3/4.", None),
+        ("Seen last Tuesday 3/4.", "Seen last Tuesday ___."),
+        ("Vom 12. M\u00e4rz 2021.", "Vom [date_______]."),
+        ("On March\n3, 2021, normal.", "On _____\n[date_], normal."),
+    ],
+)
+def test_nothing_but_the_date_is_blanked(text, blanked):
+    assert blank_dates_and_ages(text) == (text if blanked is None else blanked)
 
 
 @pytest.mark.real_data
@@ -280,6 +297,18 @@ def test_nested_texts_are_read(folder):
     assert {finding.gate for finding in found(folder)} == {"phi_medical_record_number"}
 
 
+def test_a_model_may_be_named_by_a_day(folder):
+    rewrite(folder, "attributes", lambda row: row["extractor"].update(model="some-model-2019-08-06"))
+    assert found(folder) == []
+
+
+def test_what_the_readers_of_public_sets_write_passes():
+    from rsuper_bench.dataset_builder.public import abdomenatlas, ct_rate, merlin, pants
+
+    licences = [module.LICENCE.text for module in (abdomenatlas, ct_rate, merlin, pants)]
+    assert {text: scan_text(text) for text in licences if scan_text(text)} == {}
+
+
 @pytest.mark.parametrize("column", ["case_id", "patient_id", "derived_from", "ct_file"])
 def test_ids_and_paths_are_read_and_never_shown(folder, column):
     rewrite(folder, "attributes", lambda row: row.update({column: "smith_john_2019-03-14"}))
@@ -319,7 +348,7 @@ def test_other_files_are_refused_and_dicom_is_read(folder):
 def test_lists_of_the_release_are_read(folder):
     with (folder / "rejected.csv").open("a") as file:
         file.write("smith_john,unusable,/home/x/MRN 1234567/ct.nii.gz\n")
-    assert {finding.gate for finding in found(folder)} == {"phi_name", "phi_medical_record_number"}
+    assert {finding.gate for finding in found(folder)} == {"phi_name", "phi_path", "phi_medical_record_number"}
 
 
 def test_metadata_of_parquet_is_read(folder):
@@ -340,6 +369,15 @@ def test_known_words_are_no_names(folder):
     rewrite(folder, "cases", lambda row: row.update(report=text))
     assert {finding.gate for finding in scan_release(folder)} == {"phi_name"}
     assert list(scan_release(folder, {"quillfeather", "xanthic"})) == []
+
+
+def test_a_name_that_one_report_writes_in_lower_case_hides_nobody():
+    texts = ["patient john quillfeather, smith john.", "Ms smith. the liver.", "the spleen. SMITH, JOHN."]
+    assert lower_words(texts) == {"the"}
+    known = lower_words(texts * 2)
+    assert "liver" in known
+    assert not known & {"john", "smith"}
+    assert [hit.kind for hit in scan_text("Seen: john smith.", known)] == ["name"]
 
 
 def test_zlib_streams_without_end_are_refused():

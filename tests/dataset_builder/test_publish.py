@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -212,6 +213,32 @@ def test_an_interrupted_upload_goes_on(hub, tmp_path, release):
     n_large = sum(name.endswith(".parquet") for name in sent_files(release))
     assert hub.count("^PUT /lfs/") == n_large - 3  # what was there already is not sent again
     assert "v1.0.0" in repo.tags
+
+
+@pytest.mark.slow
+def test_a_killed_upload_goes_on(hub, tmp_path, release):
+    hub.uploads_left = 2  # then the client waits and tries again, and is killed meanwhile
+    code = "import sys; from rsuper_bench.cli import main; sys.argv[0] = 'rsuper-bench'; main()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, "dataset", "publish", str(release), "--repo", "org/tiny"],
+        env=client_environment(hub, tmp_path / "hf", "hf_owner"),
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    end = time.monotonic() + 120
+    while len(hub.objects) < 2 and process.poll() is None and time.monotonic() < end:
+        time.sleep(0.02)
+    process.kill()
+    assert process.wait() == -9
+    repo = hub.repos["org/tiny"]
+    assert (repo.tags, repo.tree(), len(hub.objects)) == ({}, {}, 2)
+    hub.uploads_left = None
+    hub.requests.clear()
+    assert publish(hub, tmp_path, release).returncode == 0
+    n_large = sum(name.endswith(".parquet") for name in sent_files(release))
+    assert hub.count("^PUT /lfs/") == n_large - 2
+    assert {name: file.data for name, file in repo.tree("v1.0.0").items()} == sent_files(release)
 
 
 def test_a_new_version_replaces_the_files_and_keeps_the_old_tag(hub, tmp_path, release):
