@@ -134,7 +134,7 @@ def _looking(
         for b, c, reported in pairs
     ]
     positives = torch.tensor([len(crop.core) for crop in crops], dtype=logits.dtype)
-    negatives = torch.stack([crop.negative.sum() for crop in crops])
+    negatives = torch.tensor([np.count_nonzero(crop.negative.numpy()) for crop in crops], dtype=logits.dtype)
     foreground, background, overlap, false_positive = pooled_sums(logits, crops, concentration)
     return foreground, background, overlap, false_positive, positives, negatives
 

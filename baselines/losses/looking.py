@@ -34,5 +34,7 @@ def on_device(
     values: Sequence[float] | Sequence[Sequence[float]] | Tensor, dtype: torch.dtype, device: torch.device
 ) -> Tensor:
     """A small tensor of host values, copied without waiting for the device."""
-    host = torch.as_tensor(values, dtype=dtype)
-    return (host.pin_memory() if device.type == "cuda" else host).to(device, non_blocking=True)
+    small = torch.as_tensor(values, dtype=dtype)
+    if device.type == "cuda" and small.device.type == "cpu":
+        small = small.pin_memory()
+    return small.to(device, non_blocking=True)

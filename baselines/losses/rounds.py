@@ -128,7 +128,7 @@ def plan_rounds(
             key = (number, index if report.has_own_bands else -1)
             if key not in shared:
                 shared[key] = len(rooms)
-                region, band = report.regions[number], report.band_of(index)
+                region, band = regions[known[number]], report.band_of(index)
                 rooms.append(region if band is None else region & band)
             size = SizeInVoxels.of(report.diameters_mm[index], report.volumes_mm3[index], margin, spacings[row])
             if later == len(rounds):

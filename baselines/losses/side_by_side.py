@@ -170,14 +170,17 @@ def _scores(likely: Tensor, exact: Tensor, padded: Shape) -> Tensor:
 def _far(centre: Tensor, lengths_mm: Tensor, sides: Shape) -> Tensor:
     """Squared distance of each window's voxels from its centre, ``(P, voxels)``; see `balls.squared_distance_mm2`."""
     steps = _counting(max(sides), centre.device)
-    squares = ((steps - centre[:, :, None]) * lengths_mm[:, :, None]).square().float()
+    squares = (steps - centre[:, :, None]).mul_(lengths_mm[:, :, None]).square_().float()
     return _summed(squares, sides).view(len(centre), -1)
 
 
 def _summed(along: Tensor, sides: Shape) -> Tensor:
-    """``(P, 3, L)`` values along the axes as their sums, ``(P, *sides)``."""
-    x, y, z = along.unbind(1)
-    return x[:, : sides[0], None, None] + y[:, None, : sides[1], None] + z[:, None, None, : sides[2]]
+    """Contiguous ``(P, 3, L)`` values along the axes as their sums, ``(P, *sides)``."""
+    tumors, _, length = along.shape
+    x = along.as_strided((tumors, sides[0], 1, 1), (3 * length, 1, 1, 1), 0)  # one view each instead of four
+    y = along.as_strided((tumors, 1, sides[1], 1), (3 * length, 1, 1, 1), length)
+    z = along.as_strided((tumors, 1, 1, sides[2]), (3 * length, 1, 1, 1), 2 * length)
+    return x + y + z
 
 
 def _unravelled(flat: Tensor, sides: Shape) -> Tensor:
