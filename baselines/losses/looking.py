@@ -33,8 +33,8 @@ def without_looking() -> Iterator[None]:
 def on_device(
     values: Sequence[float] | Sequence[Sequence[float]] | Tensor, dtype: torch.dtype, device: torch.device
 ) -> Tensor:
-    """A small tensor of host values, copied without waiting for the device."""
-    small = torch.as_tensor(values, dtype=dtype)
-    if device.type == "cuda" and small.device.type == "cpu":
-        small = small.pin_memory()
-    return small.to(device, non_blocking=True)
+    """A small tensor of host values, copied without waiting for the device; one that is there already stays."""
+    given = torch.as_tensor(values, dtype=dtype)
+    if device.type == "cuda" and given.device.type == "cpu":
+        given = given.pin_memory()
+    return given.to(device, non_blocking=True)
