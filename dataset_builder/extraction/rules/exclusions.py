@@ -12,6 +12,7 @@ _FOCAL = frozenset(
      "mass", "masslike", "eccentric", "eccentrically", "annular", "polypoid", "lobulated", "bulky", "localized",
      "localised", "segmental"]
 )  # fmt: skip
+_SHADOWS = frozenset({"wedge", "striated", "bandlike", "linear"})
 _HOLLOW = frozenset({TumorType.ESOPHAGUS, TumorType.STOMACH, TumorType.DUODENUM, TumorType.COLON, TumorType.BLADDER,
                      TumorType.GALLBLADDER, TumorType.UTERUS})  # fmt: skip
 
@@ -22,6 +23,7 @@ def is_no_tumor(row: Row, lesion: int) -> bool:
         is_inflamed(row, lesion)
         or _is_origin(row, lesion)
         or _is_made_of_thing(row, lesion)
+        or _is_shadow(row, lesion)
         or is_explained(row, lesion)
     )
 
@@ -119,6 +121,14 @@ def _is_made_of_thing(row: Row, lesion: int) -> bool:
             or (len(after) > 2 and after[1].label is not Label.ORGAN and after[2].label is Label.THING)
         )
     )
+
+
+def _is_shadow(row: Row, lesion: int) -> bool:
+    """Whether the shape of a dark area is that of a lack of blood, not of a tumor: "wedge-shaped hypodensity"."""
+    entry = row.items[lesion].entry
+    if entry.kind is not Kind.INDETERMINATE or entry.malignancy is not None:
+        return False
+    return any(item.text in _SHADOWS for item in row.items[row.phrase_start(lesion) : lesion])
 
 
 def _or_lesion(row: Row, thing: int) -> bool:

@@ -67,14 +67,20 @@ def _trailing(row: Row, lesion: int) -> list[Site]:
         item = items[position]
         if item.label is Label.ORGAN and not item.entry.implied:
             following = items[position + 1] if position + 1 < last else None
-            ends = following is None or following.label in (
-                Label.PUNCTUATION,
-                Label.MEASUREMENT,
-                Label.WORD,
-                Label.WITH,
-                Label.AND,
-                Label.LIKELY,
-                Label.VERB,
+            part = following is not None and following.entry.implied  # "cyst right kidney upper pole"
+            ends = (
+                part
+                or following is None
+                or following.label
+                in (
+                    Label.PUNCTUATION,
+                    Label.MEASUREMENT,
+                    Label.WORD,
+                    Label.WITH,
+                    Label.AND,
+                    Label.LIKELY,
+                    Label.VERB,
+                )
             )
             return site_at(row, position, lesion) if ends and not item.entry.adjective else []
         passes = item.label in (Label.SIDE, Label.MEASUREMENT) or (item.label is Label.ORGAN and item.entry.implied)

@@ -20,6 +20,7 @@ _DATED = re.compile(
 )
 _ARROW = re.compile(r"\s{0,3}(?:[-=–]{1,2}>|→)\s{0,3}\d")
 _MEASURES = frozenset({"diameter", "size", "length"})
+_SINGLING = frozenset({"dominant", "index", "target", "representative", "reference", "predominant"})
 _TOLD = frozenset({"was", "were", "measured", "had"})
 _PAST = frozenset({"was", "were", "had"})
 
@@ -125,8 +126,11 @@ def is_prior(row: Row, position: int, positions: list[int]) -> bool:
             if not comma:
                 return True
             break
-        if item.text == "," and not (
-            index + 1 < len(items) and items[index + 1].text in ("where", "when", "it", "at", "measured")
+        numbers = index and items[index - 1].label is Label.COUNT  # "larger than before (8, 6 and 11 mm)"
+        if (
+            item.text == ","
+            and not numbers
+            and not (index + 1 < len(items) and items[index + 1].text in ("where", "when", "it", "at", "measured"))
         ):
             comma = True
     for index in range(position + 1, min(position + 5, following)):
@@ -200,7 +204,7 @@ def _owner_ahead(row: Row, position: int) -> int | None:
         if item.text in ("and", "or") and index + 1 < last and items[index + 1].text in ("smaller", "less"):
             index += 2  # "1 cm and smaller lesions"
             continue
-        passes = item.label in (
+        passes = item.text in _SINGLING or item.label in (
             Label.WORD,
             Label.ATTENUATION,
             Label.NATURE,
