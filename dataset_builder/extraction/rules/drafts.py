@@ -21,6 +21,7 @@ from rsuper_bench.dataset_builder.extraction.rules.sections import SectionKind
 
 Span = tuple[int, int]
 
+_SAYS = frozenset({",", "is", "are"})
 _MORE_THAN = ("more than", "greater than", ">", "over", "exceeding", "in excess of")
 _AT_LEAST = ("at least", "upwards of", "minimum of", "no fewer than", "or more")
 
@@ -152,7 +153,9 @@ def describe(draft: Draft, row: Row, lesion: int, reach: tuple[int, int]) -> Non
                 leave_open(draft)
             elif draft.malignancy is Malignancy.UNKNOWN:
                 apply_malignancy(draft, entry, row.items[index].span)
-            if entry.kind is not None and draft.kind is Kind.INDETERMINATE:
+            said = index > lesion and (row.items[index - 1].label is Label.LIKELY or row.items[index - 1].text in _SAYS)
+            spread = entry.kind is Kind.METASTASIS and draft.kind is Kind.MASS and said  # "mass, likely metastatic"
+            if entry.kind is not None and (draft.kind is Kind.INDETERMINATE or spread):
                 draft.kind = entry.kind
                 draft.spans["kind"] = row.items[index].span
     start = row.items[reach[0]].start if reach[0] else row.offset

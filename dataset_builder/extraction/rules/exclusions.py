@@ -10,7 +10,7 @@ from rsuper_bench.dataset_builder.extraction.rules.lexicon import Label
 _FOCAL = frozenset(
     ["focal", "focally", "asymmetric", "asymmetrical", "asymmetrically", "irregular", "irregularly", "nodular",
      "mass", "masslike", "eccentric", "eccentrically", "annular", "polypoid", "lobulated", "bulky", "localized",
-     "localised", "segmental"]
+     "localised", "segmental", "fundal", "residual", "plaque", "tumoral", "exophytic"]
 )  # fmt: skip
 _SHADOWS = frozenset({"wedge", "striated", "bandlike", "linear"})
 _HOLLOW = frozenset({TumorType.ESOPHAGUS, TumorType.STOMACH, TumorType.DUODENUM, TumorType.COLON, TumorType.BLADDER,
@@ -149,7 +149,8 @@ def is_explained(row: Row, lesion: int) -> bool:
             if name.entry.explains and (not following or following[0].label is Label.PUNCTUATION):
                 return True  # "5 mm nodule, granuloma."
         copula = row.items[position].text in ("is", "are") and position + 1 < len(row.items)
-        if label is Label.LIKELY or (copula and row.items[position + 1].label in (Label.INDEFINITE, Label.THING)):
+        named = copula and row.items[position + 1].label in (Label.INDEFINITE, Label.THING, Label.NOW)
+        if label is Label.LIKELY or named:
             following = row.items[position + 1 : position + 6]
             for offset, item in enumerate(following, start=position + 1):
                 if item.label is Label.THING:
@@ -164,6 +165,8 @@ def is_explained(row: Row, lesion: int) -> bool:
                     Label.ORGAN,
                     Label.AND,
                     Label.LINK,
+                    Label.NOW,
+                    Label.MEASUREMENT,
                 ):
                     return False
     return False

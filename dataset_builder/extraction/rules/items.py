@@ -163,7 +163,7 @@ def _names_lesion(items: list[Item]) -> bool:
     ):
         return False
     before = items[-2] if len(items) > 1 else None
-    if before is None or before.label in (Label.INDEFINITE, Label.HEDGE, Label.COUNT):
+    if before is None or before.label in (Label.INDEFINITE, Label.HEDGE, Label.COUNT, Label.MEASUREMENT):
         return True
     if before.label is not Label.WORD or before.text in (
         "diffuse",
@@ -174,7 +174,12 @@ def _names_lesion(items: list[Item]) -> bool:
         "decreased",
     ):
         return False
-    return len(items) > 2 and items[-3].label in (Label.INDEFINITE, Label.HEDGE, Label.COUNT)
+    return len(items) > 2 and items[-3].label in (
+        Label.INDEFINITE,
+        Label.HEDGE,
+        Label.COUNT,
+        Label.MEASUREMENT,
+    )
 
 
 def _joined_entry(first: Item, head: Item) -> Entry:

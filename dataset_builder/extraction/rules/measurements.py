@@ -18,13 +18,16 @@ _WORDS = {
     "half a": 0.5, "half": 0.5, "one": 1.0, "two": 2.0, "three": 3.0, "four": 4.0, "five": 5.0,
     "six": 6.0, "seven": 7.0, "eight": 8.0, "nine": 9.0, "ten": 10.0,
 }  # fmt: skip
-_NUMBER = r"(?:\d{1,4}(?:[.,]\d{1,2})?|\.\d{1,2})"
+_NUMBER = r"(?:\d{1,4}(?:[.,·]\d{1,2})?|\.\d{1,2})"
 _IN_WORDS = rf"(?:{'|'.join(_WORDS)})(?=[\s-]{{1,3}}(?:cm|mm|centi|milli))"
 _FIRST_NUMBER = rf"(?:\d{{0,2}}[\s-]?1/2(?=[\s-]{{1,3}}(?:cm|mm))|{_NUMBER}|{_IN_WORDS})"
 _UNIT = r"(?:mm|cm|millimet(?:er|re)s?|centimet(?:er|re)s?|cms|mms)"
 # An axis name may follow a number: "4.2 cm (AP) x 3.1 cm (TR)", "4.2 AP x 3.1 TV cm".
 # A lone letter is an axis only beside another axis: "2 cm L renal cyst" is on the left.
-_AXIS_NAMES = "ap|tr|tv|trv|cc|si|ml|transverse|craniocaudal|anteroposterior|longitudinal|long|wide|deep"
+_AXIS_NAMES = (
+    "ap|tra|trans|trv|tr|tv|ts|cc|si|ml|ls|rl|lr|axial|coronal|sagittal|transverse|cranio-?caudal|antero-?posterior"
+    "|longitudinal|long|wide|deep|high|width|height|depth|length"
+)
 _AXIS_LETTERS = r"[wlh](?=\s*(?:[x×*)]|by\b))"
 _AXIS = rf"(?:{_BLANK}\(?{_BLANK}(?:{_AXIS_NAMES}|{_AXIS_LETTERS})\b{_BLANK}\)?)?"
 _NAMED = rf"(?:(?:{_AXIS_NAMES})\s{{1,3}})?"  # "AP 2.3 cm x TR 1.9 cm"
@@ -38,6 +41,7 @@ SIZE = re.compile(
     rf"(?P<other>{_NUMBER}){_GAP}(?P<unit4>{_UNIT})(?!{_BY}\d))?",
     re.IGNORECASE,
 )
+_JOINED = re.compile(r"\s{0,3}(?:and|&|,|,\s?and)\s{1,3}", re.IGNORECASE)
 _HAS_UNIT = re.compile(r"[cm]m|met(?:er|re)", re.IGNORECASE)
 # What turns a length into something else: "12 cm2", "3 cm/s", "10 mm Hg".
 _NOT_A_LENGTH = re.compile(r"(?:\s*[²³^]|\s?[23](?![\d.])(?!\s*(?:x|×))|\s*/\s*[a-z]|\s*hg\b)", re.IGNORECASE)
@@ -92,19 +96,35 @@ def measurements_in(text: str, offset: int = 0) -> list[Measurement]:
     found = []
     for match in SIZE.finditer(text):
         units = [match["unit1"], match["unit2"], match["unit3"], match["unit4"], match["unit5"]]
+        later = None
         if not any(units):
-            continue
-        measurement = _read(match, text, offset)
+            later = _unit_ahead(match, text)
+            if later is None:
+                continue
+        measurement = _read(match, text, offset, later)
         if measurement is not None:
             found.append(measurement)
     return found
 
 
-def _read(match: re.Match[str], text: str, offset: int) -> Measurement | None:
+def _unit_ahead(match: re.Match[str], text: str) -> str | None:
+    """The unit of the next size where two share it: "3.1x2.6 and 2.2x2 cm"."""
+    if match["second"] is None:
+        return None
+    following = _JOINED.match(text, match.end())
+    if following is None:
+        return None
+    size = SIZE.match(text, following.end())
+    if size is None or size["second"] is None:
+        return None
+    return size["unit3"] or size["unit2"] or size["unit1"]
+
+
+def _read(match: re.Match[str], text: str, offset: int, later_unit: str | None = None) -> Measurement | None:
     numbers = [match["first"], match["second"], match["third"]]
     units = [match["unit1"], match["unit2"], match["unit3"]]
     stated = [(number, unit) for number, unit in zip(numbers, units, strict=True) if number]
-    last_unit = match["unit4"] or match["unit5"] or next((unit for _, unit in reversed(stated) if unit), None)
+    last_unit = match["unit4"] or match["unit5"] or next((unit for _, unit in reversed(stated) if unit), later_unit)
     end = match.end()
     if last_unit is None or _NOT_A_LENGTH.match(text, end):
         return None
@@ -153,5 +173,5 @@ def _millimetres(number: str, unit: str) -> float:
     if number.endswith("1/2"):
         value = float(number[:-3].strip(" -\t") or 0) + 0.5
     else:
-        value = _WORDS.get(number.lower()) or float(number.replace(",", "."))
+        value = _WORDS.get(number.lower()) or float(number.replace(",", ".").replace("·", "."))
     return round(value * (10.0 if unit.lower().startswith("c") else 1.0), 4)

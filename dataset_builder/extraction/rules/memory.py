@@ -108,7 +108,10 @@ class Memory:
         bare = ([item.label for item in after] == [Label.VERB, Label.LIKELY] and ends) or (
             lesion == 0 and any(index > lesion for index in row.indices(Label.LIKELY))
         )
-        if not (doubted and entry.malignancy is not None) and not bare:
+        classic = (
+            row.items[0].text in ("classic", "classical", "typical") and lesion <= 2 and entry.malignancy is not None
+        )
+        if not (doubted and entry.malignancy is not None) and not bare and not classic:
             return False
         clause = range(row.clause_start(lesion), row.clause_end(lesion))
         organs = [row.items[index] for index in row.indices(Label.ORGAN) if index in clause]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 
 from rsuper_bench.benchmark.records import Kind
 from rsuper_bench.dataset_builder.extraction.rules.items import Row
 from rsuper_bench.dataset_builder.extraction.rules.lexicon import Label
 
+_DATED = re.compile(r"\s{0,3}(?:in|on|before|until)\s{1,3}(?:the\s)?(?:\d|prior|previous|last|earlier)", re.IGNORECASE)
 HEDGE_REACH = 9  # items
 _ELSEWHERE_SEEN = ("on ", "at ", "described", "seen")  # "mass described at colonoscopy"
 _NAMING = frozenset(
@@ -155,6 +157,8 @@ def _denial_after(row: Row, index: int) -> bool:
     for position in range(index + 1, last):
         item = items[position]
         if item.label is Label.NEGATION_AFTER:
+            if _DATED.match(row.text[item.end - row.offset :]):
+                return False  # "a nodule, not visible in 2020"
             later = [other.label for other in items[position + 1 : position + 4]]
             return Label.PRIOR not in later and Label.COMPARE not in later
         if item.label is Label.REMOVED:
@@ -163,7 +167,7 @@ def _denial_after(row: Row, index: int) -> bool:
             other.label in (Label.LESION, Label.NATURE) for other in items[position + 1 : last]
         ):
             return True
-        if item.text == "no longer":
+        if item.text in ("no longer", "resolved", "gone", "disappeared"):
             return True
         if item.label is Label.MEASUREMENT and any(
             other.label is Label.PRIOR for other in items[max(0, position - 2) : position]

@@ -55,7 +55,10 @@ def assign_sizes(row: Row) -> Sizes:
             continue
         if measurement.doubtful:
             sizes.flags.append("unit_slip_measurement")
-        if measurement.below or _is_distance(row, position) or is_prior(row, position, positions):
+        none = measurement.above and any(
+            item.text in ("none", "not") for item in row.items[max(0, position - 4) : position]
+        )
+        if none or measurement.below or _is_distance(row, position) or is_prior(row, position, positions):
             continue
         ahead = _owner_ahead(row, position)
         owner = ahead if ahead is not None else _owner_behind(row, position)
