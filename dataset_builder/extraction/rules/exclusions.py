@@ -169,4 +169,15 @@ def is_explained(row: Row, lesion: int) -> bool:
                     Label.MEASUREMENT,
                 ):
                     return False
-    return False
+    return _is_explained_next(row, lesion)
+
+
+def _is_explained_next(row: Row, lesion: int) -> bool:
+    """Whether what follows a semicolon only says what the lesion is: "...; typical focal fatty infiltration"."""
+    end = row.clause_end(lesion)
+    if end >= len(row.items) or row.items[end].text != ";":
+        return False
+    following = row.items[end + 1 :]
+    while following and following[0].label in (Label.WORD, Label.LIKELY, Label.INDEFINITE, Label.NATURE):
+        following = following[1:]
+    return bool(following) and following[0].entry.explains and all(item.text == "." for item in following[1:])

@@ -42,6 +42,11 @@ SIZE = re.compile(
     re.IGNORECASE,
 )
 _JOINED = re.compile(r"\s{0,3}(?:and|&|,|,\s?and)\s{1,3}", re.IGNORECASE)
+# The first sizes of a list that states its unit once: "(25, 18, 11 and 9 mm)", "measuring 11, 8 and 6 mm".
+_LISTED = re.compile(
+    r"(?:[(,:]|\b(?:measur\w{2,3}|of|are|lobes?))\s{0,2}((?:\d{1,3}(?:\.\d)?\s{0,2},\s{0,2}){1,12})$", re.IGNORECASE
+)
+_A_NUMBER = re.compile(r"\d{1,3}(?:\.\d)?")
 _HAS_UNIT = re.compile(r"[cm]m|met(?:er|re)", re.IGNORECASE)
 # What turns a length into something else: "12 cm2", "3 cm/s", "10 mm Hg".
 _NOT_A_LENGTH = re.compile(r"(?:\s*[²³^]|\s?[23](?![\d.])(?!\s*(?:x|×))|\s*/\s*[a-z]|\s*hg\b)", re.IGNORECASE)
@@ -133,7 +138,7 @@ def _read(match: re.Match[str], text: str, offset: int, later_unit: str | None =
         # "4 x 3 cm" states one unit for all: each number takes its own, else the next one stated.
         own = unit or next((later for _, later in stated[index + 1 :] if later), None) or last_unit
         lengths_mm.append(_millimetres(number, own))
-    before = text[max(0, match.start() - 24) : match.start()]
+    before = text[max(0, match.start() - 40) : match.start()]
     others_mm: tuple[float, ...] = ()
     is_span = False
     if match["other"]:
@@ -143,6 +148,11 @@ def _read(match: re.Match[str], text: str, offset: int, later_unit: str | None =
             others_mm = (other_mm,)
         else:
             lengths_mm, others_mm, is_span = [other_mm], (lengths_mm[0],), True
+    if match["other"] and len(lengths_mm) == 1 and not is_span and (listed := _LISTED.search(before)):
+        unit = match["unit1"] or match["unit4"]
+        more = [_millimetres(number, unit) for number in _A_NUMBER.findall(listed[1])]
+        others_mm = (lengths_mm[0], *others_mm)  # "(25, 18, 11 and 9 mm)"
+        lengths_mm, others_mm = more[:1], (*more[1:], *others_mm)
     flag = None
     if _DANGLING_BY.search(before) or _BY_FOLLOWS.match(text, end):
         flag = "malformed"

@@ -97,7 +97,7 @@ def _denial_before(row: Row, index: int) -> Polarity | None:
     first = row.clause_start(index)
     for position in range(index - 1, first - 1, -1):
         item = items[position]
-        if item.label is Label.NEGATION:
+        if item.label is Label.NEGATION or item.text == "nil":
             return Polarity.DENIED
         if item.label is Label.NO_OTHER:
             return Polarity.NEUTRAL

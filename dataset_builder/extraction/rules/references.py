@@ -16,7 +16,7 @@ _PRONOUNS = frozenset({"this", "these", "it", "they", "which"})
 _ALTERNATIVES = frozenset({"or", "versus", "vs", "/", "and or"})
 _OPENS = ("excluded", "ruled out", "considered")
 _DASHES = frozenset({"-", "–", "—"})
-_APPOSES = frozenset({",", ":", ";"}) | _DASHES
+_APPOSES = frozenset({",", ":", ";", "("}) | _DASHES
 _COPULAS = frozenset({"is", "are", "was", "were"})
 
 
@@ -65,6 +65,9 @@ def _is_apposed_name(row: Row, comma: int, lesion: int) -> bool:
     dash = items[comma].text in _DASHES
     if items[lesion].entry.kind is Kind.INDETERMINATE or (items[lesion].entry.is_plural and not dash):
         return False
+    bracket = items[comma].text == "("
+    if bracket:
+        return [item.text for item in items[lesion + 1 : lesion + 2]] == [")"]  # "Wilms tumor (nephroblastoma)"
     if (dash or items[comma].text == ";") and any(item.text != "." for item in items[lesion + 1 :]):
         return False
     if any(item.label not in (Label.INDEFINITE, Label.NATURE, Label.WORD) for item in items[comma + 1 : lesion]):

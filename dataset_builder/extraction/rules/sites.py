@@ -34,7 +34,9 @@ class Site:
 _ADJECTIVES = (Label.ATTENUATION, Label.NATURE, Label.COUNT, Label.SIDE)
 _NO_MODIFIERS = PREDICATES | {"seen", "noted", "identified", "present", "found"}
 
-_ASPECTS = frozenset({"lateral", "medial", "posterior", "anterior", "superior", "inferior", "mid"})
+_ASPECTS = frozenset(
+    {"lateral", "medial", "posterior", "anterior", "superior", "inferior", "mid", "distal", "proximal"}
+)
 ELSEWHERE = Site(None)
 
 
@@ -285,7 +287,7 @@ def _is_apposed(row: Row, comma: int) -> bool:
         if item.label is Label.ORGAN:
             after = row.items[position + 1 : position + 2]
             return not after or after[0].text in (".", ",", "(", ";")
-        if item.label is not Label.SIDE:
+        if item.label is not Label.SIDE and item.text not in _ASPECTS:
             return False
     return False
 
@@ -299,7 +301,7 @@ def _listed_after(row: Row, organ: int, lesion: int) -> list[Site]:
         item = items[position]
         if item.text in (",", "/") or item.label is Label.AND:
             joined = True
-        elif item.label is Label.ORGAN and joined and not item.entry.implied:
+        elif item.label is Label.ORGAN and not item.entry.implied and (joined or _by_slash(row, position)):
             if _leads_to_noun_or_verb(row, position):
                 break
             organs.append(position)
@@ -308,6 +310,12 @@ def _listed_after(row: Row, organ: int, lesion: int) -> list[Site]:
             break
         position += 1
     return [site for index in organs for site in site_at(row, index, lesion if len(organs) == 1 else None)]
+
+
+def _by_slash(row: Row, position: int) -> bool:
+    """Whether a slash joins an item to the one before: "spleen/pancreas"."""
+    between = row.text[row.items[position - 1].end - row.offset : row.items[position].start - row.offset]
+    return between.strip() == "/"
 
 
 def _leads_to_noun_or_verb(row: Row, organ: int) -> bool:
