@@ -44,7 +44,7 @@ SIZE = re.compile(
 _JOINED = re.compile(r"\s{0,3}(?:and|&|,|,\s?and)\s{1,3}", re.IGNORECASE)
 # The first sizes of a list that states its unit once: "(25, 18, 11 and 9 mm)", "measuring 11, 8 and 6 mm".
 _LISTED = re.compile(
-    r"(?:[(,:]|\b(?:measur\w{2,3}|of|are|lobes?))\s{0,2}((?:\d{1,3}(?:\.\d)?\s{0,2},\s{0,2}){1,12})$", re.IGNORECASE
+    r"(?:[(,:]|\b(?:measur\w{1,3}|of|are|lobes?))\s{0,2}((?:\d{1,3}(?:\.\d)?\s{0,2},\s{0,2}){1,12})$", re.IGNORECASE
 )
 _A_NUMBER = re.compile(r"\d{1,3}(?:\.\d)?")
 _HAS_UNIT = re.compile(r"[cm]m|met(?:er|re)", re.IGNORECASE)

@@ -129,7 +129,7 @@ def _ends_denial(row: Row, position: int) -> bool:
     after_denial = previous is not None and previous.label in (Label.NEGATION, Label.NO_OTHER)
     if item.label is Label.VERB:
         return not after_denial and not _subject_is_denied(row, position)
-    if item.label is Label.WITH:
+    if item.label is Label.WITH or item.text == ":":
         return not after_denial
     if item.label in (Label.INDEFINITE, Label.COUNT):
         return previous is not None and (previous.text in (",", "and") or previous.label is Label.WITH)
@@ -167,7 +167,7 @@ def _denial_after(row: Row, index: int) -> bool:
             other.label in (Label.LESION, Label.NATURE) for other in items[position + 1 : last]
         ):
             return True
-        if item.text in ("no longer", "resolved", "gone", "disappeared"):
+        if item.text in ("no longer", "resolved", "gone", "disappeared", "none in", "nil in"):
             return True
         if item.label is Label.MEASUREMENT and any(
             other.label is Label.PRIOR for other in items[max(0, position - 2) : position]

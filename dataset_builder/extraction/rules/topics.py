@@ -66,6 +66,15 @@ def named_sites(row: Row, heads: list[int], order: int, many: bool, around: tupl
     """
     lesion = heads[order]
     sites = sites_of(row, lesion, many) or _shared_sites(row, heads, order, many)
+    known = {site.tumor_type for site in around if site.tumor_type is not None}
+    name = row.items[heads[order + 1]].span if order + 1 < len(heads) else None
+    if (
+        known
+        and name is not None
+        and sites
+        and all(site.span == name and site.tumor_type not in known for site in sites)
+    ):
+        sites = []  # "DUODENUM: nodule, possible gastrinoma": the name's usual organ is not named
     turn = one_of_many_after(row, lesion) if many else None
     named = []
     for site in sites:
