@@ -42,7 +42,12 @@ from rsuper_bench.dataset_builder.extraction.rules.topics import (
     with_own_side,
 )
 
-_EMPTY_UNSEEN = {TumorType.BLADDER, TumorType.STOMACH}  # an empty one cannot be judged
+_EMPTY_UNSEEN = {
+    TumorType.BLADDER,
+    TumorType.STOMACH,
+    TumorType.GALLBLADDER,
+    TumorType.COLON,
+}  # an empty one cannot be judged
 _SUMS_UP = frozenset({"findings", "finding", "appearances", "appearance", "features", "these", "this", "constellation"})
 
 

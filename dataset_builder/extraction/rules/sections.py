@@ -100,7 +100,10 @@ def read_sections(report: str) -> Iterator[Sentence]:
     named = [
         header.start
         for header, kind, _ in cuts
-        if header and kind is SectionKind.FINDINGS and _REPORTS.search(header.text)
+        if header
+        and kind is SectionKind.FINDINGS
+        and _REPORTS.search(header.text)
+        and header.text.lower() not in _INCIDENTAL
     ]
     last_findings = max(named, default=-1)
     ends = {*[header.start for header, kind, _ in cuts if header and kind is not None], len(report)}
@@ -119,7 +122,7 @@ def read_sections(report: str) -> Iterator[Sentence]:
             opens = None
             if preamble and begin == position:
                 opens = _first_line_end(report, begin, stop)
-                if opens is None and stop in ends:
+                if opens is None and (stop in ends or section is SectionKind.SKIP):
                     opens = _first_sentence_end(report, begin, stop, section is SectionKind.SKIP)
             for first, last in ((begin, opens), (opens, stop)) if opens is not None else ((begin, stop),):
                 if first == opens and opens is not None:

@@ -21,6 +21,11 @@ _DATED = re.compile(
 _ARROW = re.compile(r"\s{0,3}(?:[-=–]{1,2}>|→)\s{0,3}\d")
 _MEASURES = frozenset({"diameter", "size", "length"})
 _SINGLING = frozenset({"dominant", "index", "target", "representative", "reference", "predominant"})
+_DIRECTIONS = frozenset(
+    ["above", "below", "distal to", "proximal to", "superior to", "inferior to", "anterior to", "posterior to",
+     "lateral to", "medial to", "away from", "cephalad to", "caudal to", "beyond the", "deep to", "separate from",
+     "from the level of"]
+)  # fmt: skip
 _TOLD = frozenset({"was", "were", "measured", "had"})
 _PAST = frozenset({"was", "were", "had"})
 
@@ -106,7 +111,7 @@ def _is_distance(row: Row, position: int) -> bool:
     after = row.items[position + 1 : position + 3]
     if not after:
         return False
-    if after[0].label is Label.FAR or after[0].text == "away":
+    if after[0].text in _DIRECTIONS or after[0].text == "away":
         return True
     return after[0].text == "from" and not (len(after) > 1 and after[1].label is Label.MEASUREMENT)
 
@@ -220,7 +225,7 @@ def _owner_ahead(row: Row, position: int) -> int | None:
             Label.NORMAL,
         )
         if item.text in (",", "and", ")") and index + 1 < last:
-            passes = items[index + 1].label in (Label.ATTENUATION, Label.NATURE, Label.MEASUREMENT) or (
+            passes = items[index + 1].label in (Label.ATTENUATION, Label.NATURE, Label.MEASUREMENT, Label.LESION) or (
                 item.text == ","
                 and items[index + 1].label is Label.WORD
                 and (index == position + 1 or items[index - 1].label in (Label.WORD, Label.ATTENUATION, Label.NATURE))

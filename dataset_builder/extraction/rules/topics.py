@@ -15,6 +15,8 @@ from rsuper_bench.dataset_builder.extraction.rules.segments import Place, places
 from rsuper_bench.dataset_builder.extraction.rules.sides import side_near, side_of
 from rsuper_bench.dataset_builder.extraction.rules.sites import ELSEWHERE, Site, site_at, sites_of
 
+_WALLED = frozenset({TumorType.ESOPHAGUS, TumorType.STOMACH, TumorType.DUODENUM, TumorType.COLON, TumorType.BLADDER})
+
 
 @lru_cache(maxsize=256)
 def topic_sites(header: Header | None) -> tuple[Site, ...]:
@@ -67,6 +69,9 @@ def named_sites(row: Row, heads: list[int], order: int, many: bool, around: tupl
     lesion = heads[order]
     sites = sites_of(row, lesion, many) or _shared_sites(row, heads, order, many)
     known = {site.tumor_type for site in around if site.tumor_type is not None}
+    own = row.items[lesion]
+    if own.text.startswith("leiomyoma") and known & _WALLED and all(site.span == own.span for site in sites):
+        sites = []  # "STOMACH: submucosal leiomyoma"
     name = row.items[heads[order + 1]].span if order + 1 < len(heads) else None
     if (
         known
