@@ -21,6 +21,7 @@ from rsuper_bench.dataset_builder.extraction.rules.sections import SectionKind
 
 Span = tuple[int, int]
 
+_NUMBERED = frozenset({"segment", "segments", "seg", "segs", "grade", "stage", "phase", "level", "zone", "t", "g"})
 _SAYS = frozenset({",", "is", "are"})
 _MORE_THAN = ("more than", "greater than", ">", "over", "exceeding", "in excess of")
 _AT_LEAST = ("at least", "upwards of", "minimum of", "no fewer than", "or more")
@@ -221,7 +222,7 @@ def _count_before(row: Row, lesion: int) -> tuple[Count, Span] | None:
             single = not (item.entry.is_plural or item.entry.group or item.entry.diffuse)
             if open_ended and single and item.entry.kind is Kind.WALL_THICKENING:
                 return None  # "diffuse wall thickening" is one
-            if not one:
+            if not one and not _is_number_of(row, position):
                 return _bounded(row, position), other.span
         allowed = other.label in NOUN_PHRASE or other.label in (Label.ORGAN, Label.NORMAL, Label.INDEFINITE)
         allowed = allowed or other.text in ("(", ")")  # "multiple (more than ten) lesions"
@@ -230,6 +231,15 @@ def _count_before(row: Row, lesion: int) -> tuple[Count, Span] | None:
         ):
             break
     return None
+
+
+def _is_number_of(row: Row, position: int) -> bool:
+    """Whether a number names a segment or the like: "segments 7/8, 9 mm lesion"."""
+    if not row.items[position].text.isdigit():
+        return False
+    while position and row.items[position - 1].label is Label.COUNT:
+        position -= 1
+    return position > 0 and row.items[position - 1].text in _NUMBERED
 
 
 def _count_after(row: Row, lesion: int) -> tuple[Count, Span] | None:

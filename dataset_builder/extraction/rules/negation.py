@@ -48,11 +48,19 @@ def polarity_of(row: Row, index: int) -> Polarity:
     before = _denial_before(row, index)
     if before is not None:
         return before
-    if _denial_after(row, index):
+    if _denial_after(row, index) or _is_smooth(row, index):
         return Polarity.DENIED
     if row.items[index].entry.hedged or _doubt_before(row, index) or _doubt_after(row, index):
         return Polarity.DOUBTED
     return Polarity.AFFIRMED
+
+
+def _is_smooth(row: Row, index: int) -> bool:
+    """Whether nodularity is said to be without a nodule: "nodularity of the adrenal without discrete lesion"."""
+    if row.items[index].text != "nodularity":
+        return False
+    later = [other for other in row.indices(Label.LESION) if other > index]
+    return bool(later) and _denial_before(row, later[0]) is Polarity.DENIED
 
 
 def is_history(row: Row, index: int) -> bool:

@@ -67,7 +67,12 @@ def _is_apposed_name(row: Row, comma: int, lesion: int) -> bool:
         return False
     bracket = items[comma].text == "("
     if bracket:
-        return [item.text for item in items[lesion + 1 : lesion + 2]] == [")"]  # "Wilms tumor (nephroblastoma)"
+        after = items[lesion + 1 :]  # "Wilms tumor (nephroblastoma)", "lesion (IPMN or lipoma?)"
+        while after and (
+            after[0].label is Label.LESION or after[0].text in _ALTERNATIVES or after[0].text in ("?", "a")
+        ):
+            after = after[1:]
+        return bool(after) and after[0].text == ")"
     if (dash or items[comma].text == ";") and any(item.text != "." for item in items[lesion + 1 :]):
         return False
     if any(item.label not in (Label.INDEFINITE, Label.NATURE, Label.WORD) for item in items[comma + 1 : lesion]):

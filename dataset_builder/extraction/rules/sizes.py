@@ -70,7 +70,12 @@ def assign_sizes(row: Row) -> Sizes:
         if owner is not None and ahead is None and owner in former:
             sizes.of_lesion[owner] = []  # "the previously noted 2.9 cm lesion is smaller today, measuring 2.1 cm"
             former.discard(owner)
-        elif owner is not None and ahead is None and owner in premodified:
+        elif (
+            owner is not None
+            and ahead is None
+            and owner in premodified
+            and row.items[owner].entry.kind is not Kind.WALL_THICKENING  # "3.9 cm long thickening, 14 mm"
+        ):
             continue  # "a 2 cm cyst in the spleen, which measures 14 cm": the second size is of something else
         if ahead is not None:
             premodified.add(ahead)
