@@ -53,6 +53,7 @@ class Draft:
     soft: bool = False  # a "soft tissue mass" without a place of its own
     title: bool = False  # a sentence of its own that only names it: "Duodenal lesion."
     pick: Draft | None = None  # the one lesion of a group whose size stands for it, until a second one is described
+    family: object | None = None  # shared by the members of one group: they are lesions apart however alike
     parted: bool = False  # members of the group are findings of their own
     alternatives: list[tuple[Entry, Span]] = field(default_factory=list)
     spans: dict[str, Span] = field(default_factory=dict)

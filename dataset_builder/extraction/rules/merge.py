@@ -119,6 +119,7 @@ def _same_lesion(old: Draft, new: Draft) -> bool:
     )
     return (
         repeats
+        and (old.family is None or old.family is not new.family)
         and _sides_agree(old.side, new.side)
         and (old.location is None or new.location is None or old.location == new.location or _nested(old, new))
         and _sizes_agree(old.diameters_mm, new.diameters_mm)
