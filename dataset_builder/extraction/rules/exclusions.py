@@ -10,7 +10,7 @@ from rsuper_bench.dataset_builder.extraction.rules.lexicon import Label
 _FOCAL = frozenset(
     ["focal", "focally", "asymmetric", "asymmetrical", "asymmetrically", "irregular", "irregularly", "nodular",
      "mass", "masslike", "eccentric", "eccentrically", "annular", "polypoid", "lobulated", "bulky", "localized",
-     "localised", "segmental", "fundal", "residual", "plaque", "tumoral", "exophytic"]
+     "localised", "segmental", "fundal", "plaque", "tumoral", "exophytic"]
 )  # fmt: skip
 _SHADOWS = frozenset({"wedge", "striated", "bandlike", "linear"})
 _HOLLOW = frozenset({TumorType.ESOPHAGUS, TumorType.STOMACH, TumorType.DUODENUM, TumorType.COLON, TumorType.BLADDER,

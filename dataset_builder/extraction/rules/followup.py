@@ -39,6 +39,7 @@ def name_last(memory: Memory, row: Row, lesion: int, sized: list[Measurement]) -
     return _size(memory, row, sized, lesion)
 
 
+_TYPICAL = frozenset({"typical", "classic", "classical", "characteristic", "likely", "probable", "probably"})
 _POINTS = frozenset({"this", "it", "these", "they", "which"})
 
 
@@ -68,6 +69,12 @@ def listen(memory: Memory, row: Row, sizes: Sizes) -> set[TumorType]:
             return types
     if row.has(Label.NEGATION_AFTER) and row.items[0].label is Label.COREF:
         _loose_nature(memory, row)  # "it is hyperdense and was not seen on the portal phase"
+    typical = row.items[0].text in _TYPICAL and row.has(Label.THING) and not row.has(Label.ORGAN)
+    if typical and row.items[row.indices(Label.THING)[-1]].entry.explains:  # "typical focal fatty infiltration."
+        types = {draft.tumor_type for draft in memory.last}
+        memory.drop(memory.last)
+        memory.last = []
+        return types
     if not about or row.has(Label.NEGATION, Label.HEDGE):
         return set()
     _loose_nature(memory, row)

@@ -25,6 +25,7 @@ from rsuper_bench.dataset_builder.extraction.rules.negation import Polarity, is_
 from rsuper_bench.dataset_builder.extraction.rules.organs import is_only_empty, organ_statements
 from rsuper_bench.dataset_builder.extraction.rules.references import (
     begins_by_reference,
+    is_alternative,
     is_open_name,
     link_before,
 )
@@ -227,7 +228,8 @@ class ReportReader:
             return self.memory.last if names else None
         if earlier is not None:
             named = drafts_of.get(earlier) or None
-            grown = {site.tumor_type for site in own_organs(row, lesion)}
+            other = [] if is_alternative(row, lesion) else own_organs(row, lesion)
+            grown = {site.tumor_type for site in other}
             if named is not None and grown and named[0].tumor_type not in grown:
                 return None  # "thickening, likely due to infiltration by a prostatic mass"
             return named
