@@ -23,7 +23,7 @@ def is_no_tumor(row: Row, lesion: int) -> bool:
         is_inflamed(row, lesion)
         or _is_origin(row, lesion)
         or _is_made_of_thing(row, lesion)
-        or _is_shadow(row, lesion)
+        or is_shadow(row, lesion)
         or is_explained(row, lesion)
     )
 
@@ -123,7 +123,7 @@ def _is_made_of_thing(row: Row, lesion: int) -> bool:
     )
 
 
-def _is_shadow(row: Row, lesion: int) -> bool:
+def is_shadow(row: Row, lesion: int) -> bool:
     """Whether the shape of a dark area is that of a lack of blood, not of a tumor: "wedge-shaped hypodensity"."""
     entry = row.items[lesion].entry
     if entry.kind is not Kind.INDETERMINATE or entry.malignancy is not None:

@@ -14,6 +14,7 @@ from rsuper_bench.dataset_builder.extraction.rules.exclusions import (
     is_inflamed,
     is_landmark_lesion,
     is_no_tumor,
+    is_shadow,
 )
 from rsuper_bench.dataset_builder.extraction.rules.followup import listen, name_last
 from rsuper_bench.dataset_builder.extraction.rules.items import Row, row_of
@@ -138,7 +139,7 @@ class ReportReader:
             if (is_landmark_lesion(row, lesion) or _is_bare_landmark(row, lesion)) and self.memory.drafts:
                 continue  # "the adrenal is not separable from the mass"
             if polarity is Polarity.NEUTRAL or is_no_tumor(row, lesion):
-                if is_inflamed(row, lesion) or is_explained(row, lesion):
+                if is_inflamed(row, lesion) or is_explained(row, lesion) or is_shadow(row, lesion):
                     around = sites_of(row, lesion, False) or sites_around(row, lesion, topic, self._context)
                     self.described.update(_types(around) - {TumorType.SOFT_TISSUE})
                 continue
