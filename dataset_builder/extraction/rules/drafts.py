@@ -240,7 +240,7 @@ def _is_number_of(row: Row, position: int) -> bool:
         return False
     while position and row.items[position - 1].label is Label.COUNT:
         position -= 1
-    return position > 0 and row.items[position - 1].text in _NUMBERED
+    return position > 0 and row.items[position - 1].text.rpartition(" ")[2] in _NUMBERED
 
 
 def _count_after(row: Row, lesion: int) -> tuple[Count, Span] | None:

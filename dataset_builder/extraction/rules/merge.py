@@ -54,7 +54,12 @@ def merge_drafts(drafts: Iterable[Draft]) -> tuple[list[Draft], set[TumorType]]:
 
 def _named(kept: list[Draft], new: Draft) -> Draft | None:
     """The one lesion of an organ that a diagnosis without size or place means: "Prostate cancer, locally advanced"."""
-    old = [draft for draft in kept if draft.tumor_type is new.tumor_type]
+    solid = (Kind.MASS, Kind.INDETERMINATE, Kind.WALL_THICKENING)
+    old = [
+        draft
+        for draft in kept
+        if draft.tumor_type is new.tumor_type and draft.kind in solid and draft.malignancy is not Malignancy.BENIGN
+    ]
     if len(old) != 1 or new.doubted or old[0].doubted or new.kind is Kind.METASTASIS:
         return None
     pair = (old[0], new)
