@@ -26,6 +26,9 @@ _UNITS = re.compile(
     r"\A\s{0,4}(?:[-*•·–]\s{0,4})?(?:\(\d{1,2}\)|\d{1,2}[.)](?!\d))(?=\s)|\A\s{0,4}[TN]\d{1,2}\b|\A\s{0,4}#\d{1,2}\b|"
     r"(?<![\w.])[-–+]?\d{1,4}(?:\.\d)?\s{0,2}(?:(?:to|-|–)\s{0,2}[-–]?\d{1,4}\s{0,2})?(?:hu|h\.u\.|hounsfield(?:\s{1,2}units?)?)\b"
     r"|\b\d(?:st|nd|rd|th)\b"
+    # an age in words
+    r"|\b(?:twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety)[\s-]{1,2}"
+    r"(?:one|two|three|four|five|six|seven|eight|nine)(?=[\s-]{1,2}year)"
     r"|(?:(?<=lesion )|(?<=nodule )|(?<=mass )|(?<=target ))\d{1,2}(?=\s{0,2}[:)])",
     re.IGNORECASE,
 )
@@ -41,6 +44,7 @@ _SHOWN = re.compile(
             r"\b(?P<s6>\d{1,3})\s?/\s?(?P<i6>\d{1,4})(?=\s{0,2}[)\]])",
             rf"\b(?:images?|imgs?|im|slices?){_NUMBERED}(?P<i7>\d{{1,5}}){_MORE}",
             rf"{_SERIES.replace('NAME', 's8')}",
+            r"(?<=\|)\s{0,2}(?P<sa>\d{1,3})/(?P<ia>\d{1,4})\s{0,2}\Z",
             r"\(\s{0,2}#\s{0,2}(?P<i9>\d{1,4})\s{0,2}\)",
         )
     ),

@@ -21,6 +21,8 @@ from rsuper_bench.dataset_builder.extraction.rules.sections import SectionKind
 
 Span = tuple[int, int]
 
+_NUMBERED = frozenset({"segment", "segments", "seg", "segs", "grade", "stage", "phase", "level", "zone", "t", "g"})
+_SAYS = frozenset({",", "is", "are"})
 _MORE_THAN = ("more than", "greater than", ">", "over", "exceeding", "in excess of")
 _AT_LEAST = ("at least", "upwards of", "minimum of", "no fewer than", "or more")
 
@@ -51,6 +53,7 @@ class Draft:
     soft: bool = False  # a "soft tissue mass" without a place of its own
     title: bool = False  # a sentence of its own that only names it: "Duodenal lesion."
     pick: Draft | None = None  # the one lesion of a group whose size stands for it, until a second one is described
+    family: object | None = None  # shared by the members of one group: they are lesions apart however alike
     parted: bool = False  # members of the group are findings of their own
     alternatives: list[tuple[Entry, Span]] = field(default_factory=list)
     spans: dict[str, Span] = field(default_factory=dict)
@@ -152,7 +155,9 @@ def describe(draft: Draft, row: Row, lesion: int, reach: tuple[int, int]) -> Non
                 leave_open(draft)
             elif draft.malignancy is Malignancy.UNKNOWN:
                 apply_malignancy(draft, entry, row.items[index].span)
-            if entry.kind is not None and draft.kind is Kind.INDETERMINATE:
+            said = index > lesion and (row.items[index - 1].label is Label.LIKELY or row.items[index - 1].text in _SAYS)
+            spread = entry.kind is Kind.METASTASIS and draft.kind is Kind.MASS and said  # "mass, likely metastatic"
+            if entry.kind is not None and (draft.kind is Kind.INDETERMINATE or spread):
                 draft.kind = entry.kind
                 draft.spans["kind"] = row.items[index].span
     start = row.items[reach[0]].start if reach[0] else row.offset
@@ -218,7 +223,7 @@ def _count_before(row: Row, lesion: int) -> tuple[Count, Span] | None:
             single = not (item.entry.is_plural or item.entry.group or item.entry.diffuse)
             if open_ended and single and item.entry.kind is Kind.WALL_THICKENING:
                 return None  # "diffuse wall thickening" is one
-            if not one:
+            if not one and not _is_number_of(row, position):
                 return _bounded(row, position), other.span
         allowed = other.label in NOUN_PHRASE or other.label in (Label.ORGAN, Label.NORMAL, Label.INDEFINITE)
         allowed = allowed or other.text in ("(", ")")  # "multiple (more than ten) lesions"
@@ -227,6 +232,15 @@ def _count_before(row: Row, lesion: int) -> tuple[Count, Span] | None:
         ):
             break
     return None
+
+
+def _is_number_of(row: Row, position: int) -> bool:
+    """Whether a number names a segment or the like: "segments 7/8, 9 mm lesion"."""
+    if not row.items[position].text.isdigit():
+        return False
+    while position and row.items[position - 1].label is Label.COUNT:
+        position -= 1
+    return position > 0 and row.items[position - 1].text.rpartition(" ")[2] in _NUMBERED
 
 
 def _count_after(row: Row, lesion: int) -> tuple[Count, Span] | None:

@@ -10,8 +10,9 @@ from rsuper_bench.dataset_builder.extraction.rules.lexicon import Label
 _FOCAL = frozenset(
     ["focal", "focally", "asymmetric", "asymmetrical", "asymmetrically", "irregular", "irregularly", "nodular",
      "mass", "masslike", "eccentric", "eccentrically", "annular", "polypoid", "lobulated", "bulky", "localized",
-     "localised", "segmental"]
+     "localised", "segmental", "fundal", "plaque", "tumoral", "exophytic"]
 )  # fmt: skip
+_SHADOWS = frozenset({"wedge", "striated", "bandlike", "linear"})
 _HOLLOW = frozenset({TumorType.ESOPHAGUS, TumorType.STOMACH, TumorType.DUODENUM, TumorType.COLON, TumorType.BLADDER,
                      TumorType.GALLBLADDER, TumorType.UTERUS})  # fmt: skip
 
@@ -22,6 +23,7 @@ def is_no_tumor(row: Row, lesion: int) -> bool:
         is_inflamed(row, lesion)
         or _is_origin(row, lesion)
         or _is_made_of_thing(row, lesion)
+        or is_shadow(row, lesion)
         or is_explained(row, lesion)
     )
 
@@ -121,6 +123,14 @@ def _is_made_of_thing(row: Row, lesion: int) -> bool:
     )
 
 
+def is_shadow(row: Row, lesion: int) -> bool:
+    """Whether the shape of a dark area is that of a lack of blood, not of a tumor: "wedge-shaped hypodensity"."""
+    entry = row.items[lesion].entry
+    if entry.kind is not Kind.INDETERMINATE or entry.malignancy is not None:
+        return False
+    return any(item.text in _SHADOWS for item in row.items[row.phrase_start(lesion) : lesion])
+
+
 def _or_lesion(row: Row, thing: int) -> bool:
     """Whether a lesion is weighed against a thing: "likely a perfusion anomaly or hemangioma"."""
     if thing + 1 >= len(row.items) or row.items[thing + 1].text not in ("or", "versus", "vs"):
@@ -139,7 +149,8 @@ def is_explained(row: Row, lesion: int) -> bool:
             if name.entry.explains and (not following or following[0].label is Label.PUNCTUATION):
                 return True  # "5 mm nodule, granuloma."
         copula = row.items[position].text in ("is", "are") and position + 1 < len(row.items)
-        if label is Label.LIKELY or (copula and row.items[position + 1].label in (Label.INDEFINITE, Label.THING)):
+        named = copula and row.items[position + 1].label in (Label.INDEFINITE, Label.THING, Label.NOW)
+        if label is Label.LIKELY or named:
             following = row.items[position + 1 : position + 6]
             for offset, item in enumerate(following, start=position + 1):
                 if item.label is Label.THING:
@@ -154,6 +165,19 @@ def is_explained(row: Row, lesion: int) -> bool:
                     Label.ORGAN,
                     Label.AND,
                     Label.LINK,
+                    Label.NOW,
+                    Label.MEASUREMENT,
                 ):
                     return False
-    return False
+    return _is_explained_next(row, lesion)
+
+
+def _is_explained_next(row: Row, lesion: int) -> bool:
+    """Whether what follows a semicolon only says what the lesion is: "...; typical focal fatty infiltration"."""
+    end = row.clause_end(lesion)
+    if end >= len(row.items) or row.items[end].text != ";":
+        return False
+    following = row.items[end + 1 :]
+    while following and following[0].label in (Label.WORD, Label.LIKELY, Label.INDEFINITE, Label.NATURE):
+        following = following[1:]
+    return bool(following) and following[0].entry.explains and all(item.text == "." for item in following[1:])

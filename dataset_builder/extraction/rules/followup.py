@@ -39,6 +39,10 @@ def name_last(memory: Memory, row: Row, lesion: int, sized: list[Measurement]) -
     return _size(memory, row, sized, lesion)
 
 
+_TYPICAL = frozenset({"typical", "classic", "classical", "characteristic", "likely", "probable", "probably"})
+_POINTS = frozenset({"this", "it", "these", "they", "which"})
+
+
 def listen(memory: Memory, row: Row, sizes: Sizes) -> set[TumorType]:
     """Take what a sentence without a lesion word of its own says of the last finding.
 
@@ -53,8 +57,24 @@ def listen(memory: Memory, row: Row, sizes: Sizes) -> set[TumorType]:
     if not row.has(Label.ORGAN, Label.THING, Label.PLACE) and memory.last[0].count.value == 1:
         refer(memory.last[0], row, row.offset, row.offset + len(row.text), row.offset)
     about = row.has(Label.COREF, Label.DEFINITE) or row.items[0].text in _SPEAKS
+    if row.items[0].text in _POINTS and not row.has(Label.ORGAN, Label.MEASUREMENT):
+        gone = any(row.items[index].text.endswith("resolved") for index in row.indices(Label.NEGATION_AFTER))
+        wall = row.has(Label.INFLAMED) and all(draft.kind is Kind.WALL_THICKENING for draft in memory.last)
+        if (gone or wall) and not row.has(
+            Label.NEGATION, Label.HEDGE
+        ):  # "...; this has resolved", "this is inflammatory"
+            types = {draft.tumor_type for draft in memory.last}
+            memory.drop(memory.last)
+            memory.last = []
+            return types
     if row.has(Label.NEGATION_AFTER) and row.items[0].label is Label.COREF:
         _loose_nature(memory, row)  # "it is hyperdense and was not seen on the portal phase"
+    typical = row.items[0].text in _TYPICAL and row.has(Label.THING) and not row.has(Label.ORGAN)
+    if typical and row.items[row.indices(Label.THING)[-1]].entry.explains:  # "typical focal fatty infiltration."
+        types = {draft.tumor_type for draft in memory.last}
+        memory.drop(memory.last)
+        memory.last = []
+        return types
     if not about or row.has(Label.NEGATION, Label.HEDGE):
         return set()
     _loose_nature(memory, row)

@@ -33,7 +33,9 @@ def axes_joined(sized: list[Measurement], row: Row) -> Measurement:
 
 def part_of(draft: Draft, *, shrink: bool = True) -> Draft:
     """One more finding of the same group; the group stands for one fewer where its number is known."""
+    draft.family = draft.family or object()
     part = Draft(
+        family=draft.family,
         tumor_type=draft.tumor_type,
         section=draft.section,
         paragraph=draft.paragraph,

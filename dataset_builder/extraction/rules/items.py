@@ -51,6 +51,11 @@ _DENSITY = {
     attenuation: Entry(Label.LESION, kind=Kind.INDETERMINATE, attenuation=attenuation)
     for attenuation in (Attenuation.HYPO, Attenuation.HYPER)
 }
+_TISSUE = Entry(Label.LESION, kind=Kind.INDETERMINATE)
+_SHAPES = frozenset(
+    ["spiculated", "enhancing", "polypoid", "nodular", "irregular", "lobulated", "infiltrative", "infiltrating",
+     "focal", "intraluminal", "masslike", "rounded", "round"]
+)  # fmt: skip
 CLAUSE_ENDS = frozenset({Label.BREAK, Label.EXCEPT})
 
 
@@ -163,7 +168,7 @@ def _names_lesion(items: list[Item]) -> bool:
     ):
         return False
     before = items[-2] if len(items) > 1 else None
-    if before is None or before.label in (Label.INDEFINITE, Label.HEDGE, Label.COUNT):
+    if before is None or before.label in (Label.INDEFINITE, Label.HEDGE, Label.COUNT, Label.MEASUREMENT):
         return True
     if before.label is not Label.WORD or before.text in (
         "diffuse",
@@ -174,7 +179,20 @@ def _names_lesion(items: list[Item]) -> bool:
         "decreased",
     ):
         return False
-    return len(items) > 2 and items[-3].label in (Label.INDEFINITE, Label.HEDGE, Label.COUNT)
+    return len(items) > 2 and items[-3].label in (
+        Label.INDEFINITE,
+        Label.HEDGE,
+        Label.COUNT,
+        Label.MEASUREMENT,
+    )
+
+
+def _tissue_before(items: list[Item]) -> int:
+    """How many items before a preposition name a tissue that a word gives a shape: "spiculated soft tissue density"."""
+    length = 2 if items and items[-1].text == "density" else 1
+    if len(items) <= length or items[-length].text != "soft tissue":
+        return 0
+    return length if items[-length - 1].text in _SHAPES else 0
 
 
 def _joined_entry(first: Item, head: Item) -> Entry:
@@ -234,6 +252,10 @@ def row_of(text: str, offset: int) -> Row:
                 items[-1].start,
                 items[-1].end,
             )
+        elif label in (Label.PREP, Label.VERB) and (tissue := _tissue_before(items)):
+            first = items[-tissue]
+            items[-tissue:] = [Item(_TISSUE, Label.LESION, "soft tissue density", first.start, items[-1].end)]
+            del clauses[len(items) :]
         items.append(item)
         clauses.append(clause)
         position += length

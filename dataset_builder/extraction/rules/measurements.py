@@ -18,13 +18,16 @@ _WORDS = {
     "half a": 0.5, "half": 0.5, "one": 1.0, "two": 2.0, "three": 3.0, "four": 4.0, "five": 5.0,
     "six": 6.0, "seven": 7.0, "eight": 8.0, "nine": 9.0, "ten": 10.0,
 }  # fmt: skip
-_NUMBER = r"(?:\d{1,4}(?:[.,]\d{1,2})?|\.\d{1,2})"
+_NUMBER = r"(?:\d{1,4}(?:[.,·]\d{1,2})?|\.\d{1,2})"
 _IN_WORDS = rf"(?:{'|'.join(_WORDS)})(?=[\s-]{{1,3}}(?:cm|mm|centi|milli))"
 _FIRST_NUMBER = rf"(?:\d{{0,2}}[\s-]?1/2(?=[\s-]{{1,3}}(?:cm|mm))|{_NUMBER}|{_IN_WORDS})"
 _UNIT = r"(?:mm|cm|millimet(?:er|re)s?|centimet(?:er|re)s?|cms|mms)"
 # An axis name may follow a number: "4.2 cm (AP) x 3.1 cm (TR)", "4.2 AP x 3.1 TV cm".
 # A lone letter is an axis only beside another axis: "2 cm L renal cyst" is on the left.
-_AXIS_NAMES = "ap|tr|tv|trv|cc|si|ml|transverse|craniocaudal|anteroposterior|longitudinal|long|wide|deep"
+_AXIS_NAMES = (
+    "ap|tra|trans|trv|tr|tv|ts|cc|si|ml|ls|rl|lr|axial|coronal|sagittal|transverse|cranio-?caudal|antero-?posterior"
+    "|longitudinal|long|wide|deep|high|width|height|depth|length"
+)
 _AXIS_LETTERS = r"[wlh](?=\s*(?:[x×*)]|by\b))"
 _AXIS = rf"(?:{_BLANK}\(?{_BLANK}(?:{_AXIS_NAMES}|{_AXIS_LETTERS})\b{_BLANK}\)?)?"
 _NAMED = rf"(?:(?:{_AXIS_NAMES})\s{{1,3}})?"  # "AP 2.3 cm x TR 1.9 cm"
@@ -38,6 +41,12 @@ SIZE = re.compile(
     rf"(?P<other>{_NUMBER}){_GAP}(?P<unit4>{_UNIT})(?!{_BY}\d))?",
     re.IGNORECASE,
 )
+_JOINED = re.compile(r"\s{0,3}(?:and|&|,|,\s?and)\s{1,3}", re.IGNORECASE)
+# The first sizes of a list that states its unit once: "(25, 18, 11 and 9 mm)", "measuring 11, 8 and 6 mm".
+_LISTED = re.compile(
+    r"(?:[(,:]|\b(?:measur\w{1,3}|of|are|lobes?))\s{0,2}((?:\d{1,3}(?:\.\d)?\s{0,2},\s{0,2}){1,12})$", re.IGNORECASE
+)
+_A_NUMBER = re.compile(r"\d{1,3}(?:\.\d)?")
 _HAS_UNIT = re.compile(r"[cm]m|met(?:er|re)", re.IGNORECASE)
 # What turns a length into something else: "12 cm2", "3 cm/s", "10 mm Hg".
 _NOT_A_LENGTH = re.compile(r"(?:\s*[²³^]|\s?[23](?![\d.])(?!\s*(?:x|×))|\s*/\s*[a-z]|\s*hg\b)", re.IGNORECASE)
@@ -92,19 +101,35 @@ def measurements_in(text: str, offset: int = 0) -> list[Measurement]:
     found = []
     for match in SIZE.finditer(text):
         units = [match["unit1"], match["unit2"], match["unit3"], match["unit4"], match["unit5"]]
+        later = None
         if not any(units):
-            continue
-        measurement = _read(match, text, offset)
+            later = _unit_ahead(match, text)
+            if later is None:
+                continue
+        measurement = _read(match, text, offset, later)
         if measurement is not None:
             found.append(measurement)
     return found
 
 
-def _read(match: re.Match[str], text: str, offset: int) -> Measurement | None:
+def _unit_ahead(match: re.Match[str], text: str) -> str | None:
+    """The unit of the next size where two share it: "3.1x2.6 and 2.2x2 cm"."""
+    if match["second"] is None:
+        return None
+    following = _JOINED.match(text, match.end())
+    if following is None:
+        return None
+    size = SIZE.match(text, following.end())
+    if size is None or size["second"] is None:
+        return None
+    return size["unit3"] or size["unit2"] or size["unit1"]
+
+
+def _read(match: re.Match[str], text: str, offset: int, later_unit: str | None = None) -> Measurement | None:
     numbers = [match["first"], match["second"], match["third"]]
     units = [match["unit1"], match["unit2"], match["unit3"]]
     stated = [(number, unit) for number, unit in zip(numbers, units, strict=True) if number]
-    last_unit = match["unit4"] or match["unit5"] or next((unit for _, unit in reversed(stated) if unit), None)
+    last_unit = match["unit4"] or match["unit5"] or next((unit for _, unit in reversed(stated) if unit), later_unit)
     end = match.end()
     if last_unit is None or _NOT_A_LENGTH.match(text, end):
         return None
@@ -113,7 +138,7 @@ def _read(match: re.Match[str], text: str, offset: int) -> Measurement | None:
         # "4 x 3 cm" states one unit for all: each number takes its own, else the next one stated.
         own = unit or next((later for _, later in stated[index + 1 :] if later), None) or last_unit
         lengths_mm.append(_millimetres(number, own))
-    before = text[max(0, match.start() - 24) : match.start()]
+    before = text[max(0, match.start() - 40) : match.start()]
     others_mm: tuple[float, ...] = ()
     is_span = False
     if match["other"]:
@@ -123,6 +148,11 @@ def _read(match: re.Match[str], text: str, offset: int) -> Measurement | None:
             others_mm = (other_mm,)
         else:
             lengths_mm, others_mm, is_span = [other_mm], (lengths_mm[0],), True
+    if match["other"] and len(lengths_mm) == 1 and not is_span and (listed := _LISTED.search(before)):
+        unit = match["unit1"] or match["unit4"]
+        more = [_millimetres(number, unit) for number in _A_NUMBER.findall(listed[1])]
+        others_mm = (lengths_mm[0], *others_mm)  # "(25, 18, 11 and 9 mm)"
+        lengths_mm, others_mm = more[:1], (*more[1:], *others_mm)
     flag = None
     if _DANGLING_BY.search(before) or _BY_FOLLOWS.match(text, end):
         flag = "malformed"
@@ -153,5 +183,5 @@ def _millimetres(number: str, unit: str) -> float:
     if number.endswith("1/2"):
         value = float(number[:-3].strip(" -\t") or 0) + 0.5
     else:
-        value = _WORDS.get(number.lower()) or float(number.replace(",", "."))
+        value = _WORDS.get(number.lower()) or float(number.replace(",", ".").replace("·", "."))
     return round(value * (10.0 if unit.lower().startswith("c") else 1.0), 4)

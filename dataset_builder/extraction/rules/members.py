@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from rsuper_bench.benchmark.records import Count, CountRelation
+from rsuper_bench.benchmark.records import Count, CountRelation, Kind
 from rsuper_bench.benchmark.tumor_types import Side
 from rsuper_bench.dataset_builder.extraction.rules.drafts import Draft, refer
 from rsuper_bench.dataset_builder.extraction.rules.grouping import axes_joined, part_of, set_size
@@ -17,6 +18,7 @@ from rsuper_bench.dataset_builder.extraction.rules.sides import sides_in
 
 Span = tuple[int, int]
 MAX_MEMBERS = 20
+_ONLY_JOINS = re.compile(r"[\s,&]{0,6}(?:and)?\s{0,3}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,12 @@ def split_group(draft: Draft, row: Row, sized: list[Measurement], start: int, en
         places = {member.place[0] for member in bracketed if member.place is not None}
         if len(places) == len(bracketed) > 1 and all(row.text[one.start - row.offset - 1] == "(" for one in sized):
             return _parts(draft, row, bracketed)
-        set_size(draft, axes_joined(sized, row))
+        two = len(sized) == 2 and all(len(size.diameters_mm) == 1 and not size.others_mm for size in sized)
+        if draft.kind is Kind.WALL_THICKENING and two:  # "thickening of 12 mm extends over 3.4 cm"
+            axes = (sized[0].diameters_mm[0], sized[1].diameters_mm[0])
+            set_size(draft, Measurement(sized[0].start, sized[1].end, axes))
+        else:
+            set_size(draft, axes_joined(sized, row))
         return [draft]
     single = [Measurement(size.start, size.end, (value,)) for size in sized for value in size.others_mm]
     everything = [*sized, *single]
@@ -168,6 +175,7 @@ def _split(draft: Draft, row: Row, members: list[Member]) -> list[Draft]:
 def _parts(draft: Draft, row: Row, members: list[Member]) -> list[Draft]:
     """A finding for each described member of a group."""
     parts = []
+    members = _shared_place(row, members)
     for member in members:
         part = part_of(draft, shrink=False)
         part.count = Count()
@@ -185,6 +193,18 @@ def _parts(draft: Draft, row: Row, members: list[Member]) -> list[Draft]:
         refer(part, row, *member.reach, member.size.start)
         parts.append(part)
     return parts
+
+
+def _shared_place(row: Row, members: list[Member]) -> list[Member]:
+    """Give all of "5 mm and 3 mm nodules in the right lower lobe" the one place that is named."""
+    places = [member.place for member in members if member.place is not None]
+    if len(members) < 2 or len(places) != 1:
+        return members
+    for one, other in pairwise(sorted(members, key=lambda member: member.size.start)):
+        between = row.text[one.size.end - row.offset : max(one.size.end, other.size.start) - row.offset]
+        if _ONLY_JOINS.fullmatch(between) is None:
+            return members
+    return [replace(member, place=places[0]) for member in members]
 
 
 def _is_bare(draft: Draft, row: Row) -> bool:

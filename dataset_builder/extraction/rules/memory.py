@@ -108,7 +108,11 @@ class Memory:
         bare = ([item.label for item in after] == [Label.VERB, Label.LIKELY] and ends) or (
             lesion == 0 and any(index > lesion for index in row.indices(Label.LIKELY))
         )
-        if not (doubted and entry.malignancy is not None) and not bare:
+        classic = (
+            row.items[0].text in ("classic", "classical", "typical") and lesion <= 2 and entry.malignancy is not None
+        )
+        apposed = self.last[0].listed and _is_only_a_name(row, lesion)  # "... in the stomach, 8 cm; GIST."
+        if not (doubted and entry.malignancy is not None) and not bare and not classic and not apposed:
             return False
         clause = range(row.clause_start(lesion), row.clause_end(lesion))
         organs = [row.items[index] for index in row.indices(Label.ORGAN) if index in clause]
@@ -116,3 +120,13 @@ class Memory:
             return False
         named = {organ for item in organs for organ in item.entry.organs}
         return (named or set(entry.organs)) <= {self.last[0].tumor_type}
+
+
+def _is_only_a_name(row: Row, lesion: int) -> bool:
+    """Whether a sentence holds nothing but one name: "urachal carcinoma."."""
+    if row.items[lesion].entry.kind is Kind.INDETERMINATE or row.items[lesion].entry.is_plural:
+        return False
+    before = (Label.WORD, Label.INDEFINITE, Label.NATURE, Label.LIKELY)
+    return all(item.label in before for item in row.items[:lesion]) and all(
+        item.text in (".", ";") for item in row.items[lesion + 1 :]
+    )

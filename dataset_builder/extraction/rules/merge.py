@@ -29,6 +29,11 @@ def merge_drafts(drafts: Iterable[Draft]) -> tuple[list[Draft], set[TumorType]]:
     contradicted: set[TumorType] = set()
     for draft in drafts:
         same = [other for other in _by_likeness(kept, draft) if _same_lesion(other, draft)]
+        if not same and (named := _named(kept, draft)) is not None:
+            wall = Kind.WALL_THICKENING in (named.kind, draft.kind)
+            _join(named, draft)
+            named.kind = Kind.WALL_THICKENING if wall else named.kind
+            continue
         if not same:
             rival = _rival(kept, draft)
             if rival is None:
@@ -45,6 +50,30 @@ def merge_drafts(drafts: Iterable[Draft]) -> tuple[list[Draft], set[TumorType]]:
             for other in same[1:number]:  # "Two liver lesions concerning for metastases"
                 _join(other, draft)
     return kept, contradicted
+
+
+def _named(kept: list[Draft], new: Draft) -> Draft | None:
+    """The one lesion of an organ that a diagnosis without size or place means: "Prostate cancer, locally advanced"."""
+    solid = (Kind.MASS, Kind.INDETERMINATE, Kind.WALL_THICKENING)
+    old = [
+        draft
+        for draft in kept
+        if draft.tumor_type is new.tumor_type and draft.kind in solid and draft.malignancy is not Malignancy.BENIGN
+    ]
+    if len(old) != 1 or new.doubted or old[0].doubted or new.kind is Kind.METASTASIS:
+        return None
+    pair = (old[0], new)
+    names = [draft for draft in pair if draft.malignancy is Malignancy.MALIGNANT and not draft.diameters_mm]
+    things = [draft for draft in pair if draft.malignancy is Malignancy.UNKNOWN]
+    if len(names) != 1 or len(things) != 1 or names[0].kind not in (Kind.MASS, Kind.INDETERMINATE):
+        return None
+    fits = (
+        names[0].location in (None, things[0].location)
+        and things[0].kind in (Kind.MASS, Kind.INDETERMINATE, Kind.WALL_THICKENING)
+        and _sides_agree(old[0].side, new.side)
+        and (names[0].count.value != 1 or things[0].count.value == 1)
+    )
+    return old[0] if fits else None
 
 
 def _rival(kept: list[Draft], new: Draft) -> Draft | None:
@@ -95,6 +124,7 @@ def _same_lesion(old: Draft, new: Draft) -> bool:
     )
     return (
         repeats
+        and (old.family is None or old.family is not new.family)
         and _sides_agree(old.side, new.side)
         and (old.location is None or new.location is None or old.location == new.location or _nested(old, new))
         and _sizes_agree(old.diameters_mm, new.diameters_mm)

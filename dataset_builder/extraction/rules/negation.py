@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 
 from rsuper_bench.benchmark.records import Kind
 from rsuper_bench.dataset_builder.extraction.rules.items import Row
 from rsuper_bench.dataset_builder.extraction.rules.lexicon import Label
 
+_DATED = re.compile(r"\s{0,3}(?:in|on|before|until)\s{1,3}(?:the\s)?(?:\d|prior|previous|last|earlier)", re.IGNORECASE)
 HEDGE_REACH = 9  # items
 _ELSEWHERE_SEEN = ("on ", "at ", "described", "seen")  # "mass described at colonoscopy"
 _NAMING = frozenset(
@@ -46,11 +48,19 @@ def polarity_of(row: Row, index: int) -> Polarity:
     before = _denial_before(row, index)
     if before is not None:
         return before
-    if _denial_after(row, index):
+    if _denial_after(row, index) or _is_smooth(row, index):
         return Polarity.DENIED
     if row.items[index].entry.hedged or _doubt_before(row, index) or _doubt_after(row, index):
         return Polarity.DOUBTED
     return Polarity.AFFIRMED
+
+
+def _is_smooth(row: Row, index: int) -> bool:
+    """Whether nodularity is said to be without a nodule: "nodularity of the adrenal without discrete lesion"."""
+    if row.items[index].text != "nodularity":
+        return False
+    later = [other for other in row.indices(Label.LESION) if other > index]
+    return bool(later) and _denial_before(row, later[0]) is Polarity.DENIED
 
 
 def is_history(row: Row, index: int) -> bool:
@@ -95,7 +105,7 @@ def _denial_before(row: Row, index: int) -> Polarity | None:
     first = row.clause_start(index)
     for position in range(index - 1, first - 1, -1):
         item = items[position]
-        if item.label is Label.NEGATION:
+        if item.label is Label.NEGATION or item.text == "nil":
             return Polarity.DENIED
         if item.label is Label.NO_OTHER:
             return Polarity.NEUTRAL
@@ -127,7 +137,7 @@ def _ends_denial(row: Row, position: int) -> bool:
     after_denial = previous is not None and previous.label in (Label.NEGATION, Label.NO_OTHER)
     if item.label is Label.VERB:
         return not after_denial and not _subject_is_denied(row, position)
-    if item.label is Label.WITH:
+    if item.label is Label.WITH or item.text == ":":
         return not after_denial
     if item.label in (Label.INDEFINITE, Label.COUNT):
         return previous is not None and (previous.text in (",", "and") or previous.label is Label.WITH)
@@ -155,6 +165,8 @@ def _denial_after(row: Row, index: int) -> bool:
     for position in range(index + 1, last):
         item = items[position]
         if item.label is Label.NEGATION_AFTER:
+            if _DATED.match(row.text[item.end - row.offset :]):
+                return False  # "a nodule, not visible in 2020"
             later = [other.label for other in items[position + 1 : position + 4]]
             return Label.PRIOR not in later and Label.COMPARE not in later
         if item.label is Label.REMOVED:
@@ -163,7 +175,7 @@ def _denial_after(row: Row, index: int) -> bool:
             other.label in (Label.LESION, Label.NATURE) for other in items[position + 1 : last]
         ):
             return True
-        if item.text == "no longer":
+        if item.text in ("no longer", "resolved", "gone", "disappeared", "none in", "nil in"):
             return True
         if item.label is Label.MEASUREMENT and any(
             other.label is Label.PRIOR for other in items[max(0, position - 2) : position]

@@ -20,6 +20,8 @@ _PARTIAL = frozenset(
 _EMPTY = frozenset(
     {
         "collapsed",
+        "empty",
+        "underfilled",
         "decompressed",
         "compressed",
         "underdistended",

@@ -14,6 +14,7 @@ from rsuper_bench.dataset_builder.extraction.rules.exclusions import (
     is_inflamed,
     is_landmark_lesion,
     is_no_tumor,
+    is_shadow,
 )
 from rsuper_bench.dataset_builder.extraction.rules.followup import listen, name_last
 from rsuper_bench.dataset_builder.extraction.rules.items import Row, row_of
@@ -25,10 +26,12 @@ from rsuper_bench.dataset_builder.extraction.rules.negation import Polarity, is_
 from rsuper_bench.dataset_builder.extraction.rules.organs import is_only_empty, organ_statements
 from rsuper_bench.dataset_builder.extraction.rules.references import (
     begins_by_reference,
+    is_alternative,
+    is_open_name,
     link_before,
 )
 from rsuper_bench.dataset_builder.extraction.rules.sections import SectionKind, Sentence
-from rsuper_bench.dataset_builder.extraction.rules.sites import ELSEWHERE, Site, sites_of, stronger_sites
+from rsuper_bench.dataset_builder.extraction.rules.sites import ELSEWHERE, Site, own_organs, sites_of, stronger_sites
 from rsuper_bench.dataset_builder.extraction.rules.sizes import Sizes, assign_sizes
 from rsuper_bench.dataset_builder.extraction.rules.tables import TargetTable
 from rsuper_bench.dataset_builder.extraction.rules.topics import (
@@ -41,7 +44,12 @@ from rsuper_bench.dataset_builder.extraction.rules.topics import (
     with_own_side,
 )
 
-_EMPTY_UNSEEN = {TumorType.BLADDER, TumorType.STOMACH}  # an empty one cannot be judged
+_EMPTY_UNSEEN = {
+    TumorType.BLADDER,
+    TumorType.STOMACH,
+    TumorType.GALLBLADDER,
+    TumorType.COLON,
+}  # an empty one cannot be judged
 _SUMS_UP = frozenset({"findings", "finding", "appearances", "appearance", "features", "these", "this", "constellation"})
 
 
@@ -128,10 +136,10 @@ class ReportReader:
             if polarity is Polarity.HISTORY:
                 self._known(row, lesion)
                 continue
-            if is_landmark_lesion(row, lesion) and self.memory.drafts:
+            if (is_landmark_lesion(row, lesion) or _is_bare_landmark(row, lesion)) and self.memory.drafts:
                 continue  # "the adrenal is not separable from the mass"
             if polarity is Polarity.NEUTRAL or is_no_tumor(row, lesion):
-                if is_inflamed(row, lesion) or is_explained(row, lesion):
+                if is_inflamed(row, lesion) or is_explained(row, lesion) or is_shadow(row, lesion):
                     around = sites_of(row, lesion, False) or sites_around(row, lesion, topic, self._context)
                     self.described.update(_types(around) - {TumorType.SOFT_TISSUE})
                 continue
@@ -214,11 +222,18 @@ class ReportReader:
         before = link_before(row, lesion, earlier)
         if earlier is not None and earlier in drafts_of and _is_component(row, earlier, lesion):
             return drafts_of[earlier] or None
+        if before is None and earlier is not None and drafts_of.get(earlier) and is_open_name(row, lesion):
+            return drafts_of[earlier]
         if before is None:
             names = self.memory.only_names(row, lesion) or self.memory.is_one_of_two(row, lesion)
             return self.memory.last if names else None
         if earlier is not None:
-            return drafts_of.get(earlier) or None
+            named = drafts_of.get(earlier) or None
+            other = [] if is_alternative(row, lesion) else own_organs(row, lesion)
+            grown = {site.tumor_type for site in other}
+            if named is not None and grown and named[0].tumor_type not in grown:
+                return None  # "thickening, likely due to infiltration by a prostatic mass"
+            return named
         last = {draft.tumor_type for draft in self.memory.last}
         following = heads[order + 1] if order + 1 < len(heads) else None
         stop = row.phrase_start(following) if following is not None else len(row.items)
@@ -287,6 +302,13 @@ class ReportReader:
             for draft in made:
                 draft.listed = listed
         return made
+
+
+def _is_bare_landmark(row: Row, lesion: int) -> bool:
+    """Whether a sentence opens by what a known lesion touches: "Tumor abuts the prostate"."""
+    following = row.items[lesion + 1 : lesion + 2]
+    first = lesion == 0 or row.items[lesion - 1].text == ":"
+    return first and not row.has(Label.MEASUREMENT) and bool(following) and following[0].label is Label.FAR
 
 
 def _is_made_of_soft_tissue(row: Row, lesion: int, sites: list[Site]) -> bool:

@@ -14,6 +14,9 @@ _OPENS_REFERENCE = frozenset(
 )
 _PRONOUNS = frozenset({"this", "these", "it", "they", "which"})
 _ALTERNATIVES = frozenset({"or", "versus", "vs", "/", "and or"})
+_OPENS = ("excluded", "ruled out", "considered")
+_DASHES = frozenset({"-", "–", "—"})
+_APPOSES = frozenset({",", ":", ";", "("}) | _DASHES
 _COPULAS = frozenset({"is", "are", "was", "were"})
 
 
@@ -49,7 +52,7 @@ def link_before(row: Row, lesion: int, earlier: int | None) -> int | None:
             Label.COMPARE,
         ):
             return None
-        if item.text in (",", ":") and earlier is not None and _is_apposed_name(row, position, lesion):
+        if item.text in _APPOSES and earlier is not None and _is_apposed_name(row, position, lesion):
             return position
         if item.label is Label.AND:
             return None
@@ -59,7 +62,18 @@ def link_before(row: Row, lesion: int, earlier: int | None) -> int | None:
 def _is_apposed_name(row: Row, comma: int, lesion: int) -> bool:
     """Whether a name after a comma says what the lesion before it is: "hypodensity, 8 HU, a simple cyst."."""
     items = row.items
-    if items[lesion].entry.kind is Kind.INDETERMINATE or items[lesion].entry.is_plural:
+    dash = items[comma].text in _DASHES
+    if items[lesion].entry.kind is Kind.INDETERMINATE or (items[lesion].entry.is_plural and not dash):
+        return False
+    bracket = items[comma].text == "("
+    if bracket:
+        after = items[lesion + 1 :]  # "Wilms tumor (nephroblastoma)", "lesion (IPMN or lipoma?)"
+        while after and (
+            after[0].label is Label.LESION or after[0].text in _ALTERNATIVES or after[0].text in ("?", "a")
+        ):
+            after = after[1:]
+        return bool(after) and after[0].text == ")"
+    if (dash or items[comma].text == ";") and any(item.text != "." for item in items[lesion + 1 :]):
         return False
     if any(item.label not in (Label.INDEFINITE, Label.NATURE, Label.WORD) for item in items[comma + 1 : lesion]):
         return False
@@ -78,6 +92,18 @@ def _is_apposed_name(row: Row, comma: int, lesion: int) -> bool:
         or following.text in ("given", "based")
         or weighed
     )
+
+
+def is_open_name(row: Row, lesion: int) -> bool:
+    """Whether a name after a comma is left open of the lesion before it: "thickening, 11 mm, tumour not excluded"."""
+    items = row.items
+    start = row.phrase_start(lesion)
+    if not start or items[start - 1].text not in (",", ";") or items[lesion].entry.kind is Kind.INDETERMINATE:
+        return False
+    if any(item.label in (Label.ORGAN, Label.MEASUREMENT) for item in items[start:lesion]):
+        return False
+    following = next((item for item in items[lesion + 1 : lesion + 3] if item.label is not Label.VERB), None)
+    return following is not None and following.label is Label.HEDGE and following.text.endswith(_OPENS)
 
 
 def is_alternative(row: Row, lesion: int) -> bool:

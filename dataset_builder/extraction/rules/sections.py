@@ -81,6 +81,7 @@ _ITEM = re.compile(
     r"(?:(?:non-?)?target |index )?(?:lesion|nodule|mass|observation|metastasis|target|t|tl|nt|ntl|l)\s?#?\d{1,2}"
 )
 _SIDES = frozenset({"right", "left", "r", "l", "rt", "lt", "both", "bilateral"})
+_INCIDENTAL = frozenset({"incidental", "incidentals", "incidentally", "incidental findings", "other findings"})
 _SEGMENT = re.compile(r"(?:segments?|seg|s)\s?[\divx]{1,4}[ab]?(?:\s?[/-]\s?[\divx]{1,4}[ab]?)?")
 _REPORTS = re.compile(
     r"finding|report|result|descri|observ|narrat|interpret|body|text|addendum|^\s*ct|^\s*c?ect|scan", re.IGNORECASE
@@ -99,7 +100,10 @@ def read_sections(report: str) -> Iterator[Sentence]:
     named = [
         header.start
         for header, kind, _ in cuts
-        if header and kind is SectionKind.FINDINGS and _REPORTS.search(header.text)
+        if header
+        and kind is SectionKind.FINDINGS
+        and _REPORTS.search(header.text)
+        and header.text.lower() not in _INCIDENTAL
     ]
     last_findings = max(named, default=-1)
     ends = {*[header.start for header, kind, _ in cuts if header and kind is not None], len(report)}
@@ -118,8 +122,8 @@ def read_sections(report: str) -> Iterator[Sentence]:
             opens = None
             if preamble and begin == position:
                 opens = _first_line_end(report, begin, stop)
-                if opens is None and stop in ends:
-                    opens = _first_sentence_end(report, begin, stop)
+                if opens is None and (stop in ends or section is SectionKind.SKIP):
+                    opens = _first_sentence_end(report, begin, stop, section is SectionKind.SKIP)
             for first, last in ((begin, opens), (opens, stop)) if opens is not None else ((begin, stop),):
                 if first == opens and opens is not None:
                     section, paragraph = SectionKind.FINDINGS, paragraph + 1
@@ -149,14 +153,15 @@ def _first_line_end(report: str, start: int, end: int) -> int | None:
     return match.end() if line.endswith((".", "?", "!")) or len(line) < _SHORT_LINE else None
 
 
-def _first_sentence_end(report: str, start: int, end: int) -> int | None:
+def _first_sentence_end(report: str, start: int, end: int, skipped: bool) -> int | None:
     """Where findings begin that follow a preamble in the same line: "Clinical: dysphagia. The liver is normal."."""
     sentences = list(islice(sentences_of(report, start, end), MAX_PREAMBLE))
     if len(sentences) < _FEWEST_SENTENCES:
         return None
     for begin, stop in sentences[1:]:
         labels = _labels_of(report[begin:stop])
-        if Label.ORGAN in labels and Label.NORMAL in labels:  # no history says that
+        finds = Label.NORMAL in labels or (skipped and not labels.isdisjoint((Label.LESION, Label.THING)))
+        if Label.ORGAN in labels and finds:  # no history says that
             return sentences[0][1]
     return None
 
@@ -176,6 +181,8 @@ def _labels_of(text: str) -> set[Label]:
 def _opens_findings(header: Header, topic: Header | None, has_findings: bool) -> bool:
     """Whether an organ header opens the findings of a report that has no header for them."""
     if header.text.isupper() and _STUDY.search(header.text) is not None:
+        return not has_findings
+    if header.text.lower() in _SIDES or header.text.lower() in _INCIDENTAL:
         return not has_findings
     if topic is None:
         return False

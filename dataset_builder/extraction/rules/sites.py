@@ -34,6 +34,9 @@ class Site:
 _ADJECTIVES = (Label.ATTENUATION, Label.NATURE, Label.COUNT, Label.SIDE)
 _NO_MODIFIERS = PREDICATES | {"seen", "noted", "identified", "present", "found"}
 
+_ASPECTS = frozenset(
+    {"lateral", "medial", "posterior", "anterior", "superior", "inferior", "mid", "distal", "proximal"}
+)
 ELSEWHERE = Site(None)
 
 
@@ -67,17 +70,27 @@ def _trailing(row: Row, lesion: int) -> list[Site]:
         item = items[position]
         if item.label is Label.ORGAN and not item.entry.implied:
             following = items[position + 1] if position + 1 < last else None
-            ends = following is None or following.label in (
-                Label.PUNCTUATION,
-                Label.MEASUREMENT,
-                Label.WORD,
-                Label.WITH,
-                Label.AND,
-                Label.LIKELY,
-                Label.VERB,
+            part = following is not None and following.entry.implied  # "cyst right kidney upper pole"
+            ends = (
+                part
+                or following is None
+                or following.label
+                in (
+                    Label.PUNCTUATION,
+                    Label.MEASUREMENT,
+                    Label.WORD,
+                    Label.WITH,
+                    Label.AND,
+                    Label.LIKELY,
+                    Label.VERB,
+                )
             )
             return site_at(row, position, lesion) if ends and not item.entry.adjective else []
-        passes = item.label in (Label.SIDE, Label.MEASUREMENT) or (item.label is Label.ORGAN and item.entry.implied)
+        passes = (
+            item.label in (Label.SIDE, Label.MEASUREMENT)
+            or item.text in _ASPECTS
+            or (item.label is Label.ORGAN and item.entry.implied)
+        )
         if not passes and item.text not in (",", "", "in", "size", "(", ")"):
             return []
     return []
@@ -140,6 +153,11 @@ def _before_noun(row: Row, lesion: int) -> list[Site]:
     return [site for index in organs for site in site_at(row, index, lesion if len(organs) == 1 else None)]
 
 
+def own_organs(row: Row, lesion: int) -> list[Site]:
+    """The supported organs right before a lesion word: "a prostatic mass"."""
+    return [site for site in _before_noun(row, lesion) if site.tumor_type is not None]
+
+
 def _listed_before(row: Row, position: int) -> list[int]:
     """Positions of the organs of a list that ends before a position: "hepatic, splenic and" (renal cysts)."""
     organs: list[int] = []
@@ -190,9 +208,10 @@ def _after_preposition(row: Row, lesion: int) -> list[Site]:
         if item.label is Label.LESION:
             break
         spreads = item.text == "to" and items[lesion].entry.kind is Kind.METASTASIS
-        if item.label is Label.PREP or spreads:
+        away = item.text == "from" and items[position - 1].label is Label.MEASUREMENT  # "3 cm from the GE junction"
+        if (item.label is Label.PREP and not away) or spreads:
             governed, far = True, far and item.text == "of"
-        elif item.label is Label.FAR:
+        elif item.label is Label.FAR or away:
             governed, far = False, True
         elif item.label is Label.PLACE and governed and not far:
             # "left lobe of the thyroid", not "segment 3 on the venous phase"
@@ -268,7 +287,7 @@ def _is_apposed(row: Row, comma: int) -> bool:
         if item.label is Label.ORGAN:
             after = row.items[position + 1 : position + 2]
             return not after or after[0].text in (".", ",", "(", ";")
-        if item.label is not Label.SIDE:
+        if item.label is not Label.SIDE and item.text not in _ASPECTS:
             return False
     return False
 
@@ -282,7 +301,7 @@ def _listed_after(row: Row, organ: int, lesion: int) -> list[Site]:
         item = items[position]
         if item.text in (",", "/") or item.label is Label.AND:
             joined = True
-        elif item.label is Label.ORGAN and joined and not item.entry.implied:
+        elif item.label is Label.ORGAN and not item.entry.implied and (joined or _by_slash(row, position)):
             if _leads_to_noun_or_verb(row, position):
                 break
             organs.append(position)
@@ -291,6 +310,12 @@ def _listed_after(row: Row, organ: int, lesion: int) -> list[Site]:
             break
         position += 1
     return [site for index in organs for site in site_at(row, index, lesion if len(organs) == 1 else None)]
+
+
+def _by_slash(row: Row, position: int) -> bool:
+    """Whether a slash joins an item to the one before: "spleen/pancreas"."""
+    between = row.text[row.items[position - 1].end - row.offset : row.items[position].start - row.offset]
+    return between.strip() == "/"
 
 
 def _leads_to_noun_or_verb(row: Row, organ: int) -> bool:
@@ -310,6 +335,13 @@ def _subject(row: Row, lesion: int, many: bool) -> list[Site]:
         item = items[position]
         if item.label is Label.PLACE and not item.entry.adjective and not is_governed(row, position):
             return [ELSEWHERE]
+        if (
+            item.label is Label.THING
+            and len(item.entry.organs) == 1
+            and not is_governed(row, position)
+            and not item.entry.apart
+        ):
+            return [Site(item.entry.organs[0], item.span)]  # "Splenomegaly with innumerable foci"
         if (
             item.label is Label.ORGAN
             and not is_landmark(row, position)

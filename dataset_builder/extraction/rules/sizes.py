@@ -20,6 +20,12 @@ _DATED = re.compile(
 )
 _ARROW = re.compile(r"\s{0,3}(?:[-=–]{1,2}>|→)\s{0,3}\d")
 _MEASURES = frozenset({"diameter", "size", "length"})
+_SINGLING = frozenset({"dominant", "index", "target", "representative", "reference", "predominant"})
+_DIRECTIONS = frozenset(
+    ["above", "below", "distal to", "proximal to", "superior to", "inferior to", "anterior to", "posterior to",
+     "lateral to", "medial to", "away from", "cephalad to", "caudal to", "beyond the", "deep to", "separate from",
+     "from the level of"]
+)  # fmt: skip
 _TOLD = frozenset({"was", "were", "measured", "had"})
 _PAST = frozenset({"was", "were", "had"})
 
@@ -54,14 +60,22 @@ def assign_sizes(row: Row) -> Sizes:
             continue
         if measurement.doubtful:
             sizes.flags.append("unit_slip_measurement")
-        if measurement.below or _is_distance(row, position) or is_prior(row, position, positions):
+        none = measurement.above and any(
+            item.text in ("none", "not") for item in row.items[max(0, position - 4) : position]
+        )
+        if none or measurement.below or _is_distance(row, position) or is_prior(row, position, positions):
             continue
         ahead = _owner_ahead(row, position)
         owner = ahead if ahead is not None else _owner_behind(row, position)
         if owner is not None and ahead is None and owner in former:
             sizes.of_lesion[owner] = []  # "the previously noted 2.9 cm lesion is smaller today, measuring 2.1 cm"
             former.discard(owner)
-        elif owner is not None and ahead is None and owner in premodified:
+        elif (
+            owner is not None
+            and ahead is None
+            and owner in premodified
+            and row.items[owner].entry.kind is not Kind.WALL_THICKENING  # "3.9 cm long thickening, 14 mm"
+        ):
             continue  # "a 2 cm cyst in the spleen, which measures 14 cm": the second size is of something else
         if ahead is not None:
             premodified.add(ahead)
@@ -102,7 +116,7 @@ def _is_distance(row: Row, position: int) -> bool:
     after = row.items[position + 1 : position + 3]
     if not after:
         return False
-    if after[0].label is Label.FAR or after[0].text == "away":
+    if after[0].text in _DIRECTIONS or after[0].text == "away":
         return True
     return after[0].text == "from" and not (len(after) > 1 and after[1].label is Label.MEASUREMENT)
 
@@ -125,8 +139,11 @@ def is_prior(row: Row, position: int, positions: list[int]) -> bool:
             if not comma:
                 return True
             break
-        if item.text == "," and not (
-            index + 1 < len(items) and items[index + 1].text in ("where", "when", "it", "at", "measured")
+        numbers = index and items[index - 1].label is Label.COUNT  # "larger than before (8, 6 and 11 mm)"
+        if (
+            item.text == ","
+            and not numbers
+            and not (index + 1 < len(items) and items[index + 1].text in ("where", "when", "it", "at", "measured"))
         ):
             comma = True
     for index in range(position + 1, min(position + 5, following)):
@@ -200,7 +217,7 @@ def _owner_ahead(row: Row, position: int) -> int | None:
         if item.text in ("and", "or") and index + 1 < last and items[index + 1].text in ("smaller", "less"):
             index += 2  # "1 cm and smaller lesions"
             continue
-        passes = item.label in (
+        passes = item.text in _SINGLING or item.label in (
             Label.WORD,
             Label.ATTENUATION,
             Label.NATURE,
@@ -213,7 +230,7 @@ def _owner_ahead(row: Row, position: int) -> int | None:
             Label.NORMAL,
         )
         if item.text in (",", "and", ")") and index + 1 < last:
-            passes = items[index + 1].label in (Label.ATTENUATION, Label.NATURE, Label.MEASUREMENT) or (
+            passes = items[index + 1].label in (Label.ATTENUATION, Label.NATURE, Label.MEASUREMENT, Label.LESION) or (
                 item.text == ","
                 and items[index + 1].label is Label.WORD
                 and (index == position + 1 or items[index - 1].label in (Label.WORD, Label.ATTENUATION, Label.NATURE))

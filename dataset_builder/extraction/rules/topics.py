@@ -15,6 +15,8 @@ from rsuper_bench.dataset_builder.extraction.rules.segments import Place, places
 from rsuper_bench.dataset_builder.extraction.rules.sides import side_near, side_of
 from rsuper_bench.dataset_builder.extraction.rules.sites import ELSEWHERE, Site, site_at, sites_of
 
+_WALLED = frozenset({TumorType.ESOPHAGUS, TumorType.STOMACH, TumorType.DUODENUM, TumorType.COLON, TumorType.BLADDER})
+
 
 @lru_cache(maxsize=256)
 def topic_sites(header: Header | None) -> tuple[Site, ...]:
@@ -66,6 +68,18 @@ def named_sites(row: Row, heads: list[int], order: int, many: bool, around: tupl
     """
     lesion = heads[order]
     sites = sites_of(row, lesion, many) or _shared_sites(row, heads, order, many)
+    known = {site.tumor_type for site in around if site.tumor_type is not None}
+    own = row.items[lesion]
+    if own.text.startswith("leiomyoma") and known & _WALLED and all(site.span == own.span for site in sites):
+        sites = []  # "STOMACH: submucosal leiomyoma"
+    name = row.items[heads[order + 1]].span if order + 1 < len(heads) else None
+    if (
+        known
+        and name is not None
+        and sites
+        and all(site.span == name and site.tumor_type not in known for site in sites)
+    ):
+        sites = []  # "DUODENUM: nodule, possible gastrinoma": the name's usual organ is not named
     turn = one_of_many_after(row, lesion) if many else None
     named = []
     for site in sites:
