@@ -16,7 +16,7 @@ from rsuper_bench.baselines.losses.pooled_sums import ranked_weights
 
 
 def row_sums(logits: Tensor, negative: Tensor, core: Tensor, counted: Tensor, concentration: float) -> Tensor:
-    """As `pooled_sums`; differentiable once in ``logits``.
+    """As `pooled_sums`, but equal foreground logits rank in any order; differentiable once in ``logits``.
 
     Args:
         logits: ``(B, C, X, Y, Z)``.
