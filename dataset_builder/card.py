@@ -75,7 +75,9 @@ def _header(info: ReleaseInfo, summary: Summary, splits: Mapping[str, Sequence[S
         "tags": tags,
         "size_categories": [next((name for limit, name in _SIZES if summary.n_cases < limit), "n>1M")],
         "extra_gated_heading": "Ask for access",
-        "extra_gated_prompt": _GATED_PROMPT.format(licences=", ".join(sorted(summary.licences))),
+        "extra_gated_prompt": _GATED_PROMPT.format(
+            licences=", ".join(_cell(name) for name in sorted(summary.licences))
+        ),
         "extra_gated_fields": {
             "Name": "text",
             "Institution": "text",
