@@ -219,7 +219,7 @@ def test_missing_and_misspelt_columns(folder):
 @pytest.mark.parametrize("content", ["", "case_id,patient_id,report,ct\n", "case_id\0"])
 def test_a_table_without_rows(folder, content):
     (folder / "cases.csv").write_text(content)
-    assert refused(folder).startswith("error: cases.csv: ")
+    assert refused(folder).startswith("error: cases.csv:")
 
 
 def test_no_folder_and_no_table(tmp_path):
