@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 OUT ?= demo-out
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo demo-real test lint fast-test gpu-check install clean
+.PHONY: demo demo-real test lint fast-test gpu-check browser install clean
 
 demo: $(INSTALLED)  ## the whole chain on phantoms; prints the paths of report and board last
 	$(BIN)/rsuper-bench demo --out $(OUT)
@@ -30,6 +30,9 @@ lint: $(INSTALLED)
 	$(BIN)/mypy
 
 install: $(INSTALLED)
+
+browser:  ## Chromium for the tests of pages (Debian, Ubuntu; as root); without it they are skipped
+	command -v chromium >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; }
 
 # With constraints.txt torch is the CPU build where one is offered; on a GPU machine: make install CONSTRAINTS=
 CONSTRAINTS ?= -c constraints.txt

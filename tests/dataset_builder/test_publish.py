@@ -88,8 +88,9 @@ def test_a_dry_run_says_what_would_leave_and_sends_nothing(hub, tmp_path, releas
     assert lines[-1] == "dry run: nothing was sent"
 
 
+# os._exit: see OPEN in test_release_opens.py.
 LOAD = """
-import json, sys
+import json, os, sys
 sys.modules["rsuper_bench"] = None  # any import of it fails
 from datasets import load_dataset
 found = {}
@@ -101,6 +102,8 @@ row = next(iter(load_dataset("org/tiny", "cases", split="train", revision="v1.0.
 ct = row["ct"]
 found["ct"] = [list(ct.shape), int(ct.get_fdata().sum()), row["preview"]["bytes"][:4].hex(), row["report"]]
 json.dump(found, sys.stdout)
+sys.stdout.flush()
+os._exit(0)
 """
 
 
@@ -135,11 +138,13 @@ def test_push_tag_and_load(hub, tmp_path, release):
 
 
 NARROW = """
+import os
 from datasets import load_dataset
 columns = ["case_id", "presence_liver"]
 rows = list(load_dataset("org/big", "{config}", split="train", revision="v1.0.0", streaming=True, columns=columns))
 assert all(list(row) == columns for row in rows)
-print(len(rows))
+print(len(rows), flush=True)
+os._exit(0)
 """
 
 
