@@ -48,7 +48,7 @@ class RawCase:
     derived_from: str | None = None
     not_evaluable: dict[TumorType, NotEvaluable] = field(default_factory=dict)
     planted_findings: tuple[Finding, ...] = ()
-    study_date: date | None = None
+    study_date: date | None = field(default=None, repr=False)
     date_order: DateOrder | None = None
 
 

@@ -87,7 +87,7 @@ class DicomConfig(Record):
     redistributable: bool = False
 
 
-def load_dicom_config(path: Path | None, *, export: Path) -> DicomConfig:
+def load_dicom_config(path: Path | None, *, export: Path, out: Path | None = None) -> DicomConfig:
     """Read the config; paths in it are relative to it, and the salt gets its default place beside the export.
 
     Raises:
@@ -107,7 +107,8 @@ def load_dicom_config(path: Path | None, *, export: Path) -> DicomConfig:
         changes["reports"] = config.reports.model_copy(update={"file": file.resolve()})
     for key in ("salt_file", "linkage_file"):
         place = changes[key]
-        if isinstance(place, Path) and place.resolve().is_relative_to(export.resolve()):
-            found = "inside the export"
-            raise ConfigError.of([Problem(f"{path}: {key}", found, "a place outside of it", "Name another place.")])
+        for name, around in (("the export", export), ("the release", out)):
+            if isinstance(place, Path) and around is not None and place.resolve().is_relative_to(around.resolve()):
+                found = f"inside {name}"
+                raise ConfigError.of([Problem(f"{path}: {key}", found, "a place outside of it", "Name another place.")])
     return config.model_copy(update=changes)

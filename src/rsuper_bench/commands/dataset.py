@@ -67,7 +67,7 @@ def build(
 
     part = _shard(shard)
     options = SourceOptions(
-        seed=seed, input=input, config=config, ct=ct, organs=organs, labels=labels, n=n, reject_bad=reject_bad
+        seed=seed, input=input, config=config, ct=ct, organs=organs, labels=labels, n=n, reject_bad=reject_bad, out=out
     )
     opened = open_source(source, options)
     reader = make_extractor(extractor) if findings is None else StoredFindings(findings)
