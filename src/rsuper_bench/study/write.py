@@ -44,7 +44,7 @@ def results_markdown(results: StudyResults, figures: list[str]) -> str:
         lines += [f"**Unfinished:** {results.done} of {results.runs} runs.", ""]
     lines += [
         f"{results.n_cases} test cases of {results.n_patients} patients; {', '.join(results.tumor_types)}.",
-        "Figures are means over seeds, and over tumor types where a type is not named. Intervals (95 %) are percentiles of",
+        "Figures are means over seeds, and over types where none is named. Intervals (95 %) are percentiles of",
         "a bootstrap that draws patients and seeds together; differences are paired by both.",
         "",
     ]
