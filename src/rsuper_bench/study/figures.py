@@ -85,7 +85,7 @@ def exchange_figure(results: StudyResults, config: StudyConfig) -> Picture | Non
         if crossing is not None:
             axis.axvline(crossing, color="#999999", linewidth=0.8, linestyle=":")
             axis.annotate(
-                f"{crossing:g} masks", (crossing, axis.get_ylim()[0]), xytext=(3, 3), textcoords="offset points",
+                f"{crossing:.0f} masks", (crossing, axis.get_ylim()[0]), xytext=(3, 3), textcoords="offset points",
                 fontsize=8, color="#555555",
             )  # fmt: skip
         axis.set_xscale("log")
@@ -94,7 +94,8 @@ def exchange_figure(results: StudyResults, config: StudyConfig) -> Picture | Non
         axis.minorticks_off()
         axis.set_xlabel("training cases with lesion masks")
         axis.set_ylabel(f"{NAMES[metric]}, mean of {len(results.tumor_types)} types")
-    picture.axes[0].legend(loc="best", fontsize=8)
+    handles, labels = picture.axes[0].get_legend_handles_labels()
+    picture.legend(handles, labels, loc="outside upper center", ncols=len(handles), fontsize=8)
     _caption(picture, results)
     return picture
 
@@ -287,10 +288,8 @@ def _dot(
 def _caption(picture: Picture, results: StudyResults) -> None:
     kind = "synthetic phantoms, which are not patients" if results.synthetic else "cases"
     seeds = max(len(cell.seeds) for cell in results.cells)
-    picture.suptitle(
+    picture.supxlabel(
         f"{results.n_cases} test cases ({kind}); 95 % intervals over patients and {seeds} seed{'s' * (seeds > 1)}",
         fontsize=8,
         color="#555555",
-        y=-0.01,
-        va="top",
     )

@@ -67,7 +67,7 @@ def results_markdown(results: StudyResults, figures: list[str]) -> str:
 
 
 def _masks(number: float | None) -> str:
-    return "nowhere between the numbers of masks that were tried" if number is None else f"about {number:g} masks"
+    return "nowhere between the numbers of masks that were tried" if number is None else f"about {number:.0f} masks"
 
 
 def _table(rows: list[list[str]], head: list[str]) -> list[str]:
