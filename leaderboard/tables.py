@@ -12,6 +12,7 @@ from rsuper_bench.benchmark.report import MEAN
 from rsuper_bench.leaderboard.board import Board, Group, Row, score_of
 from rsuper_bench.leaderboard.entry import Entry
 from rsuper_bench.leaderboard.reported import PublishedFigure
+from rsuper_bench.leaderboard.training import leaks
 from rsuper_bench.leaderboard.wording import (
     METRICS,
     NOTHING,
@@ -100,7 +101,16 @@ def board_json(board: Board) -> str:
             name: {metric: score.model_dump(mode="json", exclude_none=True) for metric, score in metrics.items()}
             for name, metrics in entry.scores.items()
         }
-        return _identity(entry, row) | {"digests": entry.digests, "scores": scores}
+        more = {
+            "source": entry.source,
+            "model_repo": entry.model_repo,
+            "release": entry.data.release,
+            "release_digest": entry.data.digest,
+            "overlaps": [overlap.model_dump(mode="json") for overlap in entry.overlaps],
+            "leaks": leaks(entry),
+            "page": f"entries/{entry.key}.html" if row is not None else None,
+        }
+        return _identity(entry, row) | more | {"digests": entry.digests, "scores": scores}
 
     value = {
         "schema_version": 1,
@@ -150,11 +160,17 @@ def board_markdown(board: Board) -> str:
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
-def _group_markdown(group: Group) -> list[str]:
+def ranking_markdown(board: Board) -> str:
+    """Only the ranked groups, to stand inside another Markdown file."""
+    lines = [line for group in board.groups for line in _group_markdown(group, "###")]
+    return "\n".join(lines or ["No entries yet."])
+
+
+def _group_markdown(group: Group, level: str = "##") -> list[str]:
     primary = group.task.primary
     kinds = [str(kind) for kind in group.task.tumor_types]
     unit = f" ({metric_unit(primary)})" if metric_unit(primary) else ""
-    lines = [f"## {group.task.name}", "", escape_markdown(group.task.description), ""]
+    lines = [f"{level} {group.task.name}", "", escape_markdown(group.task.description), ""]
     for label in group.labels:
         lines += [f"**{escape_markdown(label)}**", ""]
     measure = f"{metric_label(primary)}{unit}, mean over tumor types, with {group.task.confidence:.0%} intervals."
