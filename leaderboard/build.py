@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from rsuper_bench.leaderboard.tables import board_csv, board_json, board_markdow
 INDEX_FILE = "index.html"
 PAGES = "entries"
 TYPES = "types"
+WRITERS = 16  # each waits for the disk; many wait together
 
 
 @dataclass(frozen=True)
@@ -70,10 +72,9 @@ def build_site(entries: Path, out: Path, *, readme: Path | None = None) -> Path:
     """
     files, carried = _site_of(entries, out, readme)
     check_out_folder(out, "board.json", [path for path in files if "/" not in path])
-    for path, data in files.items():
-        target = out / path
-        if not target.is_file() or target.read_bytes() != data:
-            write_bytes(target, data)
+    changed = [path for path in files if not _is_current(out / path, files[path])]
+    with ThreadPoolExecutor(WRITERS) as pool:
+        list(pool.map(lambda path: write_bytes(out / path, files[path]), changed))
     for path in _left_over(out, files):
         (out / path).unlink()
     if readme is not None and readme.read_bytes() != carried:
@@ -95,10 +96,8 @@ def check_site(entries: Path, out: Path, *, readme: Path | None = None) -> list[
     found = []
     for path, data in files.items():
         target = out / path
-        if not target.is_file():
-            found.append(Difference(path, "missing"))
-        elif target.read_bytes() != data:
-            found.append(Difference(path, "changed"))
+        if not _is_current(target, data):
+            found.append(Difference(path, "changed" if target.is_file() else "missing"))
     if readme is not None and readme.read_bytes() != carried:
         found.append(Difference(str(readme), "changed"))
     return found + [Difference(path, "left over") for path in _left_over(out, files)]
@@ -116,6 +115,10 @@ def _site_of(entries: Path, out: Path, readme: Path | None) -> tuple[dict[str, b
     board = make_board(read_entries(entries))
     carried = b"" if readme is None else with_board(readme, ranking_markdown(board))
     return _render(board), carried
+
+
+def _is_current(target: Path, data: bytes) -> bool:
+    return target.is_file() and target.stat().st_size == len(data) and target.read_bytes() == data
 
 
 def _left_over(out: Path, files: dict[str, bytes]) -> list[str]:

@@ -78,8 +78,7 @@ def _counts(kind: str, counts: Counts, corners: Sequence[Corner] | None) -> Iter
     if min(tp, fp, tn, fn) < 0 or tp + fn != counts.positive or fp + tn != counts.negative:
         yield f"counts.{kind}: the calls do not add up to the cases"
     elif corners is not None and not any(
-        before[0] <= fp <= after[0] and before[1] <= tp <= after[1]
-        for before, after in itertools.pairwise(corners)
+        before[0] <= fp <= after[0] and before[1] <= tp <= after[1] for before, after in itertools.pairwise(corners)
     ):
         yield f"counts.{kind}: the calls are of no threshold on the ROC curve"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,7 @@ class Detail:
         pairs: Which entries are clearly better than which.
         data: Declared training data.
         rows: Rows of a group; what is left out is counted on the page and stands in ``board.csv``.
+        groups: Groups on the page; likewise.
     """
 
     metrics: bool = True
@@ -37,18 +38,18 @@ class Detail:
     pairs: bool = True
     data: bool = True
     rows: int = 1_000_000
+    groups: int = 1_000_000
 
 
+_LEAST = Detail(metrics=False, intervals=False, curves=False, pairs=False, data=False)
 DETAILS = (
     Detail(),
     Detail(curves=False),
     Detail(curves=False, intervals=False),
-    Detail(curves=False, intervals=False, metrics=False, pairs=False),
-    Detail(curves=False, intervals=False, metrics=False, pairs=False, data=False),
-    *(
-        Detail(curves=False, intervals=False, metrics=False, pairs=False, data=False, rows=rows)
-        for rows in (1000, 500, 250, 100, 50, 25, 10)
-    ),
+    replace(_LEAST, data=True),
+    _LEAST,
+    *(replace(_LEAST, rows=rows) for rows in (500, 250, 100, 50, 25, 10)),
+    *(replace(_LEAST, rows=10, groups=groups) for groups in (100, 40, 15)),
 )
 """From everything to little: a page takes the first that keeps it below its size."""
 

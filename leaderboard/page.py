@@ -48,7 +48,8 @@ def _index_page(board: Board, detail: Detail) -> str:
     return _render(
         "index.html.j2",
         scripts=("site/board.js", "site/compare.js") if board.groups else (),
-        groups=[_group_view(group, detail) for group in board.groups],
+        groups=[_group_view(group, detail) for group in board.groups[: detail.groups]],
+        more_groups=max(len(board.groups) - detail.groups, 0),
         kinds=kinds,
         withdrawn=board.withdrawn,
         reported=board.reported,
