@@ -40,10 +40,12 @@ def contradictions(
         yield "counts are not of the tumor types of the task"
         return
     for kind in task.tumor_types:
-        yield from _counts(kind, counts[kind], corners.get(kind))
-        for metric, score in scores[kind].items():
-            bounds = _bounds(metric, counts[kind], corners.get(kind))
-            yield from _outside(f"scores.{kind}.{metric}", score, bounds)
+        wrong = list(_counts(kind, counts[kind], corners.get(kind)))
+        yield from wrong
+        for metric, score in scores[kind].items() if not wrong else ():
+            if metric in _CALLED and score.value is not None and counts[kind].tp is None:
+                yield f"scores.{kind}.{metric} has no counts of calls to follow from"
+            yield from _outside(f"scores.{kind}.{metric}", score, _bounds(metric, counts[kind], corners.get(kind)))
     for metric, score in scores[MEAN].items():
         values = [scores[kind][metric].value for kind in task.tumor_types if metric in scores[kind]]
         known = [value for value in values if value is not None]
@@ -69,7 +71,9 @@ def _outside(where: str, score: Score, bounds: _Bounds | None) -> Iterator[str]:
 
 
 def _counts(kind: str, counts: Counts, corners: Sequence[Corner] | None) -> Iterator[str]:
-    if corners is not None and (corners[0] != (0, 0) or corners[-1] != (counts.negative, counts.positive)):
+    if counts.positive > 0 < counts.negative and not corners:
+        yield f"roc.{kind} is missing"
+    elif corners and (corners[0] != (0, 0) or corners[-1] != (counts.negative, counts.positive)):
         yield f"roc.{kind} does not lead from nobody called to everybody called"
     calls = (counts.tp, counts.fp, counts.tn, counts.fn)
     if None in calls:
@@ -77,7 +81,7 @@ def _counts(kind: str, counts: Counts, corners: Sequence[Corner] | None) -> Iter
     tp, fp, tn, fn = (call or 0 for call in calls)
     if min(tp, fp, tn, fn) < 0 or tp + fn != counts.positive or fp + tn != counts.negative:
         yield f"counts.{kind}: the calls do not add up to the cases"
-    elif corners is not None and not any(
+    elif corners and not any(
         before[0] <= fp <= after[0] and before[1] <= tp <= after[1] for before, after in itertools.pairwise(corners)
     ):
         yield f"counts.{kind}: the calls are of no threshold on the ROC curve"
@@ -88,7 +92,7 @@ def _bounds(metric: str, counts: Counts, corners: Sequence[Corner] | None) -> _B
     if metric in _CALLED:
         value = _called(metric, counts)
         return None if value is None else (value, value)
-    if corners is None or not counts.positive or not counts.negative:
+    if not corners or not counts.positive or not counts.negative:
         return None
     if metric == "auroc":
         return _auroc(corners)

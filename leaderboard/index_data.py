@@ -27,7 +27,7 @@ class Detail:
         intervals: Show intervals of every figure, not only of the mean.
         curves: ROC corners, for the comparison of two entries.
         pairs: Which entries are clearly better than which.
-        data: Declared training data.
+        data: Declared training data, and what trained on what.
         rows: Rows of a group; what is left out is counted on the page and stands in ``board.csv``.
         groups: Groups on the page; likewise.
     """

@@ -141,7 +141,7 @@ def _group_view(group: Group, detail: Detail) -> dict[str, Any]:
         "legend": sorted({mark for row in group.rows for mark in wording.badges(row.entry)}),
         "sizes": sorted({(row.entry.data.n_cases, row.entry.data.n_patients) for row in group.rows}),
         "panels": [panel for panel in panels if panel is not None],
-        "matrix": training_matrix(entries),
+        "matrix": training_matrix(entries) if detail.data else None,
         "data": group_data(group, detail),
     }
 

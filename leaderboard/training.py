@@ -7,8 +7,10 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
-from rsuper_bench.leaderboard.entry import Entry
+from rsuper_bench.benchmark.report import DataInfo
+from rsuper_bench.leaderboard.entry import Entry, Overlap
 
 MAX_COLUMNS = 24  # the matrix stays readable; what is left out is counted
 MAX_ROWS = 100
@@ -105,13 +107,18 @@ def _names(entry: Entry) -> Iterable[str]:
 
 
 def _cells(entry: Entry) -> dict[str, Cell]:
+    return _cells_of(entry.training_data, entry.overlaps, entry.data)
+
+
+@lru_cache(maxsize=4096)  # asked for at every place where an entry is marked
+def _cells_of(training_data: tuple[str, ...], overlaps: tuple[Overlap, ...], data: DataInfo) -> dict[str, Cell]:
     found: dict[str, Cell] = {}
-    for text in entry.training_data:
+    for text in training_data:
         key = data_set_name(text).casefold()
-        cell = _declared(entry, key, text)
+        cell = _declared(data, key, text)
         if key not in found or cell.mark is Mark.LEAK:
             found[key] = cell
-    for overlap in entry.overlaps:
+    for overlap in overlaps:
         key = overlap.release.casefold()
         shared = [f"{overlap.shared_patients} evaluated patients"] if overlap.shared_patients else []
         shared += [f"{overlap.shared_images} evaluated images"] if overlap.shared_images else []
@@ -125,12 +132,12 @@ def _cells(entry: Entry) -> dict[str, Cell]:
     return found
 
 
-def _declared(entry: Entry, key: str, text: str) -> Cell:
+def _declared(data: DataInfo, key: str, text: str) -> Cell:
     """Judge one line of declared training data by what it says."""
-    if key != entry.data.release.casefold():
+    if key != data.release.casefold():
         return Cell(Mark.DECLARED, "declared, not compared")
-    if re.search(rf"\b{entry.data.split}\b", text.casefold()):
-        return Cell(Mark.LEAK, f"declares the {entry.data.split} split, which is evaluated")
-    if entry.data.smoke:
-        return Cell(Mark.LEAK, f"one anatomy stands in several splits of {entry.data.release}")
+    if re.search(rf"\b{data.split}\b", text.casefold()):
+        return Cell(Mark.LEAK, f"declares the {data.split} split, which is evaluated")
+    if data.smoke:
+        return Cell(Mark.LEAK, f"one anatomy stands in several splits of {data.release}")
     return Cell(Mark.SAME, "another split of the evaluated release, not compared")

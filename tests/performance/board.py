@@ -45,7 +45,9 @@ def main():
         print(f"{number} entries: {time.monotonic() - clock:.1f} s wall, {time.process_time() - started:.1f} s CPU")
         pages = {path.relative_to(site): path.stat().st_size for path in site.rglob("*.html")}
         largest = max(pages, key=pages.get)
-        print(f"index page {index.stat().st_size:,} bytes; largest of {len(pages)}: {largest}, {pages[largest]:,} bytes")
+        print(
+            f"index page {index.stat().st_size:,} bytes; largest of {len(pages)}: {largest}, {pages[largest]:,} bytes"
+        )
         if max(pages.values()) > PAGE_LIMIT_BYTES:
             sys.exit(f"error: a page is larger than {PAGE_LIMIT_BYTES:,} bytes")
 
