@@ -53,7 +53,7 @@ def _candidates(folder: Path) -> Iterator[tuple[Path, str]]:
     for relative in sorted(paths):
         path = paths[relative]
         hidden = any(part.startswith(".") for part in relative.split("/"))
-        if hidden or path.is_dir() or path.suffix in _NOTES:
+        if hidden or (path.is_dir() and not path.is_symlink()) or path.suffix in _NOTES:
             continue
         yield path, relative
 

@@ -10,7 +10,7 @@ from rsuper_bench.benchmark.files import read_text
 
 BEGIN = "<!-- board: begin (rsuper-bench leaderboard build --readme) -->"
 END = "<!-- board: end -->"
-_BETWEEN = re.compile(r"<!-- board: begin[^>]*-->\n.*?<!-- board: end -->", re.DOTALL)
+_BETWEEN = re.compile(r"<!-- board: begin[^>\n]*-->\r?\n.*?<!-- board: end -->", re.DOTALL)
 
 
 def with_board(path: Path, board: str) -> bytes:
@@ -19,7 +19,8 @@ def with_board(path: Path, board: str) -> bytes:
     Raises:
         ConfigError: If the file has not exactly one pair of comments.
     """
-    text = read_text(path, ConfigError)
+    read_text(path, ConfigError)  # for its messages; line ends stay as they are
+    text = path.read_bytes().decode()
     found = len(_BETWEEN.findall(text))
     if found != 1:
         fix = f"Put {BEGIN} and {END} on lines of their own where the board belongs."

@@ -45,6 +45,7 @@ _LEAD = (
     "n_cases",
     "n_patients",
     "training_data",
+    "leaks",
     "primary",
 )
 _MARKDOWN = re.compile(r"[&<>|\\`*_\[\]#~$:@]|(?<=[wW]{3})\.")
@@ -61,7 +62,8 @@ def board_csv(board: Board) -> str:
 
 
 def _csv_row(entry: Entry, row: Row | None, names: Sequence[str], metrics: Sequence[str]) -> dict[str, Any]:
-    cells = _identity(entry, row) | {"training_data": "; ".join(entry.training_data)}
+    joined = {"training_data": "; ".join(entry.training_data), "leaks": "; ".join(leaks(entry))}
+    cells = _identity(entry, row) | joined
     for name in names:
         for metric in metrics:
             score = score_of(entry, name, metric)
@@ -89,6 +91,7 @@ def _identity(entry: Entry, row: Row | None) -> dict[str, Any]:
         "n_cases": entry.data.n_cases,
         "n_patients": entry.data.n_patients,
         "training_data": list(entry.training_data),
+        "leaks": leaks(entry),
         "primary": entry.task_definition.primary,
     }
 
@@ -107,7 +110,6 @@ def board_json(board: Board) -> str:
             "release": entry.data.release,
             "release_digest": entry.data.digest,
             "overlaps": [overlap.model_dump(mode="json") for overlap in entry.overlaps],
-            "leaks": leaks(entry),
             "page": f"entries/{entry.key}.html" if row is not None else None,
         }
         return _identity(entry, row) | more | {"digests": entry.digests, "scores": scores}

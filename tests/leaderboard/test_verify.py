@@ -199,7 +199,13 @@ def test_only_predictions_may_lie_beside_an_entry(tmp_path, entry, attached):
     lonely = entry.parent / "other-v1.submission"
     lonely.mkdir()
     (lonely / "predictions.csv").write_text("case_id")
+    (entry.parent / "linked-v1.submission").symlink_to(attached, target_is_directory=True)
     with pytest.raises(DataError) as caught:
         read_entries(tmp_path / "entries")
-    for part in ("run.sh: not part of a submission", "not a plain file", "predictions without an entry"):
+    for part in (
+        "run.sh: not part of a submission",
+        "thresholds.json: not a plain file",
+        "linked-v1.submission: not a plain file",
+        "predictions without an entry",
+    ):
         assert part in str(caught.value)
