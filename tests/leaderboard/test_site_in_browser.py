@@ -4,6 +4,7 @@ import pytest
 from conftest import serious_violations
 from hostile_entries import hostile_entries
 
+from rsuper_bench.leaderboard.board import make_board
 from rsuper_bench.leaderboard.build import render_site
 
 TYPES = ("Spleen", "Gallbladder", "Prostate", "Bladder", "Uterus", "Esophagus", "Adrenal")
@@ -127,6 +128,16 @@ def test_two_entries_side_by_side_by_keyboard(board):
     boxes.nth(1).check()  # a third takes the place of the first
     assert not boxes.nth(0).is_checked()
     assert panel.locator(".verdict").text_content().startswith("M3 is clearly better than M0")
+
+
+def test_the_page_knows_of_every_pair_who_is_clearly_better(board, built):
+    page, _ = board()
+    found = page.evaluate(
+        "key => [0, 1, 2, 3, 4].map(a => [0, 1, 2, 3, 4].map(b => clearlyBetter(boards.get(key), a, b)))", built[1]
+    )
+    (group,) = [group for group in make_board(hostile_entries()).groups if group.key == built[1]]
+    assert found == group.better.astype(int).tolist()
+    assert group.better.any()
 
 
 def test_an_address_brings_a_view_back(board):
