@@ -8,8 +8,8 @@ _SPEC = importlib.util.spec_from_file_location(
 )
 _MODULE = importlib.util.module_from_spec(_SPEC)
 _SPEC.loader.exec_module(_MODULE)
-make_record, noisy_scores, random_records, write_release, write_submission = (
-    _MODULE.make_record,
+THREE, noisy_scores, random_records, write_release, write_submission = (
+    _MODULE.THREE,
     _MODULE.noisy_scores,
     _MODULE.random_records,
     _MODULE.write_release,

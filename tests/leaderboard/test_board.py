@@ -12,6 +12,7 @@ from rsuper_bench.benchmark.report import SubmissionInfo
 from rsuper_bench.leaderboard.add import entry_of
 from rsuper_bench.leaderboard.board import make_board
 from rsuper_bench.leaderboard.entry import Entry
+from rsuper_bench.leaderboard.page import index_page
 from rsuper_bench.leaderboard.reported import Reported, published_figures
 from rsuper_bench.leaderboard.tables import board_csv, board_json, board_markdown, escape_markdown
 from rsuper_bench.leaderboard.wording import reader_figure, shares_text
@@ -98,6 +99,19 @@ def test_duplicates_and_contradictions_are_listed_together(entry):
         make_board([twin, twin, entry(0.6, method="third"), other])
     assert "team__twin/demo-phantom-v1.json: stands twice" in str(caught.value)
     assert "team__other/demo-phantom-v1.json: its task or reference differs" in str(caught.value)
+
+
+def test_a_task_may_choose_another_primary_metric(entry, tmp_path):
+    path = tmp_path / "auroc-v1.yaml"
+    path.write_text(
+        "name: auroc-v1\ndescription: By AUROC.\ntumor_types: [liver, kidney]\nprimary: auroc\nsynthetic: true\n"
+    )
+    board = make_board([entry(0.5, method="a", task=path), entry(0.8, method="b", task=path)])
+    assert placed(board.groups[0]) == {"b": (1, 1), "a": (2, 2)}
+    assert "AUROC, mean over tumor types" in board_markdown(board)
+    page = index_page(board)
+    assert "<dd>AUROC, mean over 2 tumor types</dd>" in page
+    assert '"metrics":[["auroc","AUROC",""]' in page
 
 
 def test_an_empty_board_is_a_board():

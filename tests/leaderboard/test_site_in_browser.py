@@ -3,9 +3,12 @@
 import pytest
 from conftest import serious_violations
 from hostile_entries import hostile_entries
+from synthetic_reports import make_report
 
+from rsuper_bench.leaderboard.add import entry_of
 from rsuper_bench.leaderboard.board import make_board
 from rsuper_bench.leaderboard.build import render_site
+from rsuper_bench.leaderboard.page import index_page
 
 TYPES = ("Spleen", "Gallbladder", "Prostate", "Bladder", "Uterus", "Esophagus", "Adrenal")
 
@@ -206,3 +209,22 @@ def test_the_theme_can_be_chosen_by_keyboard(board):
     page.get_by_role("button", name="Dark").focus()
     page.keyboard.press("Enter")
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") != light
+
+
+def test_many_entries_come_a_hundred_at_a_time(pages, tmp_path):
+    base = entry_of(make_report(cases=20, draws=100), team="T", method="m", url=None, report_digest="2" * 64)
+    board = make_board(base.model_copy(update={"method": f"m{number:03d}"}) for number in range(230))
+    (tmp_path / "index.html").write_text(index_page(board))
+    page = pages.open(tmp_path / "index.html")
+    section, pager = page.locator("section.board"), page.locator(".pager")
+    assert (len(methods(section)), pager.locator("span").text_content()) == (100, "1–100 of 230")
+    assert pager.get_by_role("button", name="Previous").is_disabled()
+    pager.get_by_role("button", name="Next").click()
+    pager.get_by_role("button", name="Next").click()
+    assert methods(section)[0] == "m200"
+    assert pager.get_by_role("button", name="Next").is_disabled()
+    assert "page=3" in page.url
+    section.get_by_label("Search").fill("m15")  # found on whatever page it stands
+    assert methods(section) == [f"m15{digit}" for digit in range(10)]
+    assert pager.is_hidden()
+    assert pages.problems == []

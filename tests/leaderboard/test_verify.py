@@ -4,21 +4,23 @@ import json
 import shutil
 
 import pytest
-from small_release import noisy_scores, random_records, write_release, write_submission
+from small_release import THREE, noisy_scores, random_records, write_release, write_submission
 from typer.testing import CliRunner
 
 from rsuper_bench.benchmark.errors import DataError
 from rsuper_bench.benchmark.evaluation import evaluate
 from rsuper_bench.benchmark.evaluation_folder import report_json
 from rsuper_bench.benchmark.records import Split
+from rsuper_bench.benchmark.release import open_release
 from rsuper_bench.benchmark.submission import load_submission
-from rsuper_bench.benchmark.task import load_task
+from rsuper_bench.benchmark.task import CallRule, load_task
 from rsuper_bench.benchmark.thresholds import calibrate, save_thresholds
 from rsuper_bench.cli import app
 from rsuper_bench.leaderboard.add import add_entry
 from rsuper_bench.leaderboard.build import build_site, check_site
 from rsuper_bench.leaderboard.reading import read_entries
 from rsuper_bench.leaderboard.verify import verify_entry
+from rsuper_bench.leaderboard.wording import badges
 
 TASK = load_task("demo-phantom-v1").model_copy(update={"synthetic": False, "bootstrap_replicates": 200})
 
@@ -209,3 +211,21 @@ def test_only_predictions_may_lie_beside_an_entry(tmp_path, entry, attached):
         "predictions without an entry",
     ):
         assert part in str(caught.value)
+
+
+@pytest.mark.parametrize("rule", ["score", "volume"])
+def test_missing_predictions_and_calls_by_volume_are_scored_again_alike(world, tmp_path, rule):
+    """What is missing ranks beyond every prediction, on the wrong side; the ROC corners must say the same."""
+    release = open_release(world / "release")
+    rows = noisy_scores(3, release.records(Split.TEST))[:-40]
+    folder = write_submission(tmp_path / "sub", rows)
+    lines = (folder / "predictions.csv").read_text().splitlines()
+    volumes = [f"{line},{round(5000 * float(line.rpartition(',')[2]) ** 3)}" for line in lines[1:]]
+    (folder / "predictions.csv").write_text("\n".join([f"{lines[0]},volume_mm3", *volumes]) + "\n")
+    task = TASK.model_copy(update={"call_rule": CallRule(rule)})
+    report = evaluate(load_submission(folder), task, release, missing="fail", calls_at=dict.fromkeys(THREE, 0.5))
+    assert report.coverage["imputed"] > 0
+    (tmp_path / "report.json").write_text(report_json(report))
+    path = add_entry(tmp_path / "report.json", tmp_path / "entries", team="T", method="M")
+    assert verify_entry(path, folder, release.folder).provenance == "verified"
+    assert "incomplete" in dict(badges(read_entries(tmp_path / "entries")[0]))
