@@ -168,6 +168,8 @@ class _Handler(BaseHTTPRequestHandler):
         kind = re.match(r"(?:/api)?/(spaces|models)/", url.path)
         self.kind = kind[1] if kind else "datasets"
         path = url.path.replace(f"/{self.kind}/", "/datasets/", 1)
+        if re.match(r"/(?!datasets/|spaces/|api/)[^/]+/[^/]+?(\.git/info/lfs|/resolve)/", url.path):
+            self.kind, path = "models", f"/datasets{url.path}"  # files of models lie at the top
         for pattern, name in self.ROUTES:
             match = re.fullmatch(pattern, path)
             if match:
