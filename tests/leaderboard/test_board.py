@@ -5,6 +5,8 @@ import io
 import json
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from synthetic_reports import make_report
 
 from rsuper_bench.benchmark.errors import DataError
@@ -29,6 +31,18 @@ def entry():
     return make
 
 
+LEVELS = [
+    entry_of(
+        make_report(0.4 + 0.1 * level, seed=level, noise=0.06, cases=20, draws=100),
+        team="T",
+        method="M",
+        url=None,
+        report_digest="2" * 64,
+    )
+    for level in range(6)
+]
+
+
 def placed(group):
     return {row.entry.method: (row.rank.rank, row.rank.last) for row in group.ranked}
 
@@ -49,6 +63,26 @@ def test_ties_share_a_rank(entry):
 def test_fingerprints_are_never_ranked_together(entry):
     board = make_board([entry(0.9, method="a", fingerprint="a" * 12), entry(0.5, method="b", fingerprint="b" * 12)])
     assert [placed(group) for group in board.groups] == [{"a": (1, 1)}, {"b": (1, 1)}]
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 5)), min_size=1, max_size=9), st.randoms())
+def test_a_group_is_ranked_as_if_it_stood_alone_in_any_order(drawn, random):
+    made = [
+        LEVELS[level].model_copy(update={"method": f"m{number}", "fingerprint": letter * 12})
+        for number, (letter, level) in enumerate(drawn)
+    ]
+    alone = {}
+    for letter in "abc":
+        members = [entry for entry in made if entry.fingerprint == letter * 12]
+        for group in make_board(members).groups:
+            alone |= placed(group)
+    random.shuffle(made)
+    together = [placed(group) for group in make_board(made).groups]
+    assert {method: place for group in together for method, place in group.items()} == alone
+    assert sum(map(len, together)) == len(made)
+    for group in together:
+        assert min(rank for rank, _ in group.values()) == 1
 
 
 def test_real_before_synthetic_before_smoke(entry):

@@ -7,6 +7,7 @@ import re
 from html import unescape
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 from hostile_entries import PAYLOADS, hostile_entries
 from synthetic_reports import make_report
@@ -104,6 +105,14 @@ def test_names_are_shown_as_they_are(site):
         page = next(text for path, text in pages(site).items() if f"__m{index}__" in path)
         assert payload not in page
         assert payload in unescape(page)
+
+
+def test_any_order_gives_the_same_bytes(entries, site):
+    for seed in range(3):
+        order = np.random.default_rng(seed).permutation(len(entries))
+        again = render_site(entries[index] for index in order)
+        assert {path: data.decode() for path, data in again.items()} == site
+        assert list(again) == list(site)
 
 
 def test_labels_stand_where_the_figures_stand(site):
