@@ -176,7 +176,7 @@ def _group_markdown(group: Group, level: str = "##") -> list[str]:
     for label in group.labels:
         lines += [f"**{escape_markdown(label)}**", ""]
     measure = f"{metric_label(primary)}{unit}, mean over tumor types, with {group.task.confidence:.0%} intervals."
-    ties = f"Entries that cannot be told apart share a rank. Fingerprint `{group.fingerprint}`."
+    ties = f"A rank is 1 + the number of entries that are clearly better. Fingerprint `{group.fingerprint}`."
     lines += [f"{measure} {ties}", ""]
     rows = []
     for row in group.rows:
