@@ -128,7 +128,7 @@ def evaluate(
         task_definition=task,
         submission=submission.info,
         data=info,
-        statements=_statements(info, reference, thresholds, submission, counts),
+        statements=_statements(info, reference, thresholds, submission, counts, called=calls_at is not None),
         seed=seed,
         missing_policy=missing,
         thresholds={kind: frozen[kind] for kind in task.tumor_types if kind in frozen}
@@ -194,6 +194,8 @@ def _statements(
     thresholds: Thresholds | None,
     submission: Submission,
     counts: LesionCounts | None,
+    *,
+    called: bool,
 ) -> tuple[str, ...]:
     found = []
     if info.smoke:
@@ -204,9 +206,9 @@ def _statements(
         found.append(SOME_SYNTHETIC)
     if counts is not None:
         found.append(COUNTED)
-    if thresholds is None:
+    if thresholds is None and not called:
         found.append(NO_THRESHOLDS)
-    else:
+    elif thresholds is not None:
         if (thresholds.team, thresholds.method) != (submission.info.team, submission.info.method):
             found.append(OTHER_METHOD)
         if thresholds.task_fingerprint != reference.task.fingerprint:

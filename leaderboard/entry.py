@@ -132,7 +132,7 @@ class Entry(Record):
     data: DataInfo
     statements: Annotated[tuple[Text, ...], Field(max_length=20)] = ()
     missing_policy: Literal["error", "fail"]
-    seed: int
+    seed: Annotated[int, Field(ge=0)]
     scores: dict[str, dict[str, Score]]
     counts: dict[TumorType, Counts]
     coverage: dict[str, int] = {}

@@ -23,7 +23,7 @@ from rsuper_bench.leaderboard.reading import read_entry
 DIGITS = 9  # figures are compared to nine decimals: another processor may differ in the last bits of a sum
 REPLICATE_STEP = 1.5e-6  # replicates are stored with six decimals, and may round to either side
 
-# What the predictions, the release and the task decide; the rest is what people say of themselves.
+# What the submission, the release and the task decide; the rest is what people say of themselves.
 _FIGURES = (
     "task",
     "fingerprint",
@@ -36,6 +36,7 @@ _FIGURES = (
     "roc",
     "thresholds",
     "replicates",
+    "training_data",
 )
 _DIGESTS = ("submission", "release", "reference", "literature", "lesion_counts", "readers")
 
@@ -151,6 +152,9 @@ def _differences(entry: Entry, again: Entry) -> Iterator[Problem]:
         yield from _compare(name, before[name], after[name])
     for name in _DIGESTS:
         yield from _compare(f"digests.{name}", before["digests"].get(name), after["digests"].get(name))
+    for statement in again.statements:
+        if statement not in entry.statements:
+            yield Problem("statements", "one is missing", f"'{statement}'", _FIX)
 
 
 def _compare(where: str, stated: Any, scored: Any) -> Iterator[Problem]:

@@ -116,6 +116,11 @@ EDITS = {
     ),
     "thresholds": (lambda value: value["thresholds"].update(liver=0.2), r"counts\.liver|scores\.liver\.sensitivity"),
     "coverage": (lambda value: value["coverage"].update(missing=-5), r"coverage\.missing"),
+    "training data": (
+        lambda value: value.update(training_data=["nothing that leaks"]),
+        r"training_data: the entry says",
+    ),
+    "a seed below zero": (lambda value: value.update(seed=-1), r"seed: not valid; expected greater than or equal to 0"),
     "the release": (lambda value: value["data"].update(release="other"), r"data\.release"),
 }
 
@@ -127,6 +132,17 @@ def test_a_doctored_entry_is_refused_and_left_as_it_is(world, entry, name):
     with pytest.raises(DataError, match=message):
         verify_entry(entry, world / "test", world / "release")
     assert entry.read_bytes() == before
+
+
+def test_a_caveat_cannot_be_taken_out(world, tmp_path):
+    report = evaluate(load_submission(world / "test"), TASK, world / "release")
+    assert len(report.statements) == 1  # no thresholds, so no calls
+    (tmp_path / "report.json").write_text(report_json(report))
+    path = add_entry(tmp_path / "report.json", tmp_path / "entries", team="T", method="M")
+    verify_entry(path, world / "test", world / "release", write=False)
+    edit(path, lambda value: value.update(statements=[]))
+    with pytest.raises(DataError, match=r"statements: one is missing; expected 'No thresholds were given"):
+        verify_entry(path, world / "test", world / "release")
 
 
 def test_other_predictions_or_data_are_named(world, entry, tmp_path):
