@@ -25,8 +25,7 @@ gpu-check: $(if $(filter $(BIN)/python,$(GPU_PYTHON)),$(INSTALLED))  ## GPU test
 	$(GPU_PYTHON) tests/gpu/benchmark.py --out docs/gpu-check.md
 
 docs: $(INSTALLED)  ## the website, in site/; open site/index.html
-	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
-	@echo site/index.html
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict  # --quiet would hide warnings from --strict
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
