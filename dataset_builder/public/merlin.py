@@ -124,7 +124,8 @@ def _hold_out(listing: Listing, table: Path) -> None:
         fix = "Its ids must be those of reports_final.xlsx."
         raise DataError.of([Problem(f"test_cases: {table.name}", "no usable scan of it", "study ids", fix)])
     listing.cases = [replace(case, split=Split.TEST if case.case_id in found else None) for case in listing.cases]
-    listing.notes.append(f"test split: {len(found)} of {len(wanted)} scans in {table.name}; the others are not usable")
+    rest = "" if found == wanted else "; the others cannot be used or are not there"
+    listing.notes.append(f"test split: {len(found)} of {len(wanted)} scans in {table.name}{rest}")
 
 
 def _patients(plus: Path) -> dict[str, Row]:
