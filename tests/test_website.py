@@ -14,7 +14,7 @@ pytest.importorskip("material", reason="the docs extra is not installed")
 pytest.importorskip("mkdocstrings", reason="the docs extra is not installed")
 
 ROOT = Path(__file__).parents[1]
-MAIN = ["index.html", "start/load-a-release.html", "concepts.html", "reference/command-line.html", "reproduce.html"]
+MAIN = ["index.html", "start/load-a-release.html", "statistics.html", "reference/command-line.html", "reproduce.html"]
 
 
 @pytest.fixture(scope="module")
