@@ -6,6 +6,7 @@ import shutil
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 from joblib import Parallel, delayed
@@ -67,7 +68,10 @@ def merge(
         return f"{out} is merged already: {len(cases)} cases, nothing to do"
     digests = {record.case_id: digest_of([release.digest, record_digest(record)]) for release, record in cases}
     with staging.locked("merge"):
-        work = (delayed(_stage)(release, record, staging, digests[record.case_id]) for release, record in cases)
+        work = (
+            delayed(_stage)(release.folder, release.digest, record, staging, digests[record.case_id])
+            for release, record in cases
+        )
         for done, _ in enumerate(Parallel(n_jobs=jobs, return_as="generator_unordered")(work), start=1):
             if on_case is not None:
                 on_case(done, len(cases))
@@ -80,9 +84,15 @@ def merge(
     return ", ".join(f"{len(release.records())} cases of {release.name}" for release in ordered)
 
 
-def _stage(release: Release, record: CaseRecord, staging: Staging, digest: str) -> None:
+def _stage(folder: Path, release_digest: str, record: CaseRecord, staging: Staging, digest: str) -> None:
     if staging.read(record.case_id, digest) is None:
-        staging.write(carried_case(release, record), digest)
+        staging.write(carried_case(_opened(folder, release_digest), record), digest)
+
+
+@lru_cache(maxsize=16)
+def _opened(folder: Path, _: str) -> Release:
+    """A release, once a process: to send it with every case would take its whole table along."""
+    return Release(folder)
 
 
 def _require_full(releases: Sequence[Release]) -> None:
@@ -113,17 +123,24 @@ def _twice(cases: Iterable[tuple[Release, CaseRecord]]) -> list[Problem]:
 
 
 def _in_two_splits(records: Iterable[CaseRecord]) -> list[Problem]:
-    splits: dict[str, defaultdict[str, set[str]]] = {"patients": defaultdict(set), "anatomies": defaultdict(set)}
+    """Patients and anatomies that are in two splits; cases stand for them, since a message names no patient."""
+    groups: dict[str, defaultdict[str, list[CaseRecord]]] = {
+        "patients": defaultdict(list),
+        "anatomies": defaultdict(list),
+    }
     for record in records:
-        splits["patients"][record.patient_id].add(record.split)
+        groups["patients"][record.patient_id].append(record)
         if record.derived_from is not None:
-            splits["anatomies"][record.derived_from].add(record.split)
+            groups["anatomies"][record.derived_from].append(record)
     fix = "Build one of the releases again with their splits, or without them."
-    return [
-        Problem("the releases together", f"{len(leaks)} {what} in two splits: {_some(leaks)}", "each in one", fix)
-        for what, found in splits.items()
-        if (leaks := [name for name, where in found.items() if len(where) > 1])
-    ]
+    problems = []
+    for what, found in groups.items():
+        leaks = [cases for cases in found.values() if len({case.split for case in cases}) > 1]
+        if leaks:
+            shown = _some(case.case_id for cases in leaks for case in cases)
+            message = f"{len(leaks)} {what} in two splits, with cases {shown}"
+            problems.append(Problem("the releases together", message, "each in one", fix))
+    return problems
 
 
 def _some(names: Iterable[str]) -> str:
