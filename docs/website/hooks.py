@@ -23,8 +23,16 @@ GENERATED = {
     "records": generated.record_reference,
     "python": generated.python_reference,
 }
-# A page that may not be there: it is written by a study, and the website can be built before one was run.
-OPTIONAL = ("results.md",)
+# Pages that the navigation has a place for and that may not be there: a study writes the first, and the others come with
+# the part that they describe.
+OPTIONAL = (
+    "results.md",
+    "comparison-rows.md",
+    "evaluation-report.md",
+    "leaderboard.md",
+    "training-data.md",
+    "training-loop.md",
+)
 _MARK = re.compile(r"^<!-- generated: ([a-z]+) -->$", re.MULTILINE)
 _CODE = re.compile(r"(^(?:```|~~~).*?^(?:```|~~~)$|`[^`\n]+`)", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"(\]\()(?!https?:|mailto:|#)([^)#\s]+)")
