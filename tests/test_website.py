@@ -66,6 +66,12 @@ def test_the_reference_is_written_from_the_code(site):
     assert "<!-- generated" not in commands + python + formats
 
 
+def test_nothing_of_the_machine_is_in_it(site):
+    assert [path for path in site.rglob("*") if path.suffix in (".py", ".pyc")] == []
+    texts = [path for path in site.rglob("*") if path.suffix in (".html", ".js", ".json", ".xml", ".css", ".txt")]
+    assert [path for path in texts if str(ROOT) in path.read_text("utf-8")] == []
+
+
 def test_links_out_of_the_pages_lead_to_the_repository(site):
     page = (site / "index.html").read_text("utf-8")
     assert 'href="https://github.com/rsuper-bench/rsuper-bench/blob/main/NOTICE"' in page

@@ -23,8 +23,8 @@ GENERATED = {
     "records": generated.record_reference,
     "python": generated.python_reference,
 }
-# Pages that the navigation has a place for and that may not be there: a study writes the first, the others come with the
-# part that they describe.
+# Pages that the navigation has a place for and that may not be there: a study writes the first, the others come with
+# their part of the code.
 OPTIONAL = (
     "results.md",
     "comparison-rows.md",
