@@ -12,11 +12,8 @@ from typing import Any
 
 ROOT = Path(__file__).parents[2]
 
-# Modules whose ``__all__`` is for other people's code, and single names of modules without one.
-PACKAGES = {
-    "Benchmark": ("rsuper_bench.benchmark", "benchmark/__init__.py"),
-    "Losses": ("rsuper_bench.baselines.losses", "baselines/losses/__init__.py"),
-}
+# Packages whose ``__all__`` is for other people's code, and single names of modules without one.
+PACKAGES = {"Benchmark": "benchmark/__init__.py", "Losses": "baselines/losses/__init__.py"}
 NAMES = {
     "Baselines": [
         "rsuper_bench.baselines.recipe.load_recipe",
@@ -56,10 +53,12 @@ def release_columns() -> str:
 
     parts = []
     for config, features in FEATURES.items():
-        rows = [(f"`{name}`", _feature(feature)) for name, feature in features.items() if "presence_" not in name]
+        rows = [
+            (f"`{name}`", f"`{_feature(feature)}`") for name, feature in features.items() if "presence_" not in name
+        ]
         shown = [name for name in features if name.startswith("presence_")]
         if shown:
-            rows.append(("`presence_<type>`", f"string, one column for each of {len(shown)} tumor types"))
+            rows.append(("`presence_<type>`", f"`string`, one column for each of {len(shown)} tumor types"))
         parts.append(f"#### `{config}`\n\n" + _table(("column", "type"), rows))
     return "\n\n".join(parts)
 
@@ -79,9 +78,7 @@ def record_reference() -> str:
 
 def python_reference() -> str:
     """Directives for mkdocstrings, which reads signatures and docstrings without importing anything."""
-    groups = {
-        title: [f"{module}.{name}" for name in _exported(ROOT / path)] for title, (module, path) in PACKAGES.items()
-    }
+    groups = {title: _exported(ROOT / path) for title, path in PACKAGES.items()}
     blocks = [
         f"## {title}\n\n" + "\n\n".join(f"::: {name}" for name in names) for title, names in (groups | NAMES).items()
     ]
@@ -89,11 +86,15 @@ def python_reference() -> str:
 
 
 def _exported(path: Path) -> list[str]:
+    """Names in ``__all__`` with the module each is defined in, for a module may have the name of what it holds."""
+    origins: dict[str, str] = {}
+    names: list[str] = []
     for node in ast.parse(path.read_text("utf-8")).body:
+        if isinstance(node, ast.ImportFrom) and node.module is not None:
+            origins |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id == "__all__":
-            names: list[str] = ast.literal_eval(node.value)
-            return sorted(names, key=lambda name: (name[0].isupper(), name.lower()))
-    raise ValueError(f"{path} has no __all__")
+            names = ast.literal_eval(node.value)
+    return [origins[name] for name in sorted(names, key=lambda name: (name[0].isupper(), name.lower()))]
 
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
