@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 OUT ?= demo-out
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo demo-real test lint fast-test gpu-check browser install clean
+.PHONY: demo demo-real test lint fast-test docs gpu-check browser install clean
 
 demo: $(INSTALLED)  ## the whole chain on phantoms; prints the paths of report and board last
 	$(BIN)/rsuper-bench demo --out $(OUT)
@@ -23,6 +23,9 @@ fast-test: $(INSTALLED)  ## the tests one runs while writing
 GPU_PYTHON ?= $(BIN)/python
 gpu-check: $(if $(filter $(BIN)/python,$(GPU_PYTHON)),$(INSTALLED))  ## GPU tests and benchmarks; writes docs/gpu-check.md
 	$(GPU_PYTHON) tests/gpu/benchmark.py --out docs/gpu-check.md
+
+docs: $(INSTALLED)  ## the website, in site/; open site/index.html
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict  # --quiet would hide warnings from --strict
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
@@ -42,4 +45,4 @@ $(INSTALLED): pyproject.toml constraints.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(OUT) $(OUT)-real build dist
+	rm -rf $(VENV) $(OUT) $(OUT)-real build dist site

@@ -92,7 +92,7 @@ def attach(
         shutil.rmtree(staging.release, ignore_errors=True)
         splits = {record.case_id: record.split for record in overlay.records()}
         full = info.model_copy(update={"kind": ReleaseKind.FULL, "files": {}})
-        write_release(staging, splits, digests, _rejections(overlay), full)
+        write_release(staging, splits, digests, rejections_of(overlay), full)
         move_to_place(staging, out, identity, started, jobs)
     _problems_file(out).unlink(missing_ok=True)
     n = sum(bool(line.get("withheld")) for line in lines.values())
@@ -151,7 +151,7 @@ def _stage(
         return []
     try:
         if not line.get("withheld"):
-            case = _carried(overlay, record)
+            case = carried_case(overlay, record)
         elif record.case_id in keys:
             case = _joined(record, source.make(keys[record.case_id]), line.get("voxels", {}))
         else:
@@ -166,8 +166,9 @@ def _stage(
     return [(record.case_id, problem) for problem in problems]
 
 
-def _carried(overlay: Release, record: CaseRecord) -> PreparedCase:
-    row = overlay.columns(record.case_id, WITHHELD)
+def carried_case(release: Release, record: CaseRecord) -> PreparedCase:
+    """A case with the bytes that a release carries of it."""
+    row = release.columns(record.case_id, WITHHELD)
     files = {name: row[name]["bytes"] for name in ("ct", "organs", "lesions") if row[name] is not None}
     return PreparedCase(record, row["report"], row["pathology_report"], files, row["preview"]["bytes"])
 
@@ -226,14 +227,19 @@ def _problems_file(out: Path) -> Path:
     return out.absolute().parent / f"{out.name}.problems.csv"
 
 
-def _rejections(overlay: Release) -> list[Rejection]:
-    text = read_text(overlay.folder / "rejected.csv")
+def rejections_of(release: Release) -> list[Rejection]:
+    """The rows of ``rejected.csv``.
+
+    Raises:
+        DataError: When it is damaged.
+    """
+    text = read_text(release.folder / "rejected.csv")
     try:
         return [
             Rejection(row["input_id"], Reason(row["reason"]), row["detail"])
             for row in csv.DictReader(io.StringIO(text, newline=""), strict=True)
         ]
     except (ValueError, KeyError, csv.Error) as cause:
-        where = str(overlay.folder / "rejected.csv")
+        where = str(release.folder / "rejected.csv")
         fix = "Download the release again."
         raise DataError.of([Problem(where, f"damaged ({type(cause).__name__})", "as built", fix)]) from None

@@ -1,5 +1,6 @@
-"""Every command that the documents show is one that this version takes."""
+"""Commands, links and names in the documents are true of this version."""
 
+import os.path
 import re
 import shlex
 from pathlib import Path
@@ -10,12 +11,13 @@ import typer
 from rsuper_bench.cli import app
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = ["README.md", "CONTRIBUTING.md", *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md")))]
+PAGES = [path.relative_to(ROOT).as_posix() for path in sorted((ROOT / "docs").rglob("*.md"))]
+DOCUMENTS = ["README.md", "CONTRIBUTING.md", *PAGES]
 
 
 def commands(text):
     """Lines of fenced blocks, and code in a sentence that has arguments."""
-    blocks = re.findall(r"^```bash\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
+    blocks = re.findall(r"^ *```bash\n(.*?)^ *```", text, flags=re.MULTILINE | re.DOTALL)
     lines = [line.strip() for block in blocks for line in block.replace("\\\n", " ").splitlines()]
     inline = [code for code in re.findall(r"`([^`\n]+)`", text) if "…" not in code and "..." not in code]
     return [line for line in [*lines, *inline] if line.startswith("rsuper-bench ")]
@@ -39,6 +41,56 @@ def test_a_shown_command_is_understood(document, line):
         command = command.commands[name]
     if arguments:  # a verb may be named without its arguments
         command.make_context(command.name, arguments)
+
+
+def links(text):
+    """Relative targets of links and pictures outside of code."""
+    text = re.sub(r"^(```|~~~).*?^\1|`[^`\n]+`", "", text, flags=re.MULTILINE | re.DOTALL)
+    return [target for target in re.findall(r"\]\(([^)\s]+)\)", text) if not re.match(r"https?:|mailto:", target)]
+
+
+def anchors(text):
+    """What GitHub and the website make of the headings: lower case, hyphens for spaces, punctuation gone."""
+    text = re.sub(r"^(```|~~~).*?^\1", "", text, flags=re.MULTILINE | re.DOTALL)
+    headings = re.findall(r"^#+ (.+)$", text, flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_links_lead_somewhere(document):
+    broken = []
+    for link in links((ROOT / document).read_text("utf-8")):
+        target, _, anchor = link.partition("#")
+        path = Path(os.path.normpath(ROOT / Path(document).parent / target)) if target else ROOT / document
+        known = path.exists() and path.is_relative_to(ROOT)
+        if not known or (anchor and anchor not in anchors(path.read_text("utf-8"))):
+            broken.append(link)
+    assert broken == []
+
+
+def test_broken_links_would_be_found():
+    text = "[a](b.md#c) `[no](code.md)` ![p](q.png)\n```\n[no](block.md)\n# no heading\n```\n## What it *is*: 3 things"
+    assert links(text) == ["b.md#c", "q.png"]
+    assert anchors(text) == {"what-it-is-3-things"}
+
+
+def verbs(command, name=""):
+    inner = getattr(command, "commands", None)
+    return [name] if inner is None else [verb for key in inner for verb in verbs(inner[key], f"{name} {key}".strip())]
+
+
+def test_every_verb_recipe_and_task_is_shown_somewhere():
+    from importlib.resources import files
+
+    from rsuper_bench.baselines.recipe import shipped_recipes
+
+    text = " ".join((ROOT / document).read_text("utf-8") for document in DOCUMENTS)
+    tasks = [file.name.removesuffix(".yaml") for file in files("rsuper_bench.benchmark").joinpath("tasks").iterdir()]
+    names = [f"rsuper-bench {verb}" for verb in verbs(typer.main.get_command(app))]
+    # A recipe or a task counts where it stands as a name of its own: `combined`, not "combined"; sizes of one as one.
+    recipes = sorted({re.sub("^(demo|small)_", "", name) for name in shipped_recipes()})
+    names += [f"`{name}`" for name in (*recipes, *tasks)]
+    assert [name for name in names if name not in text] == []
 
 
 def test_every_reason_code_is_explained():

@@ -241,7 +241,7 @@ def _refuse_duplicates(listing: Listing) -> None:
 
 
 def _settle_splits(listing: Listing) -> None:
-    """A patient in two official splits keeps the held-out scans; the training ones would leak and are refused."""
+    """A patient in two given splits keeps the held-out scans; the training ones would leak and are refused."""
     order: Sequence[Split | None] = (Split.TEST, Split.VALIDATION, Split.TRAIN, None)
     best: dict[str, int] = {}
     for case in listing.cases:
@@ -252,7 +252,8 @@ def _settle_splits(listing: Listing) -> None:
         if case.split is wanted:
             kept.append(case)
         else:
-            detail = f"the official split puts a patient into {case.split} and {wanted}; kept in {wanted} only"
+            other = "training" if case.split is None else case.split
+            detail = f"the split puts a patient into {other} and {wanted}; kept in {wanted} only"
             listing.reject(case.case_id, Reason.SPLIT_CONFLICT, detail)
     listing.cases = kept
 

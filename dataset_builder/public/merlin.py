@@ -11,10 +11,12 @@ The data use agreement allows no redistribution, and Merlin Plus (CC BY-NC-ND 4.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
-from rsuper_bench.benchmark.errors import ConfigError, Problem
+from rsuper_bench.benchmark.errors import ConfigError, DataError, Problem
 from rsuper_bench.benchmark.files import read_model
+from rsuper_bench.benchmark.lesion_counts import CASE_COLUMNS
 from rsuper_bench.benchmark.records import ID_PATTERN, Phase, Split
 from rsuper_bench.dataset_builder.header_facts import scanner_name
 from rsuper_bench.dataset_builder.organ_masks import beside
@@ -41,12 +43,15 @@ class MerlinConfig(PublicConfig):
     Attributes:
         plus: Folder of Merlin Plus.
         official_splits: Keep the splits of the data set; otherwise draw them by patient.
+        test_cases: Table of study ids that are the test split, such as a published one, in place of the official
+            splits. All other scans are drawn by patient, but those of its patients are left out.
         tumor_masks: Take the tumor masks of Merlin Plus. Its makers did not draw every tumor, so a type counts as drawn
             only where its mask shows something, and other lesions of that type may be missing in it.
     """
 
     plus: Path | None = None
     official_splits: bool = True
+    test_cases: Path | None = None
     tumor_masks: bool = False
 
 
@@ -57,7 +62,10 @@ def open_source(root: Path, config: Path | None) -> PublicSource:
     plus = None if options.plus is None else (folder / options.plus).resolve()
     if plus is not None and not plus.is_dir():
         raise ConfigError.of([Problem(f"{config}: plus", "no such folder", "a folder", "Check the path.")])
-    options = options.model_copy(update={"plus": plus, "organ_masks": beside(options.organ_masks, folder)})
+    test_cases = None if options.test_cases is None else folder / options.test_cases
+    options = options.model_copy(
+        update={"plus": plus, "test_cases": test_cases, "organ_masks": beside(options.organ_masks, folder)}
+    )
     return PublicSource("merlin", root.resolve(), options, LICENCE, list_merlin)
 
 
@@ -96,6 +104,8 @@ def list_merlin(root: Path, config: MerlinConfig) -> Listing:
         study = path.name.split(".nii")[0]
         if study not in seen:
             listing.reject(study, Reason.NO_REPORT, f"not in {table.name}")
+    if config.test_cases is not None:
+        _hold_out(listing, config.test_cases)
     listing.notes += mask_notes(listing.cases)
     if contradictory:
         note = "have no contrast and a contrast phase in the table of Merlin Plus: phase unknown"
@@ -103,6 +113,19 @@ def list_merlin(root: Path, config: MerlinConfig) -> Listing:
     if not config.tumor_masks:
         listing.notes.append("tumor masks of Merlin Plus are not taken: not every tumor is drawn (tumor_masks)")
     return listing
+
+
+def _hold_out(listing: Listing, table: Path) -> None:
+    """Make the scans of a table the test split, and leave the others to be drawn."""
+    rows = read_rows(table, {"study id": CASE_COLUMNS})
+    wanted = {row.get(*CASE_COLUMNS) for row in rows}
+    found = wanted & {case.case_id for case in listing.cases}
+    if not found:
+        fix = "Its ids must be those of reports_final.xlsx."
+        raise DataError.of([Problem(f"test_cases: {table.name}", "no usable scan of it", "study ids", fix)])
+    listing.cases = [replace(case, split=Split.TEST if case.case_id in found else None) for case in listing.cases]
+    rest = "" if found == wanted else "; the others cannot be used or are not there"
+    listing.notes.append(f"test split: {len(found)} of {len(wanted)} scans in {table.name}{rest}")
 
 
 def _patients(plus: Path) -> dict[str, Row]:

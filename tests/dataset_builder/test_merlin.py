@@ -134,3 +134,28 @@ def test_an_overlay_of_merlin_is_completed_from_a_download(merlin, tmp_path):
         if path.is_file() and path.name != "run.json":
             twin = tmp_path / "joined" / path.relative_to(made[ReleaseKind.FULL])
             assert twin.read_bytes() == path.read_bytes(), path.name
+
+
+def test_a_published_list_of_test_scans_takes_their_patients_out_of_training(merlin):
+    """AC1 is in the list; AC3, which the official split trains on, becomes a scan of the same patient."""
+    table = merlin / "MerlinPlus" / "merlin_longitudinal_metadata.csv"
+    rows = [
+        PLUS,
+        PLUS | {"Encrypted Accession Number": "AC2", "Patient ID": "Merlin_2"},
+        PLUS | {"Encrypted Accession Number": "AC3"},
+    ]
+    write_csv(table, rows)
+    write_csv(merlin.parent / "test.csv", [{"BDMAP ID": "AC1"}, {"BDMAP ID": "AC77"}])
+    source = opened("merlin", merlin, "plus: merlin/MerlinPlus\ntest_cases: test.csv\n")
+    keys = source.keys()
+    assert {key.case_id: key.split for key in keys} == {"AC1": Split.TEST, "AC2": None}
+    assert ("AC3", "split_conflict") in refused(source)
+    assert any("test split: 1 of 2 scans in test.csv" in note for note in source.notes())
+
+
+def test_a_list_of_test_scans_that_fits_nothing_is_an_error(merlin):
+    write_csv(merlin.parent / "test.csv", [{"study id": "PanTS_1"}])
+    with pytest.raises(DataError, match=r"test_cases: test\.csv: no usable scan of it"):
+        opened("merlin", merlin, "plus: merlin/MerlinPlus\ntest_cases: test.csv\n").keys()
+    with pytest.raises(DataError, match=r"nothing\.csv"):
+        opened("merlin", merlin, "plus: merlin/MerlinPlus\ntest_cases: nothing.csv\n").keys()

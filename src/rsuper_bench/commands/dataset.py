@@ -84,8 +84,8 @@ def build(
         shard=part,
         cluster=cluster,
         fractions=dict(zip(Split, fractions, strict=True)),
-        name=_checked_name(name),
-        version=_checked_version(version),
+        name=checked_name(name),
+        version=checked_version(version),
         kind=_kind(kind),
     )
     for note in getattr(opened, "notes", list)():
@@ -173,7 +173,8 @@ def _shard(text: str | None) -> tuple[int, int] | None:
     return int(match[1]), int(match[2])
 
 
-def _checked_version(version: str) -> str:
+def checked_version(version: str) -> str:
+    """A version of a release, or a ConfigError."""
     import re
 
     from rsuper_bench.benchmark.errors import ConfigError, Problem
@@ -198,7 +199,8 @@ def _kind(kind: str) -> ReleaseKind:
     return ReleaseKind(kind)
 
 
-def _checked_name(name: str) -> str:
+def checked_name(name: str) -> str:
+    """A name of a release, or a ConfigError."""
     import re
 
     from rsuper_bench.benchmark.errors import ConfigError, Problem

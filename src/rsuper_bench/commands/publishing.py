@@ -1,4 +1,4 @@
-"""``rsuper-bench dataset publish`` and ``attach``: how a release leaves a machine, and how a reader completes it."""
+"""``rsuper-bench dataset publish``, ``attach`` and ``merge``: a release is sent, completed, joined with others."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ def register(app: typer.Typer) -> None:
     """Add the verbs."""
     app.command()(publish)
     app.command()(attach)
+    app.command()(merge)
 
 
 def publish(
@@ -92,6 +93,38 @@ def attach(
             scans,
             out,
             config=config,
+            jobs=jobs,
+            on_case=lambda done, total: progress.update(task, completed=done, total=total),
+        )
+    typer.echo(result)
+    typer.echo(f"wrote {out}")
+
+
+def merge(
+    data: Annotated[list[str], typer.Argument(help="Two or more full releases, each a folder or org/name@revision.")],
+    out: Annotated[Path, typer.Option(help="Folder of the new release; made as a whole, or not at all.")],
+    name: Annotated[str, typer.Option(help="Name of the new release.")] = "merged",
+    version: Annotated[str, typer.Option(help="Version of the new release, such as 1.2.0.")] = "1.0.0",
+    jobs: Annotated[int, typer.Option(min=1, help="Cases at once; the bytes are the same for any number.")] = 1,
+) -> None:
+    """Put the cases of several releases into one, each with its split. A stopped merge goes on where it was."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from rsuper_bench.benchmark.release import open_release
+    from rsuper_bench.commands.dataset import checked_name, checked_version
+    from rsuper_bench.dataset_builder.merge import merge as join
+
+    name, version = checked_name(name), checked_version(version)
+    releases = [open_release(item, whole=True) for item in data]
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("merging cases", total=None)
+        result = join(
+            releases,
+            out,
+            name=name,
+            version=version,
             jobs=jobs,
             on_case=lambda done, total: progress.update(task, completed=done, total=total),
         )
