@@ -17,6 +17,12 @@ from rsuper_bench.dataset_builder.extraction.rules.segments import locate
 from rsuper_bench.dataset_builder.extraction.rules.sites import Site
 from rsuper_bench.dataset_builder.extraction.rules.topics import header_places
 
+_CONTENTS = frozenset(
+    ["stool", "retained stool", "fecal material", "debris", "mucus", "mucus plug", "clot", "blood clot",
+     "blood product", "food", "ingested material", "sludge", "fold", "mucosal fold", "stone", "gastric fold",
+     "rugal fold"]
+)  # fmt: skip
+
 
 def drafted(
     row: Row,
@@ -82,7 +88,11 @@ def characterise(named: list[Draft], row: Row, lesion: int, sized: list[Measurem
     alternative = is_alternative(row, lesion)
     for draft in named:
         if alternative:
-            if polarity is not Polarity.DOUBTED:
+            if _is_perhaps_nothing(row, lesion):  # "filling defect, polyp versus stool"
+                draft.doubted = True
+                draft.spans["certainty"] = item.span
+                draft.kind = item.entry.kind if draft.kind is Kind.INDETERMINATE and item.entry.kind else draft.kind
+            elif polarity is not Polarity.DOUBTED:
                 draft.alternatives.append((item.entry, item.span))
         elif polarity is not Polarity.DOUBTED:
             if draft.kind in (Kind.INDETERMINATE, Kind.MASS) and item.entry.kind is not Kind.INDETERMINATE:
@@ -95,6 +105,19 @@ def characterise(named: list[Draft], row: Row, lesion: int, sized: list[Measurem
             set_size(draft, sized[0])
         if draft.location is None and draft.count.value == 1:
             locate(draft, row, lesion, [lesion], 0)
+
+
+def _is_perhaps_nothing(row: Row, lesion: int) -> bool:
+    """Whether the other name is that of what a hollow organ holds: "polyp versus adherent stool"."""
+    for step in (1, -1):
+        near = row.items[lesion + 1 : lesion + 5] if step == 1 else row.items[max(0, lesion - 4) : lesion][::-1]
+        if near and near[0].text in ("versus", "vs", "or"):
+            for item in near[1:]:
+                if item.label is Label.THING:
+                    return item.text in _CONTENTS
+                if item.label not in (Label.WORD, Label.PUNCTUATION, Label.INDEFINITE, Label.ATTENUATION):
+                    break
+    return False
 
 
 def _brighten(draft: Draft, row: Row, lesion: int) -> None:

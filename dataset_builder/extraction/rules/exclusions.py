@@ -12,6 +12,7 @@ _FOCAL = frozenset(
      "mass", "masslike", "eccentric", "eccentrically", "annular", "polypoid", "lobulated", "bulky", "localized",
      "localised", "segmental", "fundal", "plaque", "tumoral", "exophytic"]
 )  # fmt: skip
+_REMAINS = frozenset({"residual", "persistent", "persisting"})
 _SHADOWS = frozenset({"wedge", "striated", "bandlike", "linear"})
 _HOLLOW = frozenset({TumorType.ESOPHAGUS, TumorType.STOMACH, TumorType.DUODENUM, TumorType.COLON, TumorType.BLADDER,
                      TumorType.GALLBLADDER, TumorType.UTERUS})  # fmt: skip
@@ -55,7 +56,8 @@ def is_inflamed(row: Row, lesion: int) -> bool:
     if row.has(Label.INFLAMED):
         return True
     words = _wall_words(row, lesion)
-    return not words & _FOCAL
+    remains = bool(words & _REMAINS) and row.has(Label.MEASUREMENT)  # "residual thickening of 11 mm"
+    return not words & _FOCAL and not remains
 
 
 def _wall_words(row: Row, lesion: int) -> set[str]:

@@ -15,6 +15,7 @@ from rsuper_bench.dataset_builder.extraction.rules.lexicon import Label
 from rsuper_bench.dataset_builder.extraction.rules.measurements import Measurement
 from rsuper_bench.dataset_builder.extraction.rules.segments import Place, places_in
 from rsuper_bench.dataset_builder.extraction.rules.sides import sides_in
+from rsuper_bench.dataset_builder.extraction.rules.sizes import is_elliptical
 
 Span = tuple[int, int]
 MAX_MEMBERS = 20
@@ -50,8 +51,14 @@ def split_group(draft: Draft, row: Row, sized: list[Measurement], start: int, en
     if draft.count.relation is CountRelation.EXACT and draft.count.value == 1:
         bracketed = members_of(draft, row, sized, start, end)  # "HCC in segment 6 (3.1 cm) and segment 8 (1.2 cm)"
         places = {member.place[0] for member in bracketed if member.place is not None}
-        if len(places) == len(bracketed) > 1 and all(row.text[one.start - row.offset - 1] == "(" for one in sized):
+        sides = {member.side[0] for member in bracketed if member.side is not None}
+        apart = all(row.text[one.start - row.offset - 1] == "(" for one in sized) or _is_elliptical(row, sized)
+        if len(places) == len(bracketed) > 1 and apart:
             return _parts(draft, row, bracketed)
+        if sides == {Side.LEFT, Side.RIGHT} and len(bracketed) == 2:
+            return _parts(
+                draft, row, bracketed
+            )  # "a metastasis in each adrenal, 26 mm on the right and 19 mm on the left"
         two = len(sized) == 2 and all(len(size.diameters_mm) == 1 and not size.others_mm for size in sized)
         if draft.kind is Kind.WALL_THICKENING and two:  # "thickening of 12 mm extends over 3.4 cm"
             axes = (sized[0].diameters_mm[0], sized[1].diameters_mm[0])
@@ -73,6 +80,12 @@ def split_group(draft: Draft, row: Row, sized: list[Measurement], start: int, en
         reach = min(row.items[turn].start, largest.start), max(end, largest.end)
         (draft.pick,) = _parts(draft, row, [_member(draft, row, largest, reach)])
     return [draft]
+
+
+def _is_elliptical(row: Row, sized: list[Measurement]) -> bool:
+    """Whether each size after the first one has a place: "13 mm lesion in segment 6 and 8 mm in segment 2"."""
+    later = {size.start for size in sized[1:]}
+    return all(is_elliptical(row, index) for index, item in enumerate(row.items) if item.start in later)
 
 
 def members_of(draft: Draft, row: Row, sized: list[Measurement], start: int, end: int) -> list[Member]:

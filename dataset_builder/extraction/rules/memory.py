@@ -100,7 +100,10 @@ class Memory:
     def only_names(self, row: Row, lesion: int) -> bool:
         """Whether a sentence only says or doubts what the last finding is: "Carcinoma cannot be excluded"."""
         entry = row.items[lesion].entry
-        if not self.last or entry.kind is Kind.METASTASIS or row.has(Label.MEASUREMENT, Label.PLACE):
+        until = any(item.text == "until" for item in row.items)  # "metastases until proven otherwise"
+        open_kinds = all(draft.kind is Kind.INDETERMINATE for draft in self.last)
+        spread = entry.kind is Kind.METASTASIS and not until and not (open_kinds and lesion == 0)
+        if not self.last or spread or row.has(Label.MEASUREMENT, Label.PLACE):
             return False
         doubted = polarity_of(row, lesion) is Polarity.DOUBTED
         after = row.items[lesion + 1 : lesion + 3]  # "Neoplasm is suspected", "a urothelial tumor is favored"

@@ -35,6 +35,7 @@ _EMPTY = frozenset(
     }
 )
 _REST = frozenset({"remainder", "rest", "remaining", "otherwise", "elsewhere", "residual", "other"})
+_INVADES = ("invad", "invasion", "involv", "infiltrat", "extending into", "extension into")
 _TOPIC_REACH = 4  # items
 _GONE = {
     Label.REMOVED: NotEvaluable.RESECTED,
@@ -143,9 +144,22 @@ def _described(row: Row, limited: set[int]) -> list[TumorType]:
         thing = item.label in (Label.THING, Label.INFLAMED, Label.PARTIAL_SURGERY)
         place = item.label is Label.PLACE and not item.entry.region and not is_governed(row, index)
         organ = item.label is Label.ORGAN and not is_landmark(row, index) and _is_spoken_of(row, index)
+        organ = organ or (item.label is Label.ORGAN and _is_not_invaded(row, index))
         if thing or place or organ:
             found.extend(item.entry.organs)
     return found
+
+
+def _is_not_invaded(row: Row, index: int) -> bool:
+    """Whether a tumor is said to spare an organ: "not invading the spleen", "no involvement of the bladder"."""
+    for position in range(index - 1, max(row.clause_start(index) - 1, index - 7), -1):
+        item = row.items[position]
+        if item.text.startswith(_INVADES):
+            before = row.items[max(0, position - 2) : position]
+            return any(other.label is Label.NEGATION or other.text in ("not", "nor") for other in before)
+        if item.label not in (Label.DEFINITE, Label.SIDE, Label.WORD, Label.ORGAN, Label.AND, Label.PREP):
+            return False
+    return False
 
 
 def _is_spoken_of(row: Row, index: int) -> bool:
@@ -174,9 +188,30 @@ def _region_of(row: Row, index: int) -> list[TumorType]:
     around = items[row.clause_start(index) : index + 1]
     if any(item.label in (Label.LESION, Label.THING, Label.ORGAN, Label.HEDGE, Label.SIDE) for item in around):
         return []
-    if index + 1 < len(items) and items[index + 1].entry.region:
-        around = [items[index + 1]]  # "Otherwise negative abdomen"
+    passes = (Label.WORD, Label.PREP, Label.DEFINITE, Label.AND, Label.SIDE)
+    after = []
+    for item in items[index + 1 : row.clause_end(index)]:
+        if item.label is Label.PLACE and item.entry.region:
+            after.append(item)  # "Otherwise negative abdomen", "no acute abnormality in the abdomen or pelvis"
+        elif item.label not in passes and item.text not in (",", "/"):
+            break
+    around = [*around, *after]
     return [organ for item in around if item.label is Label.PLACE and item.entry.region for organ in item.entry.organs]
+
+
+def says_of_region(row: Row) -> bool:
+    """Whether a sentence under a header like "Pelvis:" speaks of all of it: "Neg.", "No nodules.", "Unremarkable."."""
+    if row.has(Label.ORGAN, Label.PLACE, Label.HISTORY, Label.LIMITED, Label.OUT_OF_VIEW, Label.REMOVED):
+        return False
+    heads = row.indices(Label.LESION)
+    if heads:
+        denials = (Label.NEGATION, Label.NEGATION_AFTER, Label.EXCEPT)
+        return row.has(*denials) and all(row.items[index].label not in (Label.THING,) for index in range(heads[0]))
+    return any(
+        not _is_denied(row, index)
+        and not any(item.label is Label.THING for item in row.items[row.clause_start(index) : index])
+        for index in row.indices(Label.NORMAL)
+    )
 
 
 def _out_of_view(row: Row, organs: list[int], said: OrganStatements) -> None:

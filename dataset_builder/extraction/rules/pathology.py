@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from rsuper_bench.benchmark.records import Malignancy, MalignancySource
 from rsuper_bench.benchmark.tumor_types import TumorType
 from rsuper_bench.dataset_builder.extraction.rules.drafts import Draft
-from rsuper_bench.dataset_builder.extraction.rules.items import Row, row_of
+from rsuper_bench.dataset_builder.extraction.rules.items import Row
 from rsuper_bench.dataset_builder.extraction.rules.lexicon import Label
 from rsuper_bench.dataset_builder.extraction.rules.negation import Polarity, polarity_of
+from rsuper_bench.dataset_builder.extraction.rules.rows import row_of
 from rsuper_bench.dataset_builder.extraction.rules.sections import SectionKind, read_sections
 from rsuper_bench.dataset_builder.extraction.rules.sites import sites_of
 from rsuper_bench.dataset_builder.extraction.rules.topics import topic_sites

@@ -190,6 +190,6 @@ def is_singled_out(row: Row, lesion: int) -> bool:
         item = row.items[position]
         if item.label is Label.COREF:
             return True
-        if item.label not in NOUN_PHRASE:
+        if item.label not in NOUN_PHRASE and item.label is not Label.ORGAN:
             return False
     return False

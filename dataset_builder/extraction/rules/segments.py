@@ -109,6 +109,8 @@ def locate(draft: Draft, row: Row, lesion: int, heads: list[int], order: int) ->
     items = row.items
     first, last = row.clause_start(lesion), row.clause_end(lesion) - 1
     named = draft.spans.get("tumor_type", (0, 0))
+    if any(items[index].span == named for index in row.indices(Label.PLACE)):
+        return  # a mass at the root of a lung is in no lobe
     for index in row.indices(Label.ORGAN):  # "Within the upper pole of the left kidney, there is a cyst"
         if items[index].span == named and index < first:
             first = row.clause_start(index)

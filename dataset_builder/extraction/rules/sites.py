@@ -37,6 +37,14 @@ _NO_MODIFIERS = PREDICATES | {"seen", "noted", "identified", "present", "found"}
 _ASPECTS = frozenset(
     {"lateral", "medial", "posterior", "anterior", "superior", "inferior", "mid", "distal", "proximal"}
 )
+_ROOTS = frozenset({"hilar", "perihilar", "suprahilar", "infrahilar"})
+_SOFT_NAMES = ("lipoma", "liposarcoma", "sarcoma", "desmoid", "hibernoma", "angiolipoma", "fibromatosis", "soft tissue",
+               "elastofibroma", "neurofibroma", "myxofibrosarcoma", "pleomorphic sarcoma")  # fmt: skip
+_BODY_WALL = frozenset(
+    ["flank", "chest wall", "abdominal wall", "anterior abdominal wall", "body wall", "groin", "inguinal", "axilla",
+     "axillary", "inguinal region", "shoulder", "hip", "knee", "scapular", "popliteal fossa", "abdominal musculature",
+     "inguinal canal", "pelvic floor", "umbilical", "umbilicus"]
+)  # fmt: skip
 ELSEWHERE = Site(None)
 
 
@@ -145,12 +153,28 @@ def _before_noun(row: Row, lesion: int) -> list[Site]:
     if organ is None:
         return []
     if items[organ].label is not Label.ORGAN:  # "pelvic mass", "lymph node metastasis"
-        return [ELSEWHERE]
+        return _lung_root(row, organ) or [ELSEWHERE]
     organs = [*_listed_before(row, organ - 1), organ]
     implied = [index for index in organs if items[index].entry.implied]
     if len(implied) == len(organs) and (later := _after_preposition(row, lesion)) and later[0].tumor_type is not None:
         return later
     return [site for index in organs for site in site_at(row, index, lesion if len(organs) == 1 else None)]
+
+
+def _lung_root(row: Row, place: int) -> list[Site]:
+    """The lung, for a mass at its root: "right hilar mass"; a hilum without a side may be that of the liver."""
+    side = row.items[place - 1] if place else None
+    if row.items[place].text not in _ROOTS or side is None or side.entry.side not in (Side.LEFT, Side.RIGHT):
+        return []
+    return [Site(TumorType.LUNG, row.items[place].span, side.entry.side, side.span)]
+
+
+def is_of_body_wall(row: Row, lesion: int) -> bool:
+    """Whether a tumor of fat, muscle or skin stands beside a part of the trunk or a limb: "right inguinal lipoma"."""
+    if not row.items[lesion].text.startswith(_SOFT_NAMES):
+        return False
+    places = {row.items[index].text for index in row.indices(Label.PLACE) if row.clauses[index] == row.clauses[lesion]}
+    return bool(places) and places <= _BODY_WALL
 
 
 def own_organs(row: Row, lesion: int) -> list[Site]:
@@ -228,6 +252,8 @@ def _after_preposition(row: Row, lesion: int) -> list[Site]:
                     return [ELSEWHERE]
                 else:
                     return _listed_after(row, position, lesion)
+        elif item.text in ("-", "–", "—") and position <= lesion + 2:
+            governed = True  # "Nodule 2 - left lower lobe"
         elif item.label is Label.AND or item.text in (",", ";", "(", ")", ":"):
             if item.text == "," and _is_apposed(row, position):
                 governed, far = True, False
@@ -264,7 +290,7 @@ def _belongs_to_next(row: Row, organ: int) -> bool:
     """Whether an organ word qualifies a thing or lesion after it ("hepatic cyst", "colon cancer")."""
     following = row.items[organ + 1] if organ + 1 < len(row.items) else None
     if following is not None and following.label is Label.LESION:
-        return True
+        return not following.text.startswith(("is ", "are ", "appears ", "looks "))  # "the adrenal | is thickened"
     if not row.items[organ].entry.adjective:
         return False
     for item in row.items[organ + 1 : organ + 4]:

@@ -74,6 +74,7 @@ def assign_sizes(row: Row) -> Sizes:
             owner is not None
             and ahead is None
             and owner in premodified
+            and not is_elliptical(row, position)
             and row.items[owner].entry.kind is not Kind.WALL_THICKENING  # "3.9 cm long thickening, 14 mm"
         ):
             continue  # "a 2 cm cyst in the spleen, which measures 14 cm": the second size is of something else
@@ -101,6 +102,22 @@ def assign_sizes(row: Row) -> Sizes:
     return sizes
 
 
+def is_elliptical(row: Row, position: int) -> bool:
+    """Whether a size stands for one more lesion: "a 13 mm lesion in segment 6 and 8 mm in segment 2"."""
+    items = row.items
+    before = [item for item in items[max(0, position - 4) : position] if item.label is not Label.INDEFINITE]
+    joined = any(item.text in ("and", ",", "&", "another", "second") for item in before[-3:])
+    after = items[position + 1 : position + 7]
+    if not joined or not after or after[0].text not in ("in", "within"):
+        return False
+    for item in after[1:]:
+        if item.label is Label.ORGAN:
+            return True
+        if item.label not in (Label.DEFINITE, Label.SIDE, Label.WORD):
+            return False
+    return False
+
+
 def _today(row: Row, position: int, measurement: Measurement) -> Measurement:
     """Of "from 10 to 14 mm" today's end, of a range "5-8 mm" the upper end."""
     if not measurement.is_span:
@@ -124,6 +141,9 @@ def _is_distance(row: Row, position: int) -> bool:
 def is_prior(row: Row, position: int, positions: list[int]) -> bool:
     """Whether a size is a former one: "previously 1.5 cm", "was 12 mm", "10 mm on the prior exam"."""
     items = row.items
+    bracket = [item.text for item in items[position - 1 : position + 2 : 2]] if position > 1 else []
+    if bracket == ["(", ")"] and items[position - 2].label is Label.MEASUREMENT:
+        return True  # "11 mm (16 mm)"
     previous = max((other for other in positions if other < position), default=-1)
     following = min((other for other in positions if other > position), default=len(items))
     comma = False
@@ -199,7 +219,7 @@ def _owner_ahead(row: Row, position: int) -> int | None:
         item = items[index]
         if item.label in (Label.LESION, Label.THING):
             crossed = any(other.text == "," for other in items[position:index])
-            return None if crossed and item.label is Label.THING else index
+            return None if crossed and (item.label is Label.THING or item.entry.vague) else index
         if item.text == "(":  # "1.5 cm (previously 1.1 cm) renal mass"
             closed = next((later for later in range(index, last) if items[later].text == ")"), None)
             if closed is None:
@@ -272,6 +292,9 @@ def _owner_behind(row: Row, position: int) -> int | None:
             if item.label is Label.THING and items[position - 1].text == "," and _is_added(row, index):
                 continue  # "cystic lesion with calcification, 6.5 cm"
             return index
+        lesion_before = item.entry.implied and any(other < index for other in row.indices(Label.LESION))
+        if lesion_before:
+            continue  # "FNH segment 3 measures 41 mm"
         if item.label in (Label.ORGAN, Label.PLACE) and not item.entry.adjective and not is_governed(row, index):
             between = items[index + 1 : position]
             if (

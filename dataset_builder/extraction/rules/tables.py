@@ -1,15 +1,18 @@
-"""Tables of target lesions, whose lines name only organ and size: "T1: liver, segment 5: 38 mm"."""
+"""Lines that name a lesion only by its place and size: "T1: liver, segment 5: 38 mm", "RUL, part-solid, 13 mm"."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from rsuper_bench.benchmark.records import Attenuation, Malignancy
+from rsuper_bench.benchmark.tumor_types import Side, TumorType
 from rsuper_bench.dataset_builder.extraction.rules.drafting import place_in
-from rsuper_bench.dataset_builder.extraction.rules.drafts import Draft, refer
+from rsuper_bench.dataset_builder.extraction.rules.drafts import Draft, apply_malignancy, refer
 from rsuper_bench.dataset_builder.extraction.rules.grouping import set_size
 from rsuper_bench.dataset_builder.extraction.rules.items import Row
 from rsuper_bench.dataset_builder.extraction.rules.lexicon import Label
+from rsuper_bench.dataset_builder.extraction.rules.measurements import Measurement
 from rsuper_bench.dataset_builder.extraction.rules.sections import Sentence, is_segment
 from rsuper_bench.dataset_builder.extraction.rules.sites import Site, site_at
 from rsuper_bench.dataset_builder.extraction.rules.sizes import Sizes
@@ -19,41 +22,180 @@ _TARGET = re.compile(
     re.IGNORECASE,
 )
 _TABLE = re.compile(r"\b(?:target|index|measurable|measured|reference) (?:lesions|disease)\b", re.IGNORECASE)
+_COLUMNS = re.compile(r"\b(baseline|prior|previous|prev|nadir)\b[^.]*\b(current|today|now|follow)", re.IGNORECASE)
+_COLUMNS_BACK = re.compile(r"\b(current|today|now)\b[^.]*\b(baseline|prior|previous|prev)\b", re.IGNORECASE)
 _LINES = 12  # paragraphs a table is long
+# A measured part of these organs is a lesion: nobody states how large a normal lobe, pole or segment is.
+_PARTS = frozenset({TumorType.LIVER, TumorType.LUNG, TumorType.KIDNEY})
+_SMALLEST_ADRENAL_MM = 10.0  # limbs are thinner
+_KINDS = frozenset(
+    ["solid", "subsolid", "part solid", "enhancing", "spiculated", "necrotic", "cavitary", "cavitating", "lobulated",
+     "washout", "aphe", "hyperenhancement", "indeterminate", "exophytic", "pedunculated", "sessile", "papillary",
+     "ground glass", "ground", "calcified", "encapsulated", "ill defined", "well defined", "circumscribed",
+     "lr 1", "lr 2", "lr 3", "lr 4", "fdg avid", "avid"]
+)  # fmt: skip
+_EXTENTS = frozenset(
+    ["thick", "length", "span", "craniocaudal", "volume", "lumen", "dilated", "distended", "distance", "width",
+     "caliber", "bipolar", "cc", "resection", "remnant", "ml", "duct", "normal", "enlarged", "bulky", "atrophic",
+     "shrunken", "size"]
+)  # fmt: skip
+_LARGE = frozenset({"enlarged", "bulky"})  # a large adrenal with a size holds a tumor
 
 
 @dataclass(slots=True)
 class TargetTable:
-    """Where the last heading of a table of target lesions stands (``paragraph``), if there was one."""
+    """The table a sentence may stand in.
+
+    Attributes:
+        paragraph: Where its heading stands, if there was one.
+        last_is_current: Which of two columns of sizes is today's; None where the table does not say.
+    """
 
     paragraph: int | None = None
+    last_is_current: bool | None = None
 
-    def target(self, row: Row, sentence: Sentence, sizes: Sizes, topic: tuple[Site, ...]) -> Draft | None:
-        """Read a line of a table, or a size under a segment of the liver ("Segment IV: 14 mm"); None for other text."""
-        if _TABLE.search(row.text) is not None:
+    def expects_numbers(self, sentence: Sentence) -> bool:
+        """Note the headings a sentence holds; say whether a number without a unit may be a size in it."""
+        if _TABLE.search(sentence.text) is not None:
             self.paragraph = sentence.paragraph
-        if (
-            row.has(Label.LESION, Label.THING, Label.PLACE)
-            or not sizes.loose
-            or not self._is_line(row, sentence, sizes)
-        ):
-            return None
-        position, size = sizes.loose[0]
-        organs = [index for index in row.indices(Label.ORGAN) if index < position]
-        organs = [index for index in organs if not row.items[index].entry.implied] or organs
-        sites = site_at(row, organs[0]) if organs else list(topic)
-        if len({site.tumor_type for site in sites}) != 1 or sites[0].tumor_type is None:
-            return None
-        sites.sort(key=lambda site: site.side is None)
-        draft = Draft(tumor_type=sites[0].tumor_type, section=sentence.section, paragraph=sentence.paragraph)
-        place_in(draft, sites[0], row, sentence, position)
-        draft.spans["kind"] = draft.spans["count"] = row.items[position].span
-        set_size(draft, size)
-        refer(draft, row, row.offset, row.offset + len(row.text), size.start)
-        return draft
+        for pattern, last in ((_COLUMNS, True), (_COLUMNS_BACK, False)):
+            if pattern.search(sentence.text) is not None and re.search(r"\d", sentence.text) is None:
+                self.paragraph, self.last_is_current = sentence.paragraph, last
+        return self.is_line(sentence)
 
-    def _is_line(self, row: Row, sentence: Sentence, sizes: Sizes) -> bool:
-        numbered = _TARGET.match(row.text) is not None
-        near = self.paragraph is not None and sentence.paragraph - self.paragraph <= _LINES
-        segment = sentence.topic is not None and is_segment(sentence.topic.text) and sizes.loose[0][0] == 0
-        return numbered or near or segment
+    def is_line(self, sentence: Sentence) -> bool:
+        """Whether a sentence is a line of a table of lesions."""
+        return self._is_near(sentence) or _TARGET.match(sentence.text) is not None
+
+    def today(self, sizes: Sizes, sentence: Sentence) -> Sizes:
+        """Of two columns of sizes keep today's."""
+        if self.last_is_current is None or not self._is_near(sentence):
+            return sizes
+        last = -1 if self.last_is_current else 0
+        for lesion, sized in sizes.of_lesion.items():
+            if len(sized) > 1:
+                sizes.of_lesion[lesion] = [sized[last]]
+        if len(sizes.loose) > 1:
+            sizes.loose = [sizes.loose[last]]
+        return sizes
+
+    def targets(
+        self, row: Row, sentence: Sentence, sizes: Sizes, topic: tuple[Site, ...], group: Draft | None
+    ) -> list[Draft]:
+        """Read the lesions a sentence names by place and size alone.
+
+        Args:
+            row: The sentence.
+            sentence: Where it stands.
+            sizes: Its sizes.
+            topic: Sites of the header above.
+            group: The heading the line stands under ("Hepatic metastases:"), if any.
+        """
+        if row.has(Label.HISTORY, Label.REMOVED) or not sizes.loose:
+            return []
+        if not all(row.items[index].entry.vague for index in row.indices(Label.LESION)):
+            return []
+        listed = self.is_line(sentence)
+        found: list[Draft] = []
+        first = 0
+        for position, size in sizes.loose:
+            site = _site_of(row, first, position, topic)
+            if site is not None and (
+                listed or group is not None or _stands_alone(row, first, position, size, site, sentence)
+            ):
+                found.append(_draft(row, sentence, (first, position), size, site, group))
+            first = position + 1
+        return found
+
+    def _is_near(self, sentence: Sentence) -> bool:
+        return self.paragraph is not None and sentence.paragraph - self.paragraph <= _LINES
+
+
+def _draft(
+    row: Row, sentence: Sentence, reach: tuple[int, int], size: Measurement, site: Site, group: Draft | None
+) -> Draft:
+    draft = Draft(
+        tumor_type=site.tumor_type or TumorType.SOFT_TISSUE, section=sentence.section, paragraph=sentence.paragraph
+    )
+    place_in(draft, site, row, sentence, reach[1])
+    draft.spans["kind"] = draft.spans["count"] = row.items[reach[1]].span
+    set_size(draft, size)
+    for index in range(reach[0], row.clause_end(reach[1])):
+        item = row.items[index]
+        if item.label is Label.ATTENUATION and draft.attenuation is Attenuation.UNKNOWN and item.entry.attenuation:
+            draft.attenuation, draft.spans["attenuation"] = item.entry.attenuation, item.span
+        if item.label is Label.NATURE:
+            if draft.malignancy is Malignancy.UNKNOWN:
+                apply_malignancy(draft, item.entry, item.span)
+            if item.entry.kind is not None:
+                draft.kind, draft.spans["kind"] = item.entry.kind, item.span
+    if group is not None and group.tumor_type is draft.tumor_type:
+        draft.fill_only(group, "kind")
+        draft.fill_only(group, "malignancy")
+    refer(draft, row, row.offset, row.offset + len(row.text), size.start)
+    return draft
+
+
+def _site_of(row: Row, first: int, position: int, topic: tuple[Site, ...]) -> Site | None:
+    """The one site a size has: of the words before it, else after it, else of the header."""
+    start = max(first, row.clause_start(position))
+    before = range(start, position)
+    if any(row.items[index].label in (Label.THING, Label.PLACE, Label.FAR, Label.NEGATION) for index in before):
+        return None
+    after = range(position + 1, row.clause_end(position))
+    for reach in (before, after):
+        organs = [index for index in reach if row.items[index].label is Label.ORGAN]
+        if (
+            reach is after
+            and organs
+            and any(
+                row.items[index].label in (Label.THING, Label.PLACE, Label.FAR, Label.MEASUREMENT, Label.VERB)
+                for index in range(position, organs[0])
+            )
+        ):
+            organs = []
+        named = [index for index in organs if not row.items[index].entry.implied] or organs
+        if named:
+            return _with_side(row, start, position, _single(site_at(row, named[0], named[0])))
+    return _with_side(row, start, position, _single(list(topic)))
+
+
+def _with_side(row: Row, start: int, position: int, site: Site | None) -> Site | None:
+    """The site with the side that stands by itself before a size: "Both adrenals: right 31 mm, left 22 mm"."""
+    if site is None or site.tumor_type is None or not site.tumor_type.anatomy.sided:
+        return site
+    if site.side not in (None, Side.BILATERAL):
+        return site
+    for item in reversed(row.items[start:position]):
+        if item.label is Label.SIDE:
+            return replace(site, side=item.entry.side, side_span=item.span)
+    return site
+
+
+def _single(sites: list[Site]) -> Site | None:
+    if len({site.tumor_type for site in sites}) != 1 or sites[0].tumor_type is None:
+        return None
+    return min(sites, key=lambda site: site.side is None)
+
+
+def _stands_alone(row: Row, first: int, position: int, size: Measurement, site: Site, sentence: Sentence) -> bool:
+    """Whether a size beside a place can only be that of a lesion, not of the organ itself."""
+    items = row.items
+    near = items[max(first, row.clause_start(position)) : row.clause_end(position)]
+    words = {word for item in near for word in (item.text, *item.text.split())}
+    sided = site.side in (Side.LEFT, Side.RIGHT) and site.tumor_type is TumorType.ADRENAL
+    if words & (_EXTENTS - _LARGE if sided else _EXTENTS) or any(
+        item.label in (Label.NORMAL, Label.SURGERY, Label.PARTIAL_SURGERY) for item in near
+    ):
+        return False
+    segment = sentence.topic is not None and is_segment(sentence.topic.text) and not row.has(Label.ORGAN)
+    if segment or words & _KINDS or any(item.label in (Label.ATTENUATION, Label.NATURE) for item in near):
+        return True
+    if site.tumor_type is TumorType.ADRENAL:
+        return max(size.diameters_mm) >= _SMALLEST_ADRENAL_MM
+    if site.tumor_type not in _PARTS:
+        return False
+    probe = Draft(tumor_type=site.tumor_type, section=sentence.section, paragraph=sentence.paragraph)
+    place_in(probe, site, row, replace(sentence, topic=None), position)
+    lobe_of_lung = site.tumor_type is TumorType.LUNG and site.span is not None
+    return probe.location is not None or lobe_of_lung

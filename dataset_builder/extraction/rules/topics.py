@@ -7,14 +7,16 @@ from dataclasses import replace
 from functools import lru_cache
 
 from rsuper_bench.benchmark.tumor_types import Side, TumorType
-from rsuper_bench.dataset_builder.extraction.rules.items import NOUN_PHRASE, Row, one_of_many_after, row_of
+from rsuper_bench.dataset_builder.extraction.rules.items import NOUN_PHRASE, Row, one_of_many_after
 from rsuper_bench.dataset_builder.extraction.rules.lexicon import Label
 from rsuper_bench.dataset_builder.extraction.rules.references import link_before
+from rsuper_bench.dataset_builder.extraction.rules.rows import row_of
 from rsuper_bench.dataset_builder.extraction.rules.sections import Header
 from rsuper_bench.dataset_builder.extraction.rules.segments import Place, places_in
 from rsuper_bench.dataset_builder.extraction.rules.sides import side_near, side_of
 from rsuper_bench.dataset_builder.extraction.rules.sites import ELSEWHERE, Site, site_at, sites_of
 
+_PORTABLE = ("aml", "angiomyolip", "pseudocyst", "pheo", "phaeo", "neuroblastoma")  # they grow in other organs too
 _WALLED = frozenset({TumorType.ESOPHAGUS, TumorType.STOMACH, TumorType.DUODENUM, TumorType.COLON, TumorType.BLADDER})
 
 
@@ -70,7 +72,10 @@ def named_sites(row: Row, heads: list[int], order: int, many: bool, around: tupl
     sites = sites_of(row, lesion, many) or _shared_sites(row, heads, order, many)
     known = {site.tumor_type for site in around if site.tumor_type is not None}
     own = row.items[lesion]
-    if own.text.startswith("leiomyoma") and known & _WALLED and all(site.span == own.span for site in sites):
+    portable = own.text.startswith(_PORTABLE) and known and not known & set(own.entry.organs)
+    if (portable or (own.text.startswith("leiomyoma") and known & _WALLED)) and all(
+        site.span == own.span for site in sites
+    ):
         sites = []  # "STOMACH: submucosal leiomyoma"
     name = row.items[heads[order + 1]].span if order + 1 < len(heads) else None
     if (
