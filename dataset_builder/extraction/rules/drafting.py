@@ -54,6 +54,7 @@ def drafted(
         draft.doubted = True
         draft.spans["certainty"] = _hedge_span(row, lesion)
     draft.definite = is_definite(row, lesion)
+    draft.diagnosis = row.items[lesion].entry.malignancy is Malignancy.MALIGNANT
     locate(draft, row, lesion, heads, order)
     _locate_by_header(draft, sentence)
     return draft
@@ -78,7 +79,8 @@ def _set_site(draft: Draft, site: Site) -> None:
 def _locate_by_header(draft: Draft, sentence: Sentence) -> None:
     if draft.location is None and sentence.topic is not None:
         named = header_places(sentence.topic, draft.tumor_type)
-        if named:  # "PANCREATIC TAIL: 2 cm cyst"
+        apart = draft.count.value != 1 and len({name for name, _ in named}) > 1
+        if named and not apart:  # "PANCREATIC TAIL: 2 cm cyst"
             draft.location, draft.spans["location"] = named[0]
 
 

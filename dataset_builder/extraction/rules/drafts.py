@@ -44,6 +44,7 @@ class Draft:
     malignancy_source: MalignancySource | None = None
     doubted: bool = False
     definite: bool = False
+    diagnosis: bool = False  # its word is the name of a cancer, which says nothing of its form
     open_nature: bool = False
     series: int | None = None
     image: int | None = None
@@ -252,7 +253,7 @@ def _count_after(row: Row, lesion: int) -> tuple[Count, Span] | None:
             following = items[position + 1] if position + 1 < len(items) else None
             ends = following is None or following.label in (Label.PUNCTUATION, Label.COREF) or following.text == "in"
             return (_bounded(row, position), item.span) if ends and item.entry.count is not None else None
-        passes = (Label.WORD, Label.NOW, Label.ATTENUATION, Label.NATURE, Label.SIDE, Label.ORGAN)
+        passes = (Label.WORD, Label.NOW, Label.ATTENUATION, Label.NATURE, Label.SIDE, Label.ORGAN, Label.PREP)
         if item.text not in (",", ":", "(", "-", ">") and item.label not in passes:
             return None
     return None

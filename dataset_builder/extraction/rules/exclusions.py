@@ -36,7 +36,7 @@ def is_landmark_lesion(row: Row, lesion: int) -> bool:
         item = row.items[position]
         if item.label is Label.DEFINITE:
             definite = True
-        elif definite and (item.label is Label.FAR or item.text in ("from", "by")):
+        elif definite and (item.label is Label.FAR or item.text in ("from", "by", "with")):
             return True
         elif item.label not in NOUN_PHRASE and item.label is not Label.ORGAN:
             return False
@@ -148,7 +148,7 @@ def is_explained(row: Row, lesion: int) -> bool:
             return False
         if label is Label.PUNCTUATION and row.items[position].text == "," and position + 1 < len(row.items):
             name, following = row.items[position + 1], row.items[position + 2 : position + 3]
-            if name.entry.explains and (not following or following[0].label is Label.PUNCTUATION):
+            if name.entry.explains and (not following or following[0].label in (Label.PUNCTUATION, Label.LIKELY)):
                 return True  # "5 mm nodule, granuloma."
         copula = row.items[position].text in ("is", "are") and position + 1 < len(row.items)
         named = copula and row.items[position + 1].label in (Label.INDEFINITE, Label.THING, Label.NOW)

@@ -102,12 +102,17 @@ class Row:
         return bisect_right(self.clauses, self.clauses[index])
 
 
+def is_pick(item: Item) -> bool:
+    """Whether a word picks one lesion of several: "the largest"."""
+    return not _PICKS.isdisjoint(item.text.split())
+
+
 def one_of_many_after(row: Row, lesion: int) -> int | None:
     """Position of the words that turn from a group to one of it ("..., the largest in segment 8"), or None.
 
     What stands after them is true of that one only, so the group's side and segment are not read there.
     """
     for index in row.indices(Label.COREF):
-        if index > lesion and not _PICKS.isdisjoint(row.items[index].text.split()):
+        if index > lesion and is_pick(row.items[index]):
             return index
     return None

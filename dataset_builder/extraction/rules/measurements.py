@@ -34,31 +34,36 @@ _AXIS_NAMES = (
     "|longitudinal|long|wide|deep|high|width|height|depth|length"
 )
 _AXIS_LETTERS = r"[wlh](?=\s*(?:[x×*)]|by\b))"
-_AXIS = rf"(?:{_BLANK}\(?{_BLANK}(?:{_AXIS_NAMES}|{_AXIS_LETTERS})\b{_BLANK}\)?)?"
+_AXIS = rf"(?:{_BLANK}\(?{_BLANK}(?:{_AXIS_NAMES}|{_AXIS_LETTERS})\b(?!\s?x\s?(?:{_AXIS_NAMES})\b){_BLANK}\)?)?"
+_AXES = rf"(?:{_BLANK}\((?:{_AXIS_NAMES})(?:\s?x\s?(?:{_AXIS_NAMES})){{1,2}}\))?"  # "67 x 54 x 91 mm (AP x TR x CC)"
 _NAMED = rf"(?:(?:{_AXIS_NAMES})\s{{1,3}})?"  # "AP 2.3 cm x TR 1.9 cm"
 _BY = rf"{_BLANK}(?:x|×|\*|by){_BLANK}"
 SIZE = re.compile(
-    rf"(?<![\w.,/])(?<!\bseg )(?<!segment )(?<!segments )(?P<first>{_FIRST_NUMBER}){_GAP}(?P<unit1>{_UNIT})?{_AXIS}"
-    rf"(?:{_BY}{_NAMED}(?P<second>{_NUMBER}){_GAP}(?P<unit2>{_UNIT})?{_AXIS})?"
-    rf"(?:{_BY}{_NAMED}(?P<third>{_NUMBER}){_GAP}(?P<unit3>{_UNIT})?{_AXIS})?"
-    rf"(?:(?<=\)){_BLANK}(?P<unit5>{_UNIT}))?"
+    rf"(?<![\w.,/])(?<!\bseg )(?<!segment )(?<!segments )(?P<first>{_FIRST_NUMBER})(?:{_GAP}(?P<unit1>{_UNIT}))?{_AXIS}"
+    rf"(?:{_BY}{_NAMED}(?P<second>{_NUMBER})(?:{_GAP}(?P<unit2>{_UNIT}))?{_AXIS})?"
+    rf"(?:{_BY}{_NAMED}(?P<third>{_NUMBER})(?:{_GAP}(?P<unit3>{_UNIT}))?{_AXIS})?"
+    rf"(?:(?<=\)){_BLANK}(?P<unit5>{_UNIT}))?{_AXES}"
     rf"(?:{_BLANK}(?P<joint>-|–|—|to|(?<![cm]m )and|(?<![cm]m )or){_BLANK}"
     rf"(?P<other>{_NUMBER}){_GAP}(?P<unit4>{_UNIT})(?!{_BY}\d))?",
     re.IGNORECASE,
 )
-_PAIR = r"(?P<sizes>(?P<one>\d{1,3}(?:\.\d)?)(?:\s?[x×]\s?(?P<two>\d{1,3}(?:\.\d)?))?)"
+PAIR = r"(?P<sizes>(?P<one>\d{1,3}(?:\.\d)?)(?:\s?[x×]\s?(?P<two>\d{1,3}(?:\.\d)?))?)"
 _ARROW = r"(?:→|➔|-{1,2}>|=>)"
 # "31 -> 24", "52x41 -> 37x30": the last of a row of arrows, where it has no unit of its own
 _CHANGED = re.compile(
-    rf"\d\s{{0,2}}(?P<unit>{_UNIT})?\s{{0,2}}{_ARROW}\s{{0,2}}{_PAIR}(?![\d%.]*\d|\s?(?:%|{_UNIT}\b|hu\b|x\s?\d|×)|\s{{0,2}}{_ARROW})",
+    rf"\d\s{{0,2}}(?P<unit>{_UNIT})?\s{{0,2}}{_ARROW}\s{{0,2}}{PAIR}(?![\d%.]*\d|\s?(?:%|{_UNIT}\b|hu\b|x\s?\d|×)|\s{{0,2}}{_ARROW})",
     re.IGNORECASE,
 )
 _NO_LENGTH = re.compile(
     r"\b(?:suv\w*|hu|psa|cea|afp|ca\s?\d+|crea\w*|egfr|hb|score|rads|stage|grade|[tnm]\d)\W", re.IGNORECASE
 )
-_BARE = re.compile(
+_SIDED = re.compile(
+    rf"\b(?:right|left|rt|lt|r|l)\.?\s{PAIR}(?=\s?(?:,|and|/|;)\s?(?:right|left|rt|lt|r|l)\.?\s\d[\d.]{{0,3}}\s?(?P<unit>{_UNIT}))",
+    re.IGNORECASE,
+)
+BARE = re.compile(
     r"(?<![\w.,/(#–-])(?<!seg )(?<!segment )(?<!segments )(?<!series )(?<!image )(?<!target )(?<!lesion )(?<!nodule )"
-    rf"{_PAIR}"
+    rf"{PAIR}"
     r"(?=\s{0,3}(?:\(|\[|$|;|,\s?(?:prev|prior|was|from|stable|unch)|(?:prev|prior|was|from|stable|unch)))",
     re.IGNORECASE,
 )
@@ -111,15 +116,14 @@ class Measurement:
     doubtful: bool = False
 
 
-def measurements_in(text: str, offset: int = 0, *, bare: bool = False) -> list[Measurement]:
+def measurements_in(text: str, offset: int = 0) -> list[Measurement]:
     """Find every size in a sentence; numbers without a unit are sizes only after an arrow ("31 -> 24").
 
     Args:
         text: A sentence.
         offset: Where the sentence begins in the report; spans are in report characters.
-        bare: It is a line of a table of sizes: "TL1 segment 4a 34 (26)" has one without a unit.
     """
-    found = _without_unit(text, offset, bare=bare)
+    found = _after_arrows(text, offset)
     if _HAS_UNIT.search(text) is None:
         return found
     for match in SIZE.finditer(text):
@@ -132,22 +136,35 @@ def measurements_in(text: str, offset: int = 0, *, bare: bool = False) -> list[M
         measurement = _read(match, text, offset, later)
         if measurement is not None:
             found.append(measurement)
+    found += _sided(text, offset)
     return sorted(found, key=lambda size: size.start)
 
 
-def _without_unit(text: str, offset: int, *, bare: bool) -> list[Measurement]:
-    """Sizes without a unit: what an arrow leads to, and in a table what stands before a bracket or at the end."""
-    found = []
-    for match in _CHANGED.finditer(text) if ">" in text or "→" in text else ():
-        if _NO_LENGTH.search(text, max(0, match.start() - 20), match.start()) is None:
-            found.append(_bare_size(match, offset, match["unit"]))
-    if bare and not found and _HAS_UNIT.search(text) is None:
-        stated = [match for match in _BARE.finditer(text) if _NO_LENGTH.search(text, 0, match.start()) is None]
-        found = [_bare_size(match, offset, None) for match in stated[:1]]
-    return found
+def _after_arrows(text: str, offset: int) -> list[Measurement]:
+    """What an arrow leads to, where it has no unit of its own."""
+    if ">" not in text and "→" not in text and "➔" not in text:
+        return []
+    return [
+        bare_size(match, offset, match["unit"])
+        for match in _CHANGED.finditer(text)
+        if _NO_LENGTH.search(text, max(0, match.start() - 20), match.start()) is None
+    ]
 
 
-def _bare_size(match: re.Match[str], offset: int, unit: str | None) -> Measurement:
+def _sided(text: str, offset: int) -> list[Measurement]:
+    """The first of two sizes with one unit: "right 1.5, left 1.2 cm"."""
+    return [bare_size(match, offset, match["unit"]) for match in _SIDED.finditer(text)]
+
+
+def bare_in(text: str, offset: int) -> list[Measurement]:
+    """The size without a unit in a line of a table of sizes: "TL1 segment 4a 34 (26)"."""
+    if _HAS_UNIT.search(text) is not None or _CHANGED.search(text) is not None:
+        return []
+    stated = [match for match in BARE.finditer(text) if _NO_LENGTH.search(text, 0, match.start()) is None]
+    return [bare_size(match, offset, None) for match in stated[:1]]
+
+
+def bare_size(match: re.Match[str], offset: int, unit: str | None) -> Measurement:
     """A size whose unit is not written: centimetres where it has decimals below 15."""
     numbers = [float(number) for number in (match["one"], match["two"]) if number]
     small = any("." in number for number in (match["one"], match["two"] or "")) and max(numbers) < _CM_BELOW

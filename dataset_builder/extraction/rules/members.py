@@ -105,9 +105,19 @@ def _are_members(draft: Draft, row: Row, members: list[Member], everything: list
     if len(members) > MAX_MEMBERS or draft.count.relation is CountRelation.INNUMERABLE:
         return False
     placed = all(member.place is not None or member.side is not None for member in members)
+    if _listed_after_colon(draft, row, everything):
+        return True
     if draft.count.relation is CountRelation.EXACT:
         return draft.count.value == len(everything) or (placed and len(everything) < (draft.count.value or 0))
     return placed or (draft.count.value == len(everything) and one_of_many_after(row, 0) is None)
+
+
+def _listed_after_colon(draft: Draft, row: Row, everything: list[Measurement]) -> bool:
+    """Whether a plural is followed by a list of its members: "Fibroids: fundal 5 cm, anterior 3 cm and a 2 cm one"."""
+    noun = next((index for index, item in enumerate(row.items) if item.span == draft.spans.get("kind")), None)
+    if noun is None or noun + 1 >= len(row.items) or row.items[noun + 1].text != ":":
+        return False
+    return draft.count.value == 2 and len(everything) > 1 and one_of_many_after(row, noun) is None
 
 
 def _members(draft: Draft, row: Row, sized: list[Measurement], start: int, end: int) -> list[Member]:

@@ -72,7 +72,8 @@ def is_history(row: Row, index: int) -> bool:
             return item.text.startswith(_ELSEWHERE_SEEN) or not row.has(Label.MEASUREMENT)
         if item.label is Label.HISTORY and row.has(Label.SURGERY, Label.PARTIAL_SURGERY):  # "rectal carcinoma s/p LAR"
             return row.items[index].entry.kind is Kind.MASS and not row.has(Label.MEASUREMENT)
-        if item.text in ("resected", "excised") and not row.has(Label.MEASUREMENT):
+        operated = item.label in (Label.SURGERY, Label.PARTIAL_SURGERY)  # "Bladder cancer, TURBT in May"
+        if (operated or item.text in ("resected", "excised")) and not row.has(Label.MEASUREMENT):
             return True  # "Left thigh primary, resected"
         if item.text != ",":
             break

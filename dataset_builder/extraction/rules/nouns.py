@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 from rsuper_bench.benchmark.records import Attenuation, Kind
 from rsuper_bench.dataset_builder.extraction.rules.items import Item
@@ -37,6 +38,7 @@ _AFTER_NOUN = frozenset(
     ]
 )
 _AFTER_THICK = frozenset(["in", "at", "with", "which", "and", "over", "for", "suspicious", "on"])
+_ONE = Entry(Label.LESION, kind=Kind.INDETERMINATE)  # "no nodules except for one in the right lower lobe"
 _THICK = Entry(Label.LESION, kind=Kind.WALL_THICKENING)
 _TISSUE = Entry(Label.LESION, kind=Kind.INDETERMINATE)
 _SHAPES = frozenset(
@@ -79,10 +81,16 @@ def add_item(
 
 def _contextual(items: list[Item], item: Item, words: Sequence[str], position: int) -> Entry | None:
     """What a word is that names a lesion only in its surroundings, or None."""
+    if item.text in ("one", "two", "three") and items and items[-1].label is Label.EXCEPT:
+        following = words[position + 1] if position + 1 < len(words) else ""
+        return _ONE if following in ("in", "at", "of", "with", "measuring", "within", "") else None
     if item.label not in (Label.WORD, Label.THING):
         return None
     if item.text == "thick":
         return _THICK if _is_thick_wall(items, words, position) else None
+    if item.text == "wall":  # "a stricture with 13 mm thick eccentric wall"
+        thick = any(one.label is Label.MEASUREMENT and other.text == "thick" for one, other in pairwise(items[-4:]))
+        return _THICK if thick else None
     if item.text == "thickened":
         return _THICK if _is_wall(items) else None
     if item.text == "primary":
@@ -156,7 +164,7 @@ def _is_noun(items: list[Item], words: Sequence[str], position: int) -> bool:
     """Whether "primary" is the tumor itself: "the left upper lobe primary measures", not "primary sclerosing"."""
     following = words[position + 1] if position + 1 < len(words) else "."
     ends = not following or not following[0].isalpha() or following in _AFTER_NOUN
-    return ends and bool(items) and items[-1].label is Label.ORGAN
+    return ends and (not items or items[-1].label is Label.ORGAN)
 
 
 def _is_thick_wall(items: list[Item], words: Sequence[str], position: int) -> bool:

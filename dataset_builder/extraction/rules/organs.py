@@ -8,8 +8,8 @@ from rsuper_bench.benchmark.records import NotEvaluable
 from rsuper_bench.benchmark.tumor_types import Side, TumorType
 from rsuper_bench.dataset_builder.extraction.rules.items import Row
 from rsuper_bench.dataset_builder.extraction.rules.lexicon import Label, location_words
+from rsuper_bench.dataset_builder.extraction.rules.mentions import is_landmark, organ_list_at
 from rsuper_bench.dataset_builder.extraction.rules.negation import is_history
-from rsuper_bench.dataset_builder.extraction.rules.sites import is_landmark, organ_list_at
 from rsuper_bench.dataset_builder.extraction.rules.sizes import is_governed
 
 _QUALIFIED = (Label.THING, Label.LESION, Label.PLACE)
@@ -89,6 +89,8 @@ def organ_statements(row: Row, topic: tuple[TumorType, ...], history_only: bool)
                 if _both_sides(row, organ, tumor_type):
                     said.gone[tumor_type] = NotEvaluable.RESECTED
     for index in row.indices(Label.NEGATION_AFTER):
+        if items[index].text.startswith("none"):
+            continue  # "liver none" denies lesions
         first = row.clause_start(index)
         if not any(items[other].label in (Label.LESION, Label.THING) for other in range(first, index)):
             _out_of_view(row, _organs_left_of(row, index, whole), said)
@@ -117,6 +119,7 @@ def organ_statements(row: Row, topic: tuple[TumorType, ...], history_only: bool)
             said.normal.extend(topic)
     for index in normal:
         said.normal.extend(_region_of(row, index))
+    said.described.extend(_unhurt_regions(row))
     said.described.extend(_described(row, limited))
     return said
 
@@ -144,10 +147,18 @@ def _described(row: Row, limited: set[int]) -> list[TumorType]:
         thing = item.label in (Label.THING, Label.INFLAMED, Label.PARTIAL_SURGERY)
         place = item.label is Label.PLACE and not item.entry.region and not is_governed(row, index)
         organ = item.label is Label.ORGAN and not is_landmark(row, index) and _is_spoken_of(row, index)
-        organ = organ or (item.label is Label.ORGAN and _is_not_invaded(row, index))
+        organ = organ or (item.label is Label.ORGAN and (_is_not_invaded(row, index) or _has_none(row, index)))
         if thing or place or organ:
             found.extend(item.entry.organs)
     return found
+
+
+def _has_none(row: Row, index: int) -> bool:
+    """Whether "none" stands right after an organ in a list: "Metastases: ...; liver none"."""
+    after = row.items[index + 1 : index + 3]
+    if after and after[0].text == ":":
+        after = after[1:]
+    return bool(after) and after[0].text in ("none", "nil")
 
 
 def _is_not_invaded(row: Row, index: int) -> bool:
@@ -172,8 +183,9 @@ def _is_spoken_of(row: Row, index: int) -> bool:
             return not other.entry.apart
         if other.label in (Label.LESION, Label.PLACE):
             return False
-        if other.label not in (Label.WORD, Label.ATTENUATION, Label.NATURE):
-            break
+        listed = items[index].entry.adjective and (other.label in (Label.AND, Label.ORGAN) or other.text == ",")
+        if other.label not in (Label.WORD, Label.ATTENUATION, Label.NATURE) and not listed:
+            break  # "no renal or adrenal injury" goes on
     if items[index].entry.adjective:
         return False
     if not is_governed(row, index):
@@ -197,6 +209,23 @@ def _region_of(row: Row, index: int) -> list[TumorType]:
             break
     around = [*around, *after]
     return [organ for item in around if item.label is Label.PLACE and item.entry.region for organ in item.entry.organs]
+
+
+def _unhurt_regions(row: Row) -> list[TumorType]:
+    """Organs of regions without an injury: "no acute traumatic injury to the chest, abdomen or pelvis"."""
+    for index in row.indices(Label.THING):
+        if row.items[index].text not in ("injury", "injuries") or not any(
+            item.label is Label.NEGATION for item in row.items[row.clause_start(index) : index]
+        ):
+            continue
+        after = row.items[index + 1 : row.clause_end(index)]
+        return [organ for item in after if item.entry.region for organ in item.entry.organs]
+    return []
+
+
+def is_rest(row: Row) -> bool:
+    """Whether a sentence speaks of all that is left: "Otherwise normal.", "Remainder unremarkable."."""
+    return any(word in _REST for item in row.items[:4] for word in item.text.split())
 
 
 def says_of_region(row: Row) -> bool:

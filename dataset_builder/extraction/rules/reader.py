@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from rsuper_bench.benchmark.records import Attenuation, Kind, Malignancy, NotEvaluable
 from rsuper_bench.benchmark.tumor_types import Side, TumorType
 from rsuper_bench.dataset_builder.extraction.rules.drafting import characterise, drafted
-from rsuper_bench.dataset_builder.extraction.rules.drafts import Draft
+from rsuper_bench.dataset_builder.extraction.rules.drafts import Draft, apply_kind
 from rsuper_bench.dataset_builder.extraction.rules.exclusions import (
     is_explained,
     is_inflamed,
@@ -15,14 +15,19 @@ from rsuper_bench.dataset_builder.extraction.rules.exclusions import (
     is_no_tumor,
     is_shadow,
 )
-from rsuper_bench.dataset_builder.extraction.rules.followup import listen, name_last
-from rsuper_bench.dataset_builder.extraction.rules.items import Row
+from rsuper_bench.dataset_builder.extraction.rules.followup import listen, name_last, take_member
+from rsuper_bench.dataset_builder.extraction.rules.items import Item, Row, is_pick
 from rsuper_bench.dataset_builder.extraction.rules.lexicon import Label
 from rsuper_bench.dataset_builder.extraction.rules.measurements import Measurement
 from rsuper_bench.dataset_builder.extraction.rules.members import split_group
 from rsuper_bench.dataset_builder.extraction.rules.memory import Memory
 from rsuper_bench.dataset_builder.extraction.rules.negation import Polarity, is_history, polarity_of
-from rsuper_bench.dataset_builder.extraction.rules.organs import is_only_empty, organ_statements, says_of_region
+from rsuper_bench.dataset_builder.extraction.rules.organs import (
+    is_only_empty,
+    is_rest,
+    organ_statements,
+    says_of_region,
+)
 from rsuper_bench.dataset_builder.extraction.rules.references import (
     begins_by_reference,
     is_alternative,
@@ -35,7 +40,6 @@ from rsuper_bench.dataset_builder.extraction.rules.segments import places_in
 from rsuper_bench.dataset_builder.extraction.rules.sites import (
     ELSEWHERE,
     Site,
-    is_of_body_wall,
     own_organs,
     sites_of,
     stronger_sites,
@@ -46,6 +50,7 @@ from rsuper_bench.dataset_builder.extraction.rules.topics import (
     named_sites,
     next_context,
     region_organs,
+    sided,
     sites_around,
     spoken_of,
     topic_sites,
@@ -53,10 +58,13 @@ from rsuper_bench.dataset_builder.extraction.rules.topics import (
 )
 from rsuper_bench.dataset_builder.extraction.rules.wording import (
     grown_sites,
+    heading_in,
     is_bare_landmark,
     is_component,
+    is_field,
     is_heading,
     is_made_of_soft_tissue,
+    is_of_body_wall,
     is_similar,
     is_title,
     one_of,
@@ -96,6 +104,7 @@ class ReportReader:
     has_body: bool = False
     _paragraph: int = -1
     _region: Header | None = None  # the last header that named a region
+    _list_name: Item | None = None  # "Metastases:", until the list ends
     _group: Draft | None = None  # the heading above: "Hepatic metastases:", and a line for each
     _heads_table: bool = False  # the sentence before was "Kidney lesions:"
     _table: TargetTable = field(default_factory=TargetTable)
@@ -107,8 +116,10 @@ class ReportReader:
             self.has_body = True
         if sentence.section is SectionKind.SKIP:
             return
-        row = row_of(sentence.text, sentence.start, bare=self._table.expects_numbers(sentence))
+        row = row_of(sentence.text, sentence.start, self._table.bare_sizes(sentence))
         topic = topic_sites(sentence.topic)
+        if self._group is not None and topic == (ELSEWHERE,) and sentence.topic is not None:
+            topic = tuple(sided(sentence.topic, self._group.tumor_type)) or topic  # "Renal lesions:", "Right: ..."
         organs = tuple(site.tumor_type for site in topic if site.tumor_type is not None)
         said = organ_statements(row, organs, sentence.section is SectionKind.HISTORY)
         one_side = {site.tumor_type for site in topic if site.side in (Side.LEFT, Side.RIGHT)}
@@ -123,7 +134,7 @@ class ReportReader:
             self._paragraph, self._context, self.memory.last = sentence.paragraph, topic, []
         self.denied.update(said.normal)
         if sentence.region is not None:
-            if sentence.region is not self._region and says_of_region(row):
+            if (sentence.region is not self._region or is_rest(row)) and says_of_region(row):
                 types = set(region_types(sentence.region.text))
                 self.described.update(types - {TumorType.ESOPHAGUS} if row.has(Label.LESION) else types)
             self._region = sentence.region
@@ -200,6 +211,9 @@ class ReportReader:
                 characterise(named, row, lesion, sized, polarity)
                 drafts_of[lesion] = named
                 continue
+            if not denied and self._is_of_group(row, lesion):
+                drafts_of[lesion] = take_member(self.memory, row, sized or [size for _, size in sizes.loose], lesion)
+                continue
             entry = row.items[lesion].entry
             many = denied or entry.is_plural or entry.group or entry.diffuse
             sites = named_sites(row, heads, order, many, (*topic, *self._context))
@@ -211,7 +225,7 @@ class ReportReader:
                 sites, soft = stronger or sites, not stronger
             if not denied and not sites:
                 self.memory.turn_to_side(row, lesion)
-            if not denied and self.memory.is_meant(row, lesion, sites):
+            if not denied and (self.memory.is_meant(row, lesion, sites) or self._is_field(row, lesion)):
                 drafts_of[lesion] = name_last(self.memory, row, lesion, sized)
                 for draft in self.memory.last:
                     draft.listed = row.text.rstrip().endswith(";")
@@ -232,7 +246,22 @@ class ReportReader:
                     draft.soft = soft
                     draft.definite = draft.definite or row.items[0].text in _SUMS_UP
                     draft.title = is_title(row)
-        self._resolve_heading(row, heads, drafts_of)
+        group = heading_in(row, heads, drafts_of)
+        if group is not None:
+            self.memory.drop([group])
+        self._call_metastases(row, heads, drafts_of)
+
+    def _is_of_group(self, row: Row, lesion: int) -> bool:
+        """Whether a sentence describes and names one of the group before: "The biggest is 17 mm, likely a cyst"."""
+        first = row.items[0]
+        group = self.memory.last[0] if self.memory.last else None
+        if group is None or group.count.value == 1 or first.label is not Label.COREF or lesion <= 1:
+            return False
+        return is_pick(first) and link_before(row, lesion, None) is not None
+
+    def _is_field(self, row: Row, lesion: int) -> bool:
+        """Whether a line gives one value of the lesion before: "Tumor size: 3.4 cm" after "Tumor location: head"."""
+        return bool(self.memory.last) and is_field(row, lesion)
 
     def _known(self, row: Row, lesion: int) -> None:
         """Note a diagnosis that a sentence names as the reason of the scan: "Rectal cancer, baseline"."""
@@ -240,29 +269,20 @@ class ReportReader:
         if entry.malignancy is Malignancy.MALIGNANT and entry.kind is not Kind.METASTASIS:
             self.known.update(_types(sites_of(row, lesion, False)))
 
-    def _resolve_heading(self, row: Row, heads: list[int], drafts_of: dict[int, list[Draft]]) -> None:
-        """Drop a group that only heads its members: "Hepatic metastases: segment 2 lesion, segment 5 lesion"."""
-        if len(heads) < 2 or len(drafts_of.get(heads[0], [])) != 1:
+    def _call_metastases(self, row: Row, heads: list[int], drafts_of: dict[int, list[Draft]]) -> None:
+        """Name what a list holds by its heading: "Metastases: right lower lobe nodule 11 mm; left adrenal mass"."""
+        if self._list_name is None and heads:
+            first = row.items[heads[0]]
+            opens = heads[0] <= 1 and row.items[heads[0] + 1 : heads[0] + 2]
+            if first.entry.kind is Kind.METASTASIS and opens and opens[0].text == ":":
+                self._list_name = first
+        if self._list_name is None:
             return
-        group = drafts_of[heads[0]][0]
-        members: list[Draft] = []
-        for head in heads[1:]:
-            members += [
-                draft for draft in drafts_of.get(head, []) if all(draft is not other for other in (group, *members))
-            ]
-        heading = any(item.text == ":" for item in row.items[heads[0] + 1 : heads[1]])
-        counted = (
-            group.count.value == len(members) and len(members) > 1
-        )  # "two nodules, a 6 mm nodule ... and a 9 mm one"
-        if not (heading or counted) or not members or group.diameters_mm:
-            return
-        kinds = (Kind.INDETERMINATE, group.kind)
-        open_kind = group.kind is Kind.INDETERMINATE
-        if all(draft.tumor_type is group.tumor_type and (open_kind or draft.kind in kinds) for draft in members):
-            for draft in members:
-                draft.fill_only(group, "kind")
-                draft.fill_only(group, "malignancy")
-            self.memory.drop([group])
+        for draft in (draft for made in drafts_of.values() for draft in made):
+            if draft.kind in (Kind.INDETERMINATE, Kind.MASS) and draft.malignancy is not Malignancy.BENIGN:
+                apply_kind(draft, self._list_name.entry, self._list_name.span)
+        if not row.text.rstrip().endswith(";"):
+            self._list_name = None
 
     def _named_by(
         self, row: Row, heads: list[int], order: int, drafts_of: dict[int, list[Draft]]

@@ -14,7 +14,7 @@ _OPENS_REFERENCE = frozenset(
 )
 _PRONOUNS = frozenset({"this", "these", "it", "they", "which"})
 _ALTERNATIVES = frozenset({"or", "versus", "vs", "/", "and or"})
-_OPENS = ("excluded", "ruled out", "considered")
+_OPENS = ("excluded", "ruled out", "considered", "consideration", "considerations", "possible")
 _DASHES = frozenset({"-", "–", "—"})
 _APPOSES = frozenset({",", ":", ";", "("}) | _DASHES
 _COPULAS = frozenset({"is", "are", "was", "were"})
@@ -63,7 +63,11 @@ def _is_apposed_name(row: Row, comma: int, lesion: int) -> bool:
     """Whether a name after a comma says what the lesion before it is: "hypodensity, 8 HU, a simple cyst."."""
     items = row.items
     dash = items[comma].text in _DASHES
-    if items[lesion].entry.kind is Kind.INDETERMINATE or (items[lesion].entry.is_plural and not dash):
+    many = items[lesion].entry.is_plural
+    earlier = _previous_lesion(row, lesion)
+    all_of_them = earlier is not None and items[earlier].entry.is_plural and items[comma].text == ","
+    all_of_them = all_of_them and row.has(Label.MEASUREMENT)  # "areas of 3.0 and 2.6 cm, metastases"
+    if items[lesion].entry.kind is Kind.INDETERMINATE or (many and not dash and not all_of_them):
         return False
     bracket = items[comma].text == "("
     if bracket:
@@ -89,7 +93,7 @@ def _is_apposed_name(row: Row, comma: int, lesion: int) -> bool:
         following is None
         or following.text in (".", ",", ";", "(")
         or following.text in _ALTERNATIVES
-        or following.text in ("given", "based")
+        or following.text in ("given", "based", "until")
         or weighed
     )
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rsuper_bench.benchmark.records import Kind
 from rsuper_bench.dataset_builder.extraction.rules.asides import Aside, asides_in
 from rsuper_bench.dataset_builder.extraction.rules.items import Item, Row
 from rsuper_bench.dataset_builder.extraction.rules.lexicon import (
     MEASURED,
     PLAIN,
     PUNCTUATION,
+    Entry,
     Label,
     lexicon,
     tokens_of,
@@ -19,19 +21,22 @@ from rsuper_bench.dataset_builder.extraction.rules.nouns import add_item
 
 RUN_ON = 25  # items of a sentence without any sign
 CLAUSE_ENDS = frozenset({Label.BREAK, Label.EXCEPT})
+_OPACITIES = frozenset({"opacity", "ground glass opacity", "ggo"})
+_OPACITY = Entry(Label.LESION, kind=Kind.INDETERMINATE)
+_NEAR = 8  # items
 _NAMELY = frozenset({"(", ":", ",", "namely", "including", "incl", "i e"})
 
 
-def row_of(text: str, offset: int, *, bare: bool = False) -> Row:
+def row_of(text: str, offset: int, bare: Sequence[Measurement] = ()) -> Row:
     """Turn a sentence into items.
 
     Args:
         text: The sentence.
         offset: Where it begins in the report.
-        bare: It is a line of a table, where a number without a unit may be a size.
+        bare: Sizes without a unit that a table tells to be ones.
     """
     asides = asides_in(text)
-    words, spans, sized = _sized_tokens(text, offset, asides, bare=bare)
+    words, spans, sized = _sized_tokens(text, offset, asides, bare)
     items: list[Item] = []
     clauses: list[int] = []
     clause = 0
@@ -54,11 +59,15 @@ def row_of(text: str, offset: int, *, bare: bool = False) -> Row:
         if label in CLAUSE_ENDS or word == ";":
             clause += 1
         item = Item(entry, label, word, start, end, sized.get(position))
+        if label is Label.LESION and items and items[-1].label is Label.LESION and text[start - offset - 1] == "/":
+            items.append(Item(PUNCTUATION, Label.PUNCTUATION, "/", start - 1, start))  # "GIST/leiomyoma"
+            clauses.append(clause)
         add_item(items, clauses, clause, item, words, position)
         position += length
     if len(items) > RUN_ON and not any(item.label is Label.PUNCTUATION and item.text != "." for item in items):
         _cut_run_on(items, clauses)
     _drop_enumerated(items)
+    _measure_opacities(items)
     return Row(items, clauses, text, offset, asides)
 
 
@@ -84,6 +93,16 @@ def _opens_predicate(item: Item) -> bool:
     return item.label is Label.VERB or item.text.startswith(("is ", "are "))
 
 
+def _measure_opacities(items: list[Item]) -> None:
+    """Make a lesion of a single opacity with a size: "ground-glass opacity, left upper lobe, 15 x 11 mm"."""
+    if any(item.label is Label.LESION for item in items):
+        return
+    sized = [index for index, item in enumerate(items) if item.label is Label.MEASUREMENT]
+    for index, item in enumerate(items):
+        if item.text in _OPACITIES and item.label is Label.THING and any(abs(index - size) <= _NEAR for size in sized):
+            item.entry, item.label = _OPACITY, Label.LESION
+
+
 def _drop_enumerated(items: list[Item]) -> None:
     """Make a plain word of one for several organs that are named after it: "upper abdominal organs (liver, spleen)"."""
     for index, item in enumerate(items):
@@ -96,10 +115,10 @@ def _drop_enumerated(items: list[Item]) -> None:
 
 
 def _sized_tokens(
-    text: str, offset: int, asides: Sequence[Aside], *, bare: bool
+    text: str, offset: int, asides: Sequence[Aside], bare: Sequence[Measurement]
 ) -> tuple[list[str], list[tuple[int, int]], dict[int, Measurement]]:
     """Tokens with each size and each aside as one of them: words, spans in the report, and position -> size."""
-    sizes = [(size.start, size.end, size) for size in measurements_in(text, offset, bare=bare)]
+    sizes = [(size.start, size.end, size) for size in (*measurements_in(text, offset), *bare)]
     blocks: list[tuple[int, int, Measurement | None]] = [*sizes]
     for aside in asides:
         start, end = aside.span[0] + offset, aside.span[1] + offset

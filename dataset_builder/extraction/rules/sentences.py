@@ -13,6 +13,7 @@ _END = re.compile(
     r"|\n[ \t]*(?=(?:[-*•·]|\d{1,2}[.)]|#\d{1,2}[:.]?)[ \t]+\S)"  # the next item of a list
     r"|\s(?=(?:\d{1,2}[.)]|\(\d{1,2}\))[ \t]+[A-Z])"
     r"|\n(?=[ \t]*[A-Z][^\n:]{0,60}:)"
+    r"|\n(?=[ \t]*\|)"  # the next row of a table
     r"|(?P<line>\n)(?=[ \t]*(?:[A-Z]|#?\d))"  # a line of its own, where it is none that was wrapped
 )
 _ABBREVIATION = re.compile(
@@ -21,7 +22,7 @@ _ABBREVIATION = re.compile(
 )
 # "a lesion in segment 6. A second ...": the number ends the sentence, it opens no list.
 _TAKES_NUMBER = re.compile(
-    r"\b(?:segments?|images?|series|stage|grade|type|bosniak|rads|lr|level|category|class|zone|and|or|to|of|x|is|was|than|about|by|at|were|now|previously|prev|prior)$|(?:[→>=]|\s[-–])$",
+    r"\b(?:segments?|segs?|images?|series|stage|grade|type|bosniak|rads|lr|level|category|class|zone|and|or|to|of|x|is|was|than|about|by|at|were|now|previously|prev|prior)$|(?:[→>=]|\s[-–])$",
     re.IGNORECASE,
 )
 _SHORT_LINE = 45  # characters; a line this short was not wrapped

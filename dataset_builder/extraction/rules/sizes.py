@@ -252,8 +252,11 @@ def _owner_ahead(row: Row, position: int) -> int | None:
         if item.text in (",", "and", ")") and index + 1 < last:
             passes = items[index + 1].label in (Label.ATTENUATION, Label.NATURE, Label.MEASUREMENT, Label.LESION) or (
                 item.text == ","
-                and items[index + 1].label is Label.WORD
-                and (index == position + 1 or items[index - 1].label in (Label.WORD, Label.ATTENUATION, Label.NATURE))
+                and items[index + 1].label in (Label.WORD, Label.NORMAL)
+                and (
+                    index == position + 1
+                    or items[index - 1].label in (Label.WORD, Label.ATTENUATION, Label.NATURE, Label.NORMAL)
+                )
                 and not _is_predicate(row, position)
             )
         if item.label is Label.MEASUREMENT and items[index - 1].text == "and":

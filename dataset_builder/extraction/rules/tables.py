@@ -12,7 +12,7 @@ from rsuper_bench.dataset_builder.extraction.rules.drafts import Draft, apply_ma
 from rsuper_bench.dataset_builder.extraction.rules.grouping import set_size
 from rsuper_bench.dataset_builder.extraction.rules.items import Row
 from rsuper_bench.dataset_builder.extraction.rules.lexicon import Label
-from rsuper_bench.dataset_builder.extraction.rules.measurements import Measurement
+from rsuper_bench.dataset_builder.extraction.rules.measurements import PAIR, Measurement, bare_in, bare_size
 from rsuper_bench.dataset_builder.extraction.rules.sections import Sentence, is_segment
 from rsuper_bench.dataset_builder.extraction.rules.sites import Site, site_at
 from rsuper_bench.dataset_builder.extraction.rules.sizes import Sizes
@@ -23,7 +23,13 @@ _TARGET = re.compile(
 )
 _TABLE = re.compile(r"\b(?:target|index|measurable|measured|reference) (?:lesions|disease)\b", re.IGNORECASE)
 _COLUMNS = re.compile(r"\b(baseline|prior|previous|prev|nadir)\b[^.]*\b(current|today|now|follow)", re.IGNORECASE)
-_COLUMNS_BACK = re.compile(r"\b(current|today|now)\b[^.]*\b(baseline|prior|previous|prev)\b", re.IGNORECASE)
+_COLUMNS_BACK = re.compile(
+    r"\b(current|today|now)\b[^.]*(?:\b(?:baseline|prior|previous|prev)\b|\s{2,}\d{1,2}/\d)", re.IGNORECASE
+)
+_SIZES = re.compile(r"\d\s?[cm]m\b|\s{2,}\d{1,3}(?:\s{2,}|$)", re.IGNORECASE)
+_ROW = re.compile(rf"(?<=\s\s){PAIR}(?=\s{{2,}}|\s*$)", re.IGNORECASE)
+_SIZE_COLUMN = re.compile(r"(?:size|diameter|current|today|mm|cm|measurement|largest)\b", re.IGNORECASE)
+_CELL = re.compile(rf"{PAIR}", re.IGNORECASE)
 _LINES = 12  # paragraphs a table is long
 # A measured part of these organs is a lesion: nobody states how large a normal lobe, pole or segment is.
 _PARTS = frozenset({TumorType.LIVER, TumorType.LUNG, TumorType.KIDNEY})
@@ -49,19 +55,39 @@ class TargetTable:
     Attributes:
         paragraph: Where its heading stands, if there was one.
         last_is_current: Which of two columns of sizes is today's; None where the table does not say.
+        column: Which column of a table with bars holds the size, if one does.
+        unit: Of that column.
     """
 
     paragraph: int | None = None
     last_is_current: bool | None = None
+    column: int | None = None
+    unit: str = "mm"
 
-    def expects_numbers(self, sentence: Sentence) -> bool:
-        """Note the headings a sentence holds; say whether a number without a unit may be a size in it."""
+    def bare_sizes(self, sentence: Sentence) -> list[Measurement]:
+        """Note the headings a sentence holds; give the sizes without a unit that stand in a line of the table."""
         if _TABLE.search(sentence.text) is not None:
             self.paragraph = sentence.paragraph
         for pattern, last in ((_COLUMNS, True), (_COLUMNS_BACK, False)):
-            if pattern.search(sentence.text) is not None and re.search(r"\d", sentence.text) is None:
+            if pattern.search(sentence.text) is not None and _SIZES.search(sentence.text) is None:
                 self.paragraph, self.last_is_current = sentence.paragraph, last
-        return self.is_line(sentence)
+        cells = _cells(sentence)
+        heading = next((index for index, (_, text) in enumerate(cells) if _SIZE_COLUMN.match(text)), None)
+        if heading is not None:
+            self.paragraph, self.column, self.unit = (
+                sentence.paragraph,
+                heading,
+                "cm" if "cm" in cells[heading][1] else "mm",
+            )
+            return []
+        if self.column is not None and len(cells) > self.column and self._is_near(sentence):
+            start, text = cells[self.column]
+            match = _CELL.fullmatch(text)
+            return [] if match is None else [bare_size(match, start, self.unit)]
+        row = list(_ROW.finditer(sentence.text)) if self.last_is_current is not None and self._is_near(sentence) else []
+        if row:
+            return [bare_size(row[-1 if self.last_is_current else 0], sentence.start, None)]
+        return bare_in(sentence.text, sentence.start) if self.is_line(sentence) else []
 
     def is_line(self, sentence: Sentence) -> bool:
         """Whether a sentence is a line of a table of lesions."""
@@ -111,6 +137,17 @@ class TargetTable:
         return self.paragraph is not None and sentence.paragraph - self.paragraph <= _LINES
 
 
+def _cells(sentence: Sentence) -> list[tuple[int, str]]:
+    """The cells of a row of a table with bars, each with where its text begins in the report."""
+    if sentence.text.count("|") < 2:
+        return []
+    cells, position = [], sentence.start
+    for cell in sentence.text.split("|"):
+        cells.append((position + len(cell) - len(cell.lstrip()), cell.strip()))
+        position += len(cell) + 1
+    return cells
+
+
 def _draft(
     row: Row, sentence: Sentence, reach: tuple[int, int], size: Measurement, site: Site, group: Draft | None
 ) -> Draft:
@@ -156,8 +193,16 @@ def _site_of(row: Row, first: int, position: int, topic: tuple[Site, ...]) -> Si
             organs = []
         named = [index for index in organs if not row.items[index].entry.implied] or organs
         if named:
-            return _with_side(row, start, position, _single(site_at(row, named[0], named[0])))
+            return _with_side(row, start, position, _as_in(topic, _single(site_at(row, named[0], named[0]))))
     return _with_side(row, start, position, _single(list(topic)))
+
+
+def _as_in(topic: tuple[Site, ...], site: Site | None) -> Site | None:
+    """The site with the side of the header, where it has none: "Right: upper pole 21 mm"."""
+    if site is None or site.side is not None:
+        return site
+    same = next((other for other in topic if other.tumor_type is site.tumor_type and other.side is not None), None)
+    return site if same is None else replace(site, side=same.side, side_span=same.side_span)
 
 
 def _with_side(row: Row, start: int, position: int, site: Site | None) -> Site | None:

@@ -34,6 +34,14 @@ def topic_sites(header: Header | None) -> tuple[Site, ...]:
     return tuple(organs) or (ELSEWHERE,)
 
 
+def sided(header: Header, tumor_type: TumorType) -> list[Site]:
+    """The side of an organ that a header names by its side alone: "Right:"."""
+    items = row_of(header.text, header.start).items
+    if len(items) != 1 or items[0].label is not Label.SIDE or not tumor_type.anatomy.sided:
+        return []
+    return [Site(tumor_type, None, items[0].entry.side, items[0].span)]
+
+
 @lru_cache(maxsize=256)
 def spoken_of(header: Header | None) -> tuple[TumorType, ...]:
     """Types a header says something of by itself: its organs, and those of "Bowel:"."""
@@ -72,6 +80,8 @@ def named_sites(row: Row, heads: list[int], order: int, many: bool, around: tupl
     sites = sites_of(row, lesion, many) or _shared_sites(row, heads, order, many)
     known = {site.tumor_type for site in around if site.tumor_type is not None}
     own = row.items[lesion]
+    if known == {TumorType.SPLEEN} and sites and all(_is_pole(row, site) for site in sites):
+        sites = []  # "SPLEEN: hypervascular focus, upper pole"
     portable = own.text.startswith(_PORTABLE) and known and not known & set(own.entry.organs)
     if (portable or (own.text.startswith("leiomyoma") and known & _WALLED)) and all(
         site.span == own.span for site in sites
@@ -94,6 +104,10 @@ def named_sites(row: Row, heads: list[int], order: int, many: bool, around: tupl
         else:
             named.append(_with_side(_with_row_side(row, lesion, site), around))
     return named
+
+
+def _is_pole(row: Row, site: Site) -> bool:
+    return any(item.span == site.span and item.entry.implied and "pole" in item.text for item in row.items)
 
 
 def _with_row_side(row: Row, lesion: int, site: Site) -> Site:

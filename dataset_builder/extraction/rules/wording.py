@@ -10,6 +10,17 @@ from rsuper_bench.dataset_builder.extraction.rules.items import Row
 from rsuper_bench.dataset_builder.extraction.rules.lexicon import Label
 from rsuper_bench.dataset_builder.extraction.rules.sites import Site
 
+_SOFT_NAMES = ("lipoma", "liposarcoma", "sarcoma", "desmoid", "hibernoma", "angiolipoma", "fibromatosis", "soft tissue",
+               "elastofibroma", "neurofibroma", "myxofibrosarcoma", "pleomorphic sarcoma")  # fmt: skip
+_BODY_WALL = frozenset(
+    ["flank", "chest wall", "abdominal wall", "anterior abdominal wall", "body wall", "groin", "inguinal", "axilla",
+     "axillary", "inguinal region", "shoulder", "hip", "knee", "scapular", "popliteal fossa", "abdominal musculature",
+     "inguinal canal", "pelvic floor", "umbilical", "umbilicus"]
+)  # fmt: skip
+_FIELDS = frozenset(
+    ["size", "location", "site", "appearance", "attenuation", "density", "enhancement", "margin", "margins", "side",
+     "diameter", "dimensions", "laterality", "type", "morphology", "number"]
+)  # fmt: skip
 _PICKED = {"the former": 0, "the first": 0, "the latter": -1, "the second": 1, "the third": 2}
 
 
@@ -72,3 +83,41 @@ def grown_sites(row: Row, lesion: int, sites: list[Site]) -> list[Site]:
 def is_similar(row: Row, lesion: int) -> bool:
     """Whether a lesion is likened to the one before: "a similar 1.5 cm lesion"."""
     return any(item.text in ("similar", "identical") for item in row.items[max(0, lesion - 4) : lesion])
+
+
+def is_field(row: Row, lesion: int) -> bool:
+    """Whether a sentence is a line of a form: "Tumor size: 3.4 x 2.8 cm"."""
+    after = row.items[lesion + 1 : lesion + 3]
+    return lesion <= 1 and len(after) > 1 and after[1].text == ":" and after[0].text in _FIELDS
+
+
+def is_of_body_wall(row: Row, lesion: int) -> bool:
+    """Whether a tumor of fat, muscle or skin stands beside a part of the trunk or a limb: "right inguinal lipoma"."""
+    if not row.items[lesion].text.startswith(_SOFT_NAMES):
+        return False
+    places = {row.items[index].text for index in row.indices(Label.PLACE) if row.clauses[index] == row.clauses[lesion]}
+    return bool(places) and places <= _BODY_WALL
+
+
+def heading_in(row: Row, heads: list[int], drafts_of: dict[int, list[Draft]]) -> Draft | None:
+    """The group that only heads its members, whom it names: "Liver metastases: segment 2 lesion, segment 5 one"."""
+    if len(heads) < 2 or len(drafts_of.get(heads[0], [])) != 1:
+        return None
+    group = drafts_of[heads[0]][0]
+    members: list[Draft] = []
+    for head in heads[1:]:
+        members += [
+            draft for draft in drafts_of.get(head, []) if all(draft is not other for other in (group, *members))
+        ]
+    heading = any(item.text == ":" for item in row.items[heads[0] + 1 : heads[1]])
+    counted = group.count.value == len(members) and len(members) > 1  # "two nodules, a 6 mm nodule ... and a 9 mm one"
+    if not (heading or counted) or not members or group.diameters_mm:
+        return None
+    kinds = (Kind.INDETERMINATE, group.kind)
+    open_kind = group.kind is Kind.INDETERMINATE
+    if all(draft.tumor_type is group.tumor_type and (open_kind or draft.kind in kinds) for draft in members):
+        for draft in members:
+            draft.fill_only(group, "kind")
+            draft.fill_only(group, "malignancy")
+        return group
+    return None
