@@ -97,7 +97,9 @@ def characterise(named: list[Draft], row: Row, lesion: int, sized: list[Measurem
             elif polarity is not Polarity.DOUBTED:
                 draft.alternatives.append((item.entry, item.span))
         elif polarity is not Polarity.DOUBTED:
-            if draft.kind in (Kind.INDETERMINATE, Kind.MASS) and item.entry.kind is not Kind.INDETERMINATE:
+            open_kind = draft.kind in (Kind.INDETERMINATE, Kind.MASS)
+            open_kind = open_kind or (draft.kind is Kind.CYST and draft.malignancy is not Malignancy.BENIGN)
+            if open_kind and item.entry.kind is not Kind.INDETERMINATE:
                 apply_kind(draft, item.entry, item.span)
             elif draft.malignancy is Malignancy.UNKNOWN:
                 apply_malignancy(draft, item.entry, item.span)

@@ -21,6 +21,7 @@ _FEW = 5  # items
 _FURTHER = frozenset(
     {"smaller", "smallest", "other", "second", "third", "fourth", "latter", "another", "additional", "next"}
 )
+_INDEX = frozenset({"index", "target", "reference", "representative"})
 _MORE = frozenset({"another", "second", "third", "fourth", "additional", "further"})
 _REST = frozenset({"remaining", "others", "rest"})
 _SPEAKS = frozenset(
@@ -245,7 +246,8 @@ def _size(memory: Memory, row: Row, sized: list[Measurement], anchor: int, *, fu
     draft = memory.last[0]
     words = {word for index in row.indices(Label.COREF, Label.INDEFINITE) for word in row.items[index].text.split()}
     words |= {word for item in row.items[:3] for word in item.text.split()}
-    further = (further or bool(words & _FURTHER)) and bool(draft.diameters_mm or draft.pick is not None)
+    again = bool(words & _INDEX) and draft.pick is not None  # "index ... lesion 12 mm, index ... lesion 7 mm"
+    further = (further or again or bool(words & _FURTHER)) and bool(draft.diameters_mm or draft.pick is not None)
     if draft.count.value == 1:
         if further and sized:
             part = _like(draft, row, anchor)

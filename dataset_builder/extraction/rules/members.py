@@ -123,6 +123,8 @@ def _listed_after_colon(draft: Draft, row: Row, everything: list[Measurement]) -
 def _members(draft: Draft, row: Row, sized: list[Measurement], start: int, end: int) -> list[Member]:
     """Sizes with their places: the words after each size, or those before it, whichever name more places."""
     sized = sorted(sized, key=lambda size: size.start)
+    if sized[-1].start > end:  # the list goes on beyond a semicolon in brackets
+        end = row.offset + len(row.text)
     after_cuts = [size.start for size in sized] + [max(end, sized[-1].end)]
     after_cuts[1:-1] = [_cut(row, one.end, other.start, last=True) for one, other in pairwise(sized)]
     before_cuts = [min(start, sized[0].start)]

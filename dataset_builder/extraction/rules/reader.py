@@ -35,7 +35,7 @@ from rsuper_bench.dataset_builder.extraction.rules.references import (
     link_before,
 )
 from rsuper_bench.dataset_builder.extraction.rules.rows import row_of
-from rsuper_bench.dataset_builder.extraction.rules.sections import Header, SectionKind, Sentence, region_types
+from rsuper_bench.dataset_builder.extraction.rules.sections import Header, SectionKind, Sentence, is_segment, region_types
 from rsuper_bench.dataset_builder.extraction.rules.segments import places_in
 from rsuper_bench.dataset_builder.extraction.rules.sites import (
     ELSEWHERE,
@@ -65,6 +65,7 @@ from rsuper_bench.dataset_builder.extraction.rules.wording import (
     is_heading,
     is_made_of_soft_tissue,
     is_of_body_wall,
+    is_open_group,
     is_similar,
     is_title,
     one_of,
@@ -158,7 +159,8 @@ class ReportReader:
         ):
             self.memory.drop([draft for draft in headings if draft.bare])  # "Kidney lesions:" and a line for each
         if self._heads_table:
-            self._group = next((draft for draft in self.memory.last if draft.count.value != 1), None)
+            listed = any(item.text in ("list", "table", "summary") for item in row.items)
+            self._group = next((draft for draft in self.memory.last if listed or draft.count.value != 1), None)
         elif not targets:
             self._group = None
             self.described.update(listen(self.memory, row, sizes))
@@ -179,6 +181,8 @@ class ReportReader:
                 return []  # the size is that of the lesion before
         if listed and self._group is None and last is not None and last.count.value != 1 and not last.diameters_mm:
             self._group = last  # "Multifocal HCC. Target 1: segment 8, 45 x 38"
+        if self._group is None and sentence.topic is not None and is_segment(sentence.topic.text):
+            self._group = next((draft for draft in self.memory.drafts[-2:] if is_open_group(draft)), None)
         targets = self._table.targets(row, sentence, sizes, topic, self._group)
         if targets:
             if self._group is not None and self._group.tumor_type is targets[0].tumor_type and is_heading(self._group):

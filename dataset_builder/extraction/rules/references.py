@@ -77,7 +77,7 @@ def _is_apposed_name(row: Row, comma: int, lesion: int) -> bool:
         ):
             after = after[1:]
         return bool(after) and after[0].text == ")"
-    if (dash or items[comma].text == ";") and any(item.text != "." for item in items[lesion + 1 :]):
+    if (dash or items[comma].text == ";") and any(item.text not in (".", "?") for item in items[lesion + 1 :]):
         return False
     if any(item.label not in (Label.INDEFINITE, Label.NATURE, Label.WORD) for item in items[comma + 1 : lesion]):
         return False
@@ -91,7 +91,7 @@ def _is_apposed_name(row: Row, comma: int, lesion: int) -> bool:
         return False
     return (
         following is None
-        or following.text in (".", ",", ";", "(")
+        or following.text in (".", ",", ";", "(", "?")
         or following.text in _ALTERNATIVES
         or following.text in ("given", "based", "until")
         or weighed

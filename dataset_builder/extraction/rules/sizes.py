@@ -302,6 +302,7 @@ def _owner_behind(row: Row, position: int) -> int | None:
             between = items[index + 1 : position]
             if (
                 len(between) <= 4
+                and not any(other.text == ":" for other in between)
                 and any(other.text in PREDICATES or other.label is Label.VERB for other in between)
                 and not row.has(Label.COREF)
             ):

@@ -126,6 +126,8 @@ class TargetTable:
         first = 0
         for position, size in sizes.loose:
             site = _site_of(row, first, position, topic)
+            if site is None and found:  # "adrenals: 18 mm on the right and 22 mm on the left"
+                site = _with_side(row, first, position, Site(found[-1].tumor_type, None, Side.BILATERAL))
             if site is not None and (
                 listed or group is not None or _stands_alone(row, first, position, size, site, sentence)
             ):
@@ -211,6 +213,9 @@ def _with_side(row: Row, start: int, position: int, site: Site | None) -> Site |
         return site
     if site.side not in (None, Side.BILATERAL):
         return site
+    following = row.items[position + 1 : position + 2]
+    if following and following[0].label is Label.SIDE:  # "18 mm on the right and 22 mm on the left"
+        return replace(site, side=following[0].entry.side, side_span=following[0].span)
     for item in reversed(row.items[start:position]):
         if item.label is Label.SIDE:
             return replace(site, side=item.entry.side, side_span=item.span)

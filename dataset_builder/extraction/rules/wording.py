@@ -44,7 +44,8 @@ def is_component(row: Row, earlier: int, lesion: int) -> bool:
     """Whether a lesion word is a part of the lesion before it: "cystic mass with an enhancing nodule"."""
     if row.items[lesion].entry.kind is not Kind.INDETERMINATE or row.items[earlier].entry.is_plural:
         return False
-    if row.items[earlier].entry.kind not in (Kind.CYST, Kind.MASS):
+    mural = "mural" in row.items[lesion].text
+    if row.items[earlier].entry.kind not in (Kind.CYST, Kind.MASS) and not mural:
         return False
     start = row.phrase_start(lesion)
     if any(item.label is Label.ORGAN for item in row.items[start:lesion]):
@@ -121,3 +122,8 @@ def heading_in(row: Row, heads: list[int], drafts_of: dict[int, list[Draft]]) ->
             draft.fill_only(group, "malignancy")
         return group
     return None
+
+
+def is_open_group(draft: Draft) -> bool:
+    """Whether a finding is a plural of which nothing is described yet: "Liver metastases: overall increase."."""
+    return draft.bare and not draft.diameters_mm and draft.location is None
