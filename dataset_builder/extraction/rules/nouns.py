@@ -86,7 +86,7 @@ def _contextual(items: list[Item], item: Item, words: Sequence[str], position: i
         return _ONE if following in ("in", "at", "of", "with", "measuring", "within", "") else None
     if item.label not in (Label.WORD, Label.THING):
         return None
-    if item.text == "thick":
+    if item.text in ("thick", "thickness"):
         return _THICK if _is_thick_wall(items, words, position) else None
     if item.text == "wall":  # "a stricture with 13 mm thick eccentric wall"
         thick = any(one.label is Label.MEASUREMENT and other.text == "thick" for one, other in pairwise(items[-4:]))

@@ -35,7 +35,13 @@ from rsuper_bench.dataset_builder.extraction.rules.references import (
     link_before,
 )
 from rsuper_bench.dataset_builder.extraction.rules.rows import row_of
-from rsuper_bench.dataset_builder.extraction.rules.sections import Header, SectionKind, Sentence, is_segment, region_types
+from rsuper_bench.dataset_builder.extraction.rules.sections import (
+    Header,
+    SectionKind,
+    Sentence,
+    is_segment,
+    region_types,
+)
 from rsuper_bench.dataset_builder.extraction.rules.segments import places_in
 from rsuper_bench.dataset_builder.extraction.rules.sites import (
     ELSEWHERE,
@@ -238,7 +244,7 @@ class ReportReader:
                 sites = sites or with_own_side(
                     row, lesion, before
                 )  # "no mass, although a carcinoma cannot be excluded"
-            sites = sites or sites_around(row, lesion, topic, self._context)
+            sites = sites or sites_around(row, lesion, topic, self._context) or self._only_organ(row, denied, sized)
             before = sites
             if denied:
                 self.denied.update(_types(sites))
@@ -262,6 +268,13 @@ class ReportReader:
         if group is None or group.count.value == 1 or first.label is not Label.COREF or lesion <= 1:
             return False
         return is_pick(first) and link_before(row, lesion, None) is not None
+
+    def _only_organ(self, row: Row, denied: bool, sized: list[Measurement]) -> list[Site]:
+        """The organ of a lesion with a size that nothing places, where the report has lesions of one organ only."""
+        types = {draft.tumor_type for draft in self.memory.drafts}
+        if denied or not sized or len(types) != 1 or row.has(Label.PLACE, Label.THING):
+            return []
+        return [Site(types.pop())]
 
     def _is_field(self, row: Row, lesion: int) -> bool:
         """Whether a line gives one value of the lesion before: "Tumor size: 3.4 cm" after "Tumor location: head"."""

@@ -87,7 +87,9 @@ _ITEM = re.compile(
 )
 _SIDES = frozenset({"right", "left", "r", "l", "rt", "lt", "both", "bilateral"})
 _INCIDENTAL = frozenset({"incidental", "incidentals", "incidentally", "incidental findings", "other findings"})
-_SEGMENT = re.compile(r"(?:(?:index|target|lesion in|lesion) )?(?:segments?|seg|s)\s?[\divx]{1,4}[ab]?(?:\s?[/-]\s?[\divx]{1,4}[ab]?)?")
+_SEGMENT = re.compile(
+    r"(?:(?:index|target|lesion in|lesion) )?(?:segments?|seg|s)\s?[\divx]{1,4}[ab]?(?:\s?[/-]\s?[\divx]{1,4}[ab]?)?"
+)
 _REPORTS = re.compile(
     r"finding|report|result|descri|observ|narrat|interpret|body|text|addendum|^\s*ct|^\s*c?ect|scan", re.IGNORECASE
 )

@@ -22,7 +22,7 @@ _ABBREVIATION = re.compile(
 )
 # "a lesion in segment 6. A second ...": the number ends the sentence, it opens no list.
 _TAKES_NUMBER = re.compile(
-    r"\b(?:segments?|segs?|images?|series|stage|grade|type|bosniak|rads|lr|level|category|class|zone|and|or|to|of|x|is|was|than|about|by|at|were|now|previously|prev|prior)$|(?:[→>=]|\s[-–])$",
+    r"\b(?:segments?|segs?|images?|series|stage|grade|type|bosniak|rads|lr|level|category|class|zone|and|or|to|of|x|is|was|than|about|by|from|at|were|now|previously|prev|prior)$|(?:[→>=]|\s[-–])$",
     re.IGNORECASE,
 )
 _SHORT_LINE = 45  # characters; a line this short was not wrapped

@@ -26,6 +26,7 @@ _DIRECTIONS = frozenset(
      "lateral to", "medial to", "away from", "cephalad to", "caudal to", "beyond the", "deep to", "separate from",
      "from the level of"]
 )  # fmt: skip
+_LENGTHS = frozenset({"long", "segment", "over", "length", "craniocaudal", "craniocaudally", "extent"})
 _TOLD = frozenset({"was", "were", "measured", "had"})
 _PAST = frozenset({"was", "were", "had"})
 
@@ -90,6 +91,7 @@ def assign_sizes(row: Row) -> Sizes:
         elif row.items[owner].label is Label.LESION:
             sizes.of_lesion.setdefault(owner, []).append(_today(row, position, measurement))
     heads = row.indices(Label.LESION)
+    _add_length(row, sizes)
     if sizes.loose and len(heads) == 1 and heads[0] not in sizes.of_lesion and not row.has(Label.THING, Label.COREF):
         whole = [
             index
@@ -100,6 +102,19 @@ def assign_sizes(row: Row) -> Sizes:
             sizes.of_lesion[heads[0]] = [size for _, size in sizes.loose]
             sizes.loose = []
     return sizes
+
+
+def _add_length(row: Row, sizes: Sizes) -> None:
+    """Give a thick wall the length of its segment: "a 4 cm long segment of thickening, up to 15 mm"."""
+    walls = [at for at in sizes.of_lesion if row.items[at].entry.kind is Kind.WALL_THICKENING]
+    if len(walls) != 1 or len(sizes.of_lesion[walls[0]]) != 1:
+        return
+    for position, size in sizes.loose:
+        near = {item.text for item in row.items[max(0, position - 2) : position + 3]}
+        if near & _LENGTHS and row.clauses[position] == row.clauses[walls[0]]:
+            sizes.of_lesion[walls[0]] = sorted([*sizes.of_lesion[walls[0]], size], key=lambda one: one.start)
+            sizes.loose = [other for other in sizes.loose if other[1] is not size]
+            return
 
 
 def is_elliptical(row: Row, position: int) -> bool:
@@ -181,7 +196,8 @@ def is_prior(row: Row, position: int, positions: list[int]) -> bool:
         return True
     near = items[max(0, position - 2) : position]
     changed = near and (near[-1].label is Label.CHANGE or (near[-1].text == "by" and near[0].label is Label.CHANGE))
-    if changed and _owner_ahead(row, position) is None:
+    spans = items[position].measurement is not None and items[position].measurement.is_span
+    if changed and not spans and _owner_ahead(row, position) is None:
         return True  # "decreased by 8 mm", "has grown 3 mm": how much, not how large
     told = any(item.text in _TOLD for item in near) and not any(item.label is Label.NOW for item in items)
     if told and any(item.label is Label.PRIOR for item in items[:position]):
@@ -217,6 +233,8 @@ def _owner_ahead(row: Row, position: int) -> int | None:
     last = min(row.clause_end(position), position + 10)
     while index < last:
         item = items[index]
+        if item.label is Label.THING and (made_of := _containing(row, index, last)) is not None:
+            return made_of  # "18 mm fat and popcorn calcification-containing nodule"
         if item.label in (Label.LESION, Label.THING):
             crossed = any(other.text == "," for other in items[position:index])
             return None if crossed and (item.label is Label.THING or item.entry.vague) else index
@@ -275,6 +293,18 @@ def _owner_ahead(row: Row, position: int) -> int | None:
         if not passes:
             return None
         index += 1
+    return None
+
+
+def _containing(row: Row, thing: int, last: int) -> int | None:
+    """Position of the lesion that contains a thing named before it: "fat-containing nodule", or None."""
+    for index in range(thing + 1, min(last, thing + 8)):
+        if row.items[index].text in ("containing", "bearing"):
+            return next(
+                (at for at in range(index + 1, min(last, index + 4)) if row.items[at].label is Label.LESION), None
+            )
+        if row.items[index].label not in (Label.WORD, Label.AND, Label.THING) and row.items[index].text != ",":
+            return None
     return None
 
 
