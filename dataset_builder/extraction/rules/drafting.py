@@ -15,7 +15,7 @@ from rsuper_bench.dataset_builder.extraction.rules.references import is_alternat
 from rsuper_bench.dataset_builder.extraction.rules.sections import Sentence
 from rsuper_bench.dataset_builder.extraction.rules.segments import locate
 from rsuper_bench.dataset_builder.extraction.rules.sites import Site
-from rsuper_bench.dataset_builder.extraction.rules.topics import header_places
+from rsuper_bench.dataset_builder.extraction.rules.topics import header_places, topic_sites
 
 _CONTENTS = frozenset(
     ["stool", "retained stool", "fecal material", "debris", "mucus", "mucus plug", "clot", "blood clot",
@@ -77,7 +77,8 @@ def _set_site(draft: Draft, site: Site) -> None:
 
 
 def _locate_by_header(draft: Draft, sentence: Sentence) -> None:
-    if draft.location is None and sentence.topic is not None:
+    named_types = {site.tumor_type for site in topic_sites(sentence.topic)}
+    if draft.location is None and sentence.topic is not None and draft.tumor_type in named_types:
         named = header_places(sentence.topic, draft.tumor_type)
         apart = draft.count.value != 1 and len({name for name, _ in named}) > 1
         if named and not apart:  # "PANCREATIC TAIL: 2 cm cyst"

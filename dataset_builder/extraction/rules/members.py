@@ -66,6 +66,10 @@ def split_group(draft: Draft, row: Row, sized: list[Measurement], start: int, en
         else:
             set_size(draft, axes_joined(sized, row))
         return [draft]
+    if len(sized) == 1 and draft.count.value == 2 and any(item.text == "each" for item in row.items):
+        named = places_in(row, draft.tumor_type, (row.items[0].start, end))
+        if len(named) > 1:  # "cysts in II and III, each 7 mm"
+            return _parts(draft, row, [Member(sized[0], (start, start), place, None) for place in named])
     single = [Measurement(size.start, size.end, (value,)) for size in sized for value in size.others_mm]
     everything = [*sized, *single]
     members = _members(draft, row, sized, start, end) if not single else []

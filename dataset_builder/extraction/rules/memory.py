@@ -62,7 +62,7 @@ class Memory:
             return self.last[-1:]
         if "both" in words and len(same) > 1 and self.last[-1].count.value != 2:
             return same[-2:]
-        if words & {"each", "all"} and len(recent) > 1 and len(self.last) == 1:
+        if words & {"each", "all"} and len(recent) > 1 and (len(self.last) == 1 or row.items[0].text == "all"):
             return recent
         if words & _ALL and len(same) > 1 and len(self.last) == 1:
             return same

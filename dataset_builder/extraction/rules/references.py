@@ -112,6 +112,8 @@ def is_open_name(row: Row, lesion: int) -> bool:
 
 def is_alternative(row: Row, lesion: int) -> bool:
     """Whether a lesion word is one of two names of which either may hold: "cyst versus hemangioma"."""
+    if any(item.text in ("versus", "vs") for item in row.items[lesion + 1 : lesion + 2]):
+        return True  # "cyst vs solid"
     for step in (-1, 1):
         position, joined = lesion + step, False
         while 0 <= position < len(row.items):

@@ -90,6 +90,7 @@ _INCIDENTAL = frozenset({"incidental", "incidentals", "incidentally", "incidenta
 _SEGMENT = re.compile(
     r"(?:(?:index|target|lesion in|lesion) )?(?:segments?|seg|s)\s?[\divx]{1,4}[ab]?(?:\s?[/-]\s?[\divx]{1,4}[ab]?)?"
 )
+_NUMERAL = re.compile(r"(?:viii|vii|vi|iv[ab]?|v|iii|ii)(?:\s?/\s?(?:viii|vii|vi|iv[ab]?|v|iii|ii))?")
 _REPORTS = re.compile(
     r"finding|report|result|descri|observ|narrat|interpret|body|text|addendum|^\s*ct|^\s*c?ect|scan", re.IGNORECASE
 )
@@ -238,7 +239,8 @@ def is_segment(header: str) -> bool:
 
 def _is_part(name: str, organs: tuple[TumorType, ...]) -> bool:
     """Whether a header names a part of an organ: "tail", "upper pole", "s2/3"."""
-    liver = TumorType.LIVER in organs and _SEGMENT.fullmatch(name) is not None
+    numbered = _SEGMENT.fullmatch(name) is not None or _NUMERAL.fullmatch(name) is not None
+    liver = TumorType.LIVER in organs and numbered
     return liver or any(name in location_words(organ) for organ in organs)
 
 

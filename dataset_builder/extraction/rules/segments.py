@@ -19,6 +19,10 @@ _COUINAUD = re.compile(
     rf"\b(?P<word>segments?|segs?\.?|s(?=\s?\d)|couinaud(?:\ssegments?)?)\s{{0,2}}(?P<first>{_NUMERAL})\b(?P<more>(?:(?:\s?\([^()]{{0,25}}\))?\s{{0,2}}(?:,\sand|,|/|&|-|–|and|or|to)\s{{0,2}}{_NUMERAL}\b(?!\s?(?:x|cm|mm|\.\d)))*)",
     re.IGNORECASE,
 )
+# "nodule in VII; cysts in II and III": capitals only, so that no "in i" or "in v" counts.
+_ALONE = re.compile(
+    r"(?:(?<=\bin )|(?<=\bI and )|(?<=\bII and )|(?<=\bV and )|(?<=\bVI and )|(?<=\bVII and ))(?:VIII|VII|VI|IV[ab]?|III|II|V)\b"
+)
 _BRACKET = re.compile(r"\([^()]*\)")
 _JOINED = re.compile(r"\s{0,3}(?:,|and|&|/|-|–|to)\s{0,3}(?:the\s)?(?:pancreatic\s|hepatic\s)?", re.IGNORECASE)
 _FOLLOW = re.compile(r"follow[\s-]*up|\bup to", re.IGNORECASE)
@@ -46,6 +50,10 @@ def places_in(row: Row, tumor_type: TumorType, span: Span) -> list[Place]:
                 end = start + len(numeral[0])
                 if begin <= start and end <= stop:
                     found.append((_numbered(numeral[0].lower().rstrip("ab")), _shift(start, end, row.offset)))
+        for match in _ALONE.finditer(row.text, begin, stop):
+            here = _shift(match.start(), match.end(), row.offset)
+            if not any(start < here[1] and here[0] < end for _, (start, end) in found):
+                found.append((_numbered(match[0].lower().rstrip("ab")), here))
     pattern = _word_pattern(tumor_type)
     if pattern is not None:
         words = location_words(tumor_type)

@@ -196,7 +196,8 @@ def is_prior(row: Row, position: int, positions: list[int]) -> bool:
         return True
     near = items[max(0, position - 2) : position]
     changed = near and (near[-1].label is Label.CHANGE or (near[-1].text == "by" and near[0].label is Label.CHANGE))
-    spans = items[position].measurement is not None and items[position].measurement.is_span
+    measurement = items[position].measurement
+    spans = measurement is not None and measurement.is_span
     if changed and not spans and _owner_ahead(row, position) is None:
         return True  # "decreased by 8 mm", "has grown 3 mm": how much, not how large
     told = any(item.text in _TOLD for item in near) and not any(item.label is Label.NOW for item in items)
@@ -237,7 +238,11 @@ def _owner_ahead(row: Row, position: int) -> int | None:
             return made_of  # "18 mm fat and popcorn calcification-containing nodule"
         if item.label in (Label.LESION, Label.THING):
             crossed = any(other.text == "," for other in items[position:index])
-            return None if crossed and (item.label is Label.THING or item.entry.vague) else index
+            before = any(row.clauses[at] == row.clauses[position] and at < position for at in row.indices(Label.LESION))
+            only_names = (
+                before and item.entry.is_plural and items[index - 1].text == ","
+            )  # "masses, left 9.8 cm, right 6.3 cm, angiomyolipomas"
+            return None if crossed and (item.label is Label.THING or item.entry.vague or only_names) else index
         if item.text == "(":  # "1.5 cm (previously 1.1 cm) renal mass"
             closed = next((later for later in range(index, last) if items[later].text == ")"), None)
             if closed is None:

@@ -14,6 +14,7 @@ from rsuper_bench.dataset_builder.extraction.rules.items import Row
 from rsuper_bench.dataset_builder.extraction.rules.lexicon import Label
 from rsuper_bench.dataset_builder.extraction.rules.measurements import PAIR, Measurement, bare_in, bare_size
 from rsuper_bench.dataset_builder.extraction.rules.sections import Sentence, is_segment
+from rsuper_bench.dataset_builder.extraction.rules.segments import places_in
 from rsuper_bench.dataset_builder.extraction.rules.sites import Site, site_at
 from rsuper_bench.dataset_builder.extraction.rules.sizes import Sizes
 
@@ -21,7 +22,10 @@ _TARGET = re.compile(
     r"\s*#\d{1,2}\b|\s*(?:(?:non-?)?target|index|lesion|observation|tl?|ntl?|l)\s?(?:lesion\s?)?#?\d{1,2}\b",
     re.IGNORECASE,
 )
-_TABLE = re.compile(r"\b(?:target|index|measurable|measured|reference) (?:lesions|disease)\b", re.IGNORECASE)
+_TABLE = re.compile(
+    r"\b(?:target|index|measurable|measured|reference) (?:lesions|disease)\b|^\s*(?:index|reference|target)s?:",
+    re.IGNORECASE,
+)
 _COLUMNS = re.compile(r"\b(baseline|prior|previous|prev|nadir)\b[^.]*\b(current|today|now|follow)", re.IGNORECASE)
 _COLUMNS_BACK = re.compile(
     r"\b(current|today|now)\b[^.]*(?:\b(?:baseline|prior|previous|prev)\b|\s{2,}\d{1,2}/\d)", re.IGNORECASE
@@ -45,6 +49,11 @@ _EXTENTS = frozenset(
      "caliber", "bipolar", "cc", "resection", "remnant", "ml", "duct", "normal", "enlarged", "bulky", "atrophic",
      "shrunken", "size"]
 )  # fmt: skip
+# From this size on a length beside the bare name of an organ is that of the organ.
+_WHOLE_MM = {
+    TumorType.SPLEEN: 70.0, TumorType.LIVER: 110.0, TumorType.KIDNEY: 80.0, TumorType.PROSTATE: 30.0,
+    TumorType.UTERUS: 50.0, TumorType.BLADDER: 80.0, TumorType.GALLBLADDER: 60.0,
+}  # fmt: skip
 _LARGE = frozenset({"enlarged", "bulky"})  # a large adrenal with a size holds a tumor
 
 
@@ -122,12 +131,15 @@ class TargetTable:
         if not all(row.items[index].entry.vague for index in row.indices(Label.LESION)):
             return []
         listed = self.is_line(sentence)
+        numbered = _TARGET.match(sentence.text) is not None
         found: list[Draft] = []
         first = 0
         for position, size in sizes.loose:
             site = _site_of(row, first, position, topic)
             if site is None and found:  # "adrenals: 18 mm on the right and 22 mm on the left"
                 site = _with_side(row, first, position, Site(found[-1].tumor_type, None, Side.BILATERAL))
+            if site is not None and listed and not numbered and _is_organ_size(row, site, size, position):
+                continue  # "Spleen 15 cm" below a table
             if site is not None and (
                 listed or group is not None or _stands_alone(row, first, position, size, site, sentence)
             ):
@@ -148,6 +160,14 @@ def _cells(sentence: Sentence) -> list[tuple[int, str]]:
         cells.append((position + len(cell) - len(cell.lstrip()), cell.strip()))
         position += len(cell) + 1
     return cells
+
+
+def _is_organ_size(row: Row, site: Site, size: Measurement, position: int) -> bool:
+    """Whether a size is that of a whole organ, not of a lesion in it."""
+    smallest = _WHOLE_MM.get(site.tumor_type) if site.tumor_type is not None else None
+    named = any(item.span == site.span and not item.entry.implied for item in row.items[:position])
+    parts = site.tumor_type is not None and places_in(row, site.tumor_type, (row.offset, row.offset + len(row.text)))
+    return smallest is not None and named and not parts and max(size.diameters_mm) >= smallest
 
 
 def _draft(
