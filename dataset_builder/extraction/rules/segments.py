@@ -21,7 +21,8 @@ _COUINAUD = re.compile(
 )
 # "nodule in VII; cysts in II and III": capitals only, so that no "in i" or "in v" counts.
 _ALONE = re.compile(
-    r"(?:(?<=\bin )|(?<=\bI and )|(?<=\bII and )|(?<=\bV and )|(?<=\bVI and )|(?<=\bVII and ))(?:VIII|VII|VI|IV[ab]?|III|II|V)\b"
+    r"(?:(?<=\bin )|(?<=\bI and )|(?<=\bII and )|(?<=\bV and )|(?<=\bVI and )|(?<=\bVII and ))"
+    r"(?:VIII|VII|VI|IV[ab]?|III|II|V)\b"
 )
 _BRACKET = re.compile(r"\([^()]*\)")
 _JOINED = re.compile(r"\s{0,3}(?:,|and|&|/|-|–|to)\s{0,3}(?:the\s)?(?:pancreatic\s|hepatic\s)?", re.IGNORECASE)
