@@ -18,6 +18,8 @@ _DENSITY = {
 _SHAPELESS = frozenset(
     ["area", "areas", "region", "spot", "structure", "process", "patch", "bulge", "protrusion", "projection"]
 )
+JOINING = frozenset({Label.LESION, Label.PREP, Label.VERB})  # what may join with the items before it
+CONTEXTUAL = _SHAPELESS | {"thick", "thickness", "thickened", "primary", "wall"}
 _PRIMARY = Entry(Label.LESION, kind=Kind.MASS)
 _AFTER_NOUN = frozenset(
     [

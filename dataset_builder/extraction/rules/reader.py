@@ -174,6 +174,8 @@ class ReportReader:
 
     def _targets(self, row: Row, sentence: Sentence, sizes: Sizes, topic: tuple[Site, ...]) -> list[Draft]:
         """Keep the lesions a sentence names by place and size alone."""
+        if not sizes.loose:
+            return []
         last = self.memory.last[0] if self.memory.last else None
         listed = self._group is not None or self._table.is_line(sentence)
         if not listed and (row.has(Label.COREF) or row.items[0].label is Label.DEFINITE):

@@ -17,12 +17,14 @@ from rsuper_bench.dataset_builder.extraction.rules.lexicon import (
     tokens_of,
 )
 from rsuper_bench.dataset_builder.extraction.rules.measurements import Measurement, measurements_in
-from rsuper_bench.dataset_builder.extraction.rules.nouns import add_item
+from rsuper_bench.dataset_builder.extraction.rules.nouns import CONTEXTUAL, JOINING, add_item
 
 RUN_ON = 25  # items of a sentence without any sign
 CLAUSE_ENDS = frozenset({Label.BREAK, Label.EXCEPT})
 _OPACITIES = frozenset({"opacity", "ground glass opacity", "ggo"})
 _OPACITY = Entry(Label.LESION, kind=Kind.INDETERMINATE)
+_FEW = 2  # organs
+_NUMBERS = frozenset({"one", "two", "three"})
 _NEAR = 8  # items
 _NAMELY = frozenset({"(", ":", ",", "namely", "including", "incl", "i e"})
 
@@ -41,6 +43,7 @@ def row_of(text: str, offset: int, bare: Sequence[Measurement] = ()) -> Row:
     clauses: list[int] = []
     clause = 0
     position = 0
+    several = opaque = False
     match, opens = lexicon().match, lexicon().first_words
     while position < len(words):
         word = words[position]
@@ -62,12 +65,20 @@ def row_of(text: str, offset: int, bare: Sequence[Measurement] = ()) -> Row:
         if label is Label.LESION and items and items[-1].label is Label.LESION and text[start - offset - 1] == "/":
             items.append(Item(PUNCTUATION, Label.PUNCTUATION, "/", start - 1, start))  # "GIST/leiomyoma"
             clauses.append(clause)
-        add_item(items, clauses, clause, item, words, position)
+        if label in JOINING or word in CONTEXTUAL or word in _NUMBERS:
+            add_item(items, clauses, clause, item, words, position)
+        else:
+            items.append(item)
+            clauses.append(clause)
+        several = several or len(entry.organs) > _FEW
+        opaque = opaque or word in _OPACITIES
         position += length
     if len(items) > RUN_ON and not any(item.label is Label.PUNCTUATION and item.text != "." for item in items):
         _cut_run_on(items, clauses)
-    _drop_enumerated(items)
-    _measure_opacities(items)
+    if several:
+        _drop_enumerated(items)
+    if opaque:
+        _measure_opacities(items)
     return Row(items, clauses, text, offset, asides)
 
 
@@ -106,7 +117,7 @@ def _measure_opacities(items: list[Item]) -> None:
 def _drop_enumerated(items: list[Item]) -> None:
     """Make a plain word of one for several organs that are named after it: "upper abdominal organs (liver, spleen)"."""
     for index, item in enumerate(items):
-        if item.label is Label.ORGAN and len(item.entry.organs) > 2:
+        if item.label is Label.ORGAN and len(item.entry.organs) > _FEW:
             for other in range(index + 1, min(index + 6, len(items))):
                 if items[other].label is Label.ORGAN and any(sign.text in _NAMELY for sign in items[index:other]):
                     item.entry, item.label = PLAIN, Label.WORD

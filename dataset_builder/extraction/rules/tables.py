@@ -26,6 +26,10 @@ _TABLE = re.compile(
     r"\b(?:target|index|measurable|measured|reference) (?:lesions|disease)\b|^\s*(?:index|reference|target)s?:",
     re.IGNORECASE,
 )
+# What any heading of a table, and any row of one with bars or columns, holds.
+_HINT = re.compile(
+    r"baseline|prior|prev|nadir|current|today|now|target|index|reference|measur|\||\d\s{2,}\d|\s\s\d", re.IGNORECASE
+)
 _COLUMNS = re.compile(r"\b(baseline|prior|previous|prev|nadir)\b[^.]*\b(current|today|now|follow)", re.IGNORECASE)
 _COLUMNS_BACK = re.compile(
     r"\b(current|today|now)\b[^.]*(?:\b(?:baseline|prior|previous|prev)\b|\s{2,}\d{1,2}/\d)", re.IGNORECASE
@@ -75,6 +79,8 @@ class TargetTable:
 
     def bare_sizes(self, sentence: Sentence) -> list[Measurement]:
         """Note the headings a sentence holds; give the sizes without a unit that stand in a line of the table."""
+        if _HINT.search(sentence.text) is None:
+            return bare_in(sentence.text, sentence.start) if self.is_line(sentence) and self.column is None else []
         if _TABLE.search(sentence.text) is not None:
             self.paragraph = sentence.paragraph
         for pattern, last in ((_COLUMNS, True), (_COLUMNS_BACK, False)):
