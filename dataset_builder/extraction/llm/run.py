@@ -121,6 +121,7 @@ async def _ask_all(
         # Answers are checked and stored beside the asking, so that the server never waits for the disk; the bound keeps
         # a slow disk from piling them up, and a killed run from losing many.
         unstored = asyncio.Semaphore(2 * settings.concurrency)
+        one_check = asyncio.Lock()  # between two checks the loop turns once, and requests that are ready go out
 
         async def work(group: asyncio.TaskGroup) -> None:
             for job in waiting:
@@ -134,7 +135,9 @@ async def _ask_all(
 
         async def store(job: Job, answer: Answer) -> None:
             try:
-                value = job.verify(answer)
+                async with one_check:
+                    value = job.verify(answer)
+                    await asyncio.sleep(0)
                 await asyncio.to_thread(cache.put, job.key, value)  # fsync would hold up the requests
                 state.done[job.key] = value
                 progress(len(state.done) + len(state.failed), total)
