@@ -73,7 +73,11 @@ def split_group(draft: Draft, row: Row, sized: list[Measurement], start: int, en
     single = [Measurement(size.start, size.end, (value,)) for size in sized for value in size.others_mm]
     everything = [*sized, *single]
     members = _members(draft, row, sized, start, end) if not single else []
-    if "respectively" in row.text.lower() or not any(member.place or member.side for member in members):
+    before = all(size.start < start for size in everything)  # "1.0 and 0.7 cm nodules in segments 4 and 5"
+    turned = _in_turn(draft, row, everything, start, end) if before and len(everything) > 1 else []
+    if turned and all(member.place is not None for member in turned):
+        members = turned
+    elif "respectively" in row.text.lower() or not any(member.place or member.side for member in members):
         members = _in_turn(draft, row, everything, start, end)
     if len(everything) > 1 and _are_members(draft, row, members, everything):
         return _split(draft, row, members)

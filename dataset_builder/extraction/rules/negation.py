@@ -142,6 +142,8 @@ def _ends_denial(row: Row, position: int) -> bool:
     after_denial = previous is not None and previous.label in (Label.NEGATION, Label.NO_OTHER)
     if item.label is Label.VERB:
         return not after_denial and not _subject_is_denied(row, position)
+    if item.label is Label.LIKELY and previous is not None and previous.text == ",":
+        return True  # "no nodular septa, consistent with lipoma"
     if item.label is Label.WITH or item.text == ":":
         return not after_denial
     if item.label in (Label.INDEFINITE, Label.COUNT):

@@ -86,6 +86,11 @@ def _contextual(items: list[Item], item: Item, words: Sequence[str], position: i
     if item.text in ("one", "two", "three") and items and items[-1].label is Label.EXCEPT:
         following = words[position + 1] if position + 1 < len(words) else ""
         return _ONE if following in ("in", "at", "of", "with", "measuring", "within", "") else None
+    if item.text == "another":  # "a lesion in the right lobe and another in the left lobe"
+        following = words[position + 1] if position + 1 < len(words) else ""
+        lesions = [other for other in items if other.label is Label.LESION]
+        single = len(lesions) == 1 and not lesions[0].entry.is_plural
+        return _ONE if single and following in ("in", "at", "within", "of") else None
     if item.label not in (Label.WORD, Label.THING):
         return None
     if item.text in ("thick", "thickness"):

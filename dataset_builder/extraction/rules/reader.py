@@ -237,7 +237,9 @@ class ReportReader:
                 sites, soft = stronger or sites, not stronger
             if not denied and not sites:
                 self.memory.turn_to_side(row, lesion)
-            if not denied and (self.memory.is_meant(row, lesion, sites) or self._is_field(row, lesion)):
+            if not denied and (
+                self.memory.is_meant(row, lesion, sites) or (self.memory.last and is_field(row, lesion))
+            ):
                 drafts_of[lesion] = name_last(self.memory, row, lesion, sized)
                 for draft in self.memory.last:
                     draft.listed = row.text.rstrip().endswith(";")
@@ -277,10 +279,6 @@ class ReportReader:
         if denied or not sized or len(types) != 1 or row.has(Label.PLACE, Label.THING):
             return []
         return [Site(types.pop())]
-
-    def _is_field(self, row: Row, lesion: int) -> bool:
-        """Whether a line gives one value of the lesion before: "Tumor size: 3.4 cm" after "Tumor location: head"."""
-        return bool(self.memory.last) and is_field(row, lesion)
 
     def _known(self, row: Row, lesion: int) -> None:
         """Note a diagnosis that a sentence names as the reason of the scan: "Rectal cancer, baseline"."""

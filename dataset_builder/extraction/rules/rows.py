@@ -24,7 +24,7 @@ CLAUSE_ENDS = frozenset({Label.BREAK, Label.EXCEPT})
 _OPACITIES = frozenset({"opacity", "ground glass opacity", "ggo"})
 _OPACITY = Entry(Label.LESION, kind=Kind.INDETERMINATE)
 _FEW = 2  # organs
-_NUMBERS = frozenset({"one", "two", "three"})
+_NUMBERS = frozenset({"one", "two", "three", "another"})
 _NEAR = 8  # items
 _NAMELY = frozenset({"(", ":", ",", "namely", "including", "incl", "i e"})
 

@@ -16,6 +16,7 @@ from rsuper_bench.dataset_builder.extraction.rules.segments import Place, places
 from rsuper_bench.dataset_builder.extraction.rules.sides import side_near, side_of
 from rsuper_bench.dataset_builder.extraction.rules.sites import ELSEWHERE, Site, site_at, sites_of
 
+_SPREADS = frozenset({"involving", "involves", "spanning", "spans"})
 _PORTABLE = ("aml", "angiomyolip", "pseudocyst", "pheo", "phaeo", "neuroblastoma")  # they grow in other organs too
 _WALLED = frozenset({TumorType.ESOPHAGUS, TumorType.STOMACH, TumorType.DUODENUM, TumorType.COLON, TumorType.BLADDER})
 
@@ -82,6 +83,8 @@ def named_sites(row: Row, heads: list[int], order: int, many: bool, around: tupl
     own = row.items[lesion]
     if known == {TumorType.SPLEEN} and sites and all(_is_pole(row, site) for site in sites):
         sites = []  # "SPLEEN: hypervascular focus, upper pole"
+    if sites == [ELSEWHERE] and known and any(item.text in _SPREADS for item in row.items[lesion + 1 :]):
+        sites = []  # "CERVIX: tumour involving the upper vagina"
     portable = own.text.startswith(_PORTABLE) and known and not known & set(own.entry.organs)
     if (portable or (own.text.startswith("leiomyoma") and known & _WALLED)) and all(
         site.span == own.span for site in sites
