@@ -226,3 +226,27 @@ def test_every_synonym_and_segment_of_the_vocabulary_is_known(tumor_type):
 )
 def test_plurals(word, plural):
     assert plural_of(word) == plural
+
+
+TWO_KIDNEYS = "Left kidney: 4 cm enhancing mass in the lower pole and a 2 cm simple cyst. Right kidney: 12 mm nodule."
+
+
+@pytest.mark.parametrize(
+    ("report", "tissue", "expected"),
+    [
+        (TWO_KIDNEYS, "Left kidney, nephrectomy: renal cell carcinoma.", ["malignant", "benign", "unknown"]),
+        (TWO_KIDNEYS, "Right kidney, core biopsy: oncocytoma, benign.", ["unknown", "benign", "benign"]),
+        (TWO_KIDNEYS, "LEFT KIDNEY, CYST WALL: benign cyst.", ["unknown", "benign", "unknown"]),
+        ("Liver: 9 mm cyst, segment 2. 3 cm mass, segment 6.", "Liver: adenocarcinoma.", ["benign", "malignant"]),
+        (
+            "Colon: 2 cm polyp in the sigmoid. 4 cm mass in the cecum.",
+            "Cecum: adenocarcinoma. Sigmoid colon: tubular adenoma.",
+            ["benign", "malignant"],
+        ),
+        ("2 cm left adrenal adenoma.", "Left adrenal gland: adrenocortical carcinoma.", ["malignant"]),
+        ("1 cm simple cyst of the left kidney.", "Left kidney: renal cell carcinoma.", ["benign"]),
+    ],
+)
+def test_pathology_means_the_lesion_that_was_biopsied(report, tissue, expected):
+    found = RulesExtractor().extract("a", report, tissue).findings
+    assert [str(finding.malignancy) for finding in found] == expected

@@ -7,6 +7,7 @@ import json
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from types import TracebackType
 
 import httpx
@@ -40,6 +41,23 @@ class Traffic:
     prompt_tokens: int = 0
     answer_tokens: int = 0
     waits: dict[str, int] = field(default_factory=dict)  # reason -> times asked again
+
+
+@lru_cache(maxsize=64)
+def _frame(model: str, prompt: str, answer: type[Answer], max_tokens: int, seed: int) -> tuple[bytes, bytes]:
+    """What stands before and after the report in a request: the same for all reports, so written once."""
+    asked = {
+        "response_format": {
+            "type": "json_schema",
+            "json_schema": {"name": answer.__name__, "strict": True, "schema": answer_schema(answer)},
+        },
+        "temperature": 0.0 if seed == 0 else 0.3,  # the same question without chance would get the same bad answer
+        "seed": seed,
+        "max_tokens": max_tokens,
+    }
+    opening = json.dumps({"model": model, "messages": [{"role": "system", "content": prompt}]}, ensure_ascii=False)
+    before = opening.removesuffix("]}") + ', {"role": "user", "content": '
+    return before.encode(), ("}], " + json.dumps(asked, ensure_ascii=False).removeprefix("{")).encode()
 
 
 class LlmClient:
@@ -142,19 +160,9 @@ class LlmClient:
         self.traffic.waits[reason] = self.traffic.waits.get(reason, 0) + 1
 
     def _body(self, prompt: str, text: str, answer: type[Answer], max_tokens: int, *, seed: int) -> bytes:
-        body = {
-            "model": self.settings.model,
-            "messages": [{"role": "system", "content": prompt}, {"role": "user", "content": text}],
-            "response_format": {
-                "type": "json_schema",
-                "json_schema": {"name": answer.__name__, "strict": True, "schema": answer_schema(answer)},
-            },
-            "temperature": 0.0 if seed == 0 else 0.3,  # the same question without chance would get the same bad answer
-            "seed": seed,
-            "max_tokens": max_tokens,
-        }
+        before, after = _frame(self.settings.model, prompt, answer, max_tokens, seed)
         try:
-            return json.dumps(body, ensure_ascii=False).encode()
+            return b"".join((before, json.dumps(text, ensure_ascii=False).encode(), after))
         except UnicodeEncodeError:
             raise GaveUpError("not_text") from None
 

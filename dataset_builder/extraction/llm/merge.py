@@ -10,6 +10,7 @@ from rsuper_bench.benchmark import records
 from rsuper_bench.benchmark.records import Finding, MalignancySource, Record, ReportFindings
 from rsuper_bench.dataset_builder.extraction.llm.jobs import RowJobs
 from rsuper_bench.dataset_builder.extraction.llm.reading import PathologyReading, Reading
+from rsuper_bench.dataset_builder.extraction.pathology_match import Diagnosis, natures_of
 
 
 @dataclass(frozen=True)
@@ -64,15 +65,16 @@ def merged(
 def _with_pathology(findings: tuple[Finding, ...], pathology: PathologyReading) -> tuple[tuple[Finding, ...], set[str]]:
     """Findings with the nature that pathology states for their organ, and what did not fit.
 
-    Two natures for one organ leave its findings as they are. Spans would point into another text, so the value counts
-    as derived.
+    Findings the report calls benign are spared where their organ has others (see :mod:`..pathology_match`). Two natures
+    for one organ leave its findings as they are. Spans would point into another text, so the value counts as derived.
     """
     found = {finding.tumor_type for finding in findings}
     flags = {f"pathology_without_finding:{kind}" for kind in pathology.natures if kind not in found}
     flags |= {f"pathology_conflict:{kind}" for kind, natures in pathology.natures.items() if len(natures) > 1}
+    diagnoses = [Diagnosis(kind, nature) for kind, natures in pathology.natures.items() for nature in natures]
     changed = []
-    for finding in findings:
-        natures = pathology.natures.get(finding.tumor_type, ())
+    for finding, found_natures in zip(findings, natures_of(findings, diagnoses), strict=True):
+        natures = tuple(found_natures)
         if len(natures) == 1:
             fields = ("malignancy", "malignancy_source")
             finding = finding.model_copy(

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from rsuper_bench.benchmark import records
 from rsuper_bench.benchmark.errors import DataError, Problem
 from rsuper_bench.benchmark.records import Record, ReportFindings
+from rsuper_bench.dataset_builder.extraction.llm.answers import Answer
 from rsuper_bench.dataset_builder.extraction.llm.cache import AnswerCache
 from rsuper_bench.dataset_builder.extraction.llm.client import LlmClient, Traffic
 from rsuper_bench.dataset_builder.extraction.llm.jobs import MAX_CHARACTERS, VERSION, Job, distinct, make_jobs
@@ -117,22 +118,43 @@ async def _ask_all(
 ) -> Traffic:
     async with LlmClient(settings, sleep=sleep) as client:
         waiting = iter(todo)
+        # Answers are checked and stored beside the asking, so that the server never waits for the disk; the bound keeps
+        # a slow disk from piling them up, and a killed run from losing many.
+        unstored = asyncio.Semaphore(2 * settings.concurrency)
+        one_check = asyncio.Lock()  # between two checks the loop turns once, and requests that are ready go out
 
-        async def work() -> None:
+        async def work(group: asyncio.TaskGroup) -> None:
             for job in waiting:
-                await _ask_one(job, client, cache, state)
+                await unstored.acquire()
+                answer = await _ask_one(job, client, state)
+                if answer is None:
+                    unstored.release()
+                    progress(len(state.done) + len(state.failed), total)
+                else:
+                    group.create_task(store(job, answer))
+
+        async def store(job: Job, answer: Answer) -> None:
+            try:
+                async with one_check:
+                    value = job.verify(answer)
+                    await asyncio.sleep(0)
+                await asyncio.to_thread(cache.put, job.key, value)  # fsync would hold up the requests
+                state.done[job.key] = value
                 progress(len(state.done) + len(state.failed), total)
+            finally:
+                unstored.release()
 
         try:
             async with asyncio.TaskGroup() as group:
                 for _ in range(min(settings.concurrency, len(todo))):
-                    group.create_task(work())
+                    group.create_task(work(group))
         except BaseExceptionGroup as several:  # the first says it; the rest are its echo
             raise several.exceptions[0] from None
         return client.traffic
 
 
-async def _ask_one(job: Job, client: LlmClient, cache: AnswerCache, state: _State) -> None:
+async def _ask_one(job: Job, client: LlmClient, state: _State) -> Answer | None:
+    """The answer to one question; None, with the reason noted, where there is none."""
     try:
         answer = await client.ask(job.key, job.prompt, job.text, job.answer)
     except GaveUpError as problem:
@@ -142,8 +164,6 @@ async def _ask_one(job: Job, client: LlmClient, cache: AnswerCache, state: _Stat
             found = f"{state.away_in_a_row} reports in a row got no answer (last: {problem.reason})"
             fix = "See to the server, then run the same command again: it goes on where this one stopped."
             raise DataError.of([Problem(client.settings.endpoint, found, "a server that answers", fix)]) from None
-        return
+        return None
     state.away_in_a_row = 0
-    value = job.verify(answer)
-    await asyncio.to_thread(cache.put, job.key, value)  # fsync would hold up the other requests
-    state.done[job.key] = value
+    return answer

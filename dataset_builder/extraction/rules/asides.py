@@ -23,13 +23,13 @@ _DATE = re.compile(
 )
 _UNITS = re.compile(
     # the number of a list item
-    r"\A\s{0,4}(?:[-*•·–]\s{0,4})?(?:\(\d{1,2}\)|\d{1,2}[.)](?!\d))(?=\s)|\A\s{0,4}[TN]\d{1,2}\b|\A\s{0,4}#\d{1,2}\b|"
+    r"\A\s{0,4}(?:[-*•·–]\s{0,4})?(?:\(\d{1,2}\)|\d{1,2}[.)](?!\d))(?=\s)|\A\s{0,4}(?:[TN]|TL|NT|NTL|L)\s?\d{1,2}\b|\A\s{0,4}#\d{1,2}\b|"
     r"(?<![\w.])[-–+]?\d{1,4}(?:\.\d)?\s{0,2}(?:(?:to|-|–)\s{0,2}[-–]?\d{1,4}\s{0,2})?(?:hu|h\.u\.|hounsfield(?:\s{1,2}units?)?)\b"
     r"|\b\d(?:st|nd|rd|th)\b"
     # an age in words
     r"|\b(?:twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety)[\s-]{1,2}"
     r"(?:one|two|three|four|five|six|seven|eight|nine)(?=[\s-]{1,2}year)"
-    r"|(?:(?<=lesion )|(?<=nodule )|(?<=mass )|(?<=target ))\d{1,2}(?=\s{0,2}[:)])",
+    r"|(?:(?<=lesion )|(?<=nodule )|(?<=mass )|(?<=target ))\d{1,2}(?=\s{0,2}(?:[:)]|[-–]\s))",
     re.IGNORECASE,
 )
 _SHOWN = re.compile(

@@ -15,7 +15,13 @@ from rsuper_bench.dataset_builder.extraction.rules.references import is_alternat
 from rsuper_bench.dataset_builder.extraction.rules.sections import Sentence
 from rsuper_bench.dataset_builder.extraction.rules.segments import locate
 from rsuper_bench.dataset_builder.extraction.rules.sites import Site
-from rsuper_bench.dataset_builder.extraction.rules.topics import header_places
+from rsuper_bench.dataset_builder.extraction.rules.topics import header_places, topic_sites
+
+_CONTENTS = frozenset(
+    ["stool", "retained stool", "fecal material", "debris", "mucus", "mucus plug", "clot", "blood clot",
+     "blood product", "food", "ingested material", "sludge", "fold", "mucosal fold", "stone", "gastric fold",
+     "rugal fold"]
+)  # fmt: skip
 
 
 def drafted(
@@ -48,6 +54,7 @@ def drafted(
         draft.doubted = True
         draft.spans["certainty"] = _hedge_span(row, lesion)
     draft.definite = is_definite(row, lesion)
+    draft.diagnosis = row.items[lesion].entry.malignancy is Malignancy.MALIGNANT
     locate(draft, row, lesion, heads, order)
     _locate_by_header(draft, sentence)
     return draft
@@ -70,9 +77,11 @@ def _set_site(draft: Draft, site: Site) -> None:
 
 
 def _locate_by_header(draft: Draft, sentence: Sentence) -> None:
-    if draft.location is None and sentence.topic is not None:
+    named_types = {site.tumor_type for site in topic_sites(sentence.topic)}
+    if draft.location is None and sentence.topic is not None and draft.tumor_type in named_types:
         named = header_places(sentence.topic, draft.tumor_type)
-        if named:  # "PANCREATIC TAIL: 2 cm cyst"
+        apart = draft.count.value != 1 and len({name for name, _ in named}) > 1
+        if named and not apart:  # "PANCREATIC TAIL: 2 cm cyst"
             draft.location, draft.spans["location"] = named[0]
 
 
@@ -82,10 +91,16 @@ def characterise(named: list[Draft], row: Row, lesion: int, sized: list[Measurem
     alternative = is_alternative(row, lesion)
     for draft in named:
         if alternative:
-            if polarity is not Polarity.DOUBTED:
+            if _is_perhaps_nothing(row, lesion):  # "filling defect, polyp versus stool"
+                draft.doubted = True
+                draft.spans["certainty"] = item.span
+                draft.kind = item.entry.kind if draft.kind is Kind.INDETERMINATE and item.entry.kind else draft.kind
+            elif polarity is not Polarity.DOUBTED:
                 draft.alternatives.append((item.entry, item.span))
         elif polarity is not Polarity.DOUBTED:
-            if draft.kind in (Kind.INDETERMINATE, Kind.MASS) and item.entry.kind is not Kind.INDETERMINATE:
+            open_kind = draft.kind in (Kind.INDETERMINATE, Kind.MASS)
+            open_kind = open_kind or (draft.kind is Kind.CYST and draft.malignancy is not Malignancy.BENIGN)
+            if open_kind and item.entry.kind is not Kind.INDETERMINATE:
                 apply_kind(draft, item.entry, item.span)
             elif draft.malignancy is Malignancy.UNKNOWN:
                 apply_malignancy(draft, item.entry, item.span)
@@ -95,6 +110,19 @@ def characterise(named: list[Draft], row: Row, lesion: int, sized: list[Measurem
             set_size(draft, sized[0])
         if draft.location is None and draft.count.value == 1:
             locate(draft, row, lesion, [lesion], 0)
+
+
+def _is_perhaps_nothing(row: Row, lesion: int) -> bool:
+    """Whether the other name is that of what a hollow organ holds: "polyp versus adherent stool"."""
+    for step in (1, -1):
+        near = row.items[lesion + 1 : lesion + 5] if step == 1 else row.items[max(0, lesion - 4) : lesion][::-1]
+        if near and near[0].text in ("versus", "vs", "or"):
+            for item in near[1:]:
+                if item.label is Label.THING:
+                    return item.text in _CONTENTS
+                if item.label not in (Label.WORD, Label.PUNCTUATION, Label.INDEFINITE, Label.ATTENUATION):
+                    break
+    return False
 
 
 def _brighten(draft: Draft, row: Row, lesion: int) -> None:

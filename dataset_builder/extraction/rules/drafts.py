@@ -24,7 +24,7 @@ Span = tuple[int, int]
 _NUMBERED = frozenset({"segment", "segments", "seg", "segs", "grade", "stage", "phase", "level", "zone", "t", "g"})
 _SAYS = frozenset({",", "is", "are"})
 _MORE_THAN = ("more than", "greater than", ">", "over", "exceeding", "in excess of")
-_AT_LEAST = ("at least", "upwards of", "minimum of", "no fewer than", "or more")
+_AT_LEAST = ("> =", "≥", "at least", "upwards of", "minimum of", "no fewer than", "or more")
 
 
 @dataclass(slots=True)
@@ -44,6 +44,7 @@ class Draft:
     malignancy_source: MalignancySource | None = None
     doubted: bool = False
     definite: bool = False
+    diagnosis: bool = False  # its word is the name of a cancer, which says nothing of its form
     open_nature: bool = False
     series: int | None = None
     image: int | None = None
@@ -246,13 +247,13 @@ def _is_number_of(row: Row, position: int) -> bool:
 def _count_after(row: Row, lesion: int) -> tuple[Count, Span] | None:
     """A number that follows its noun: "metastases: at least six, the largest ...", "lesions (3)"."""
     items = row.items
-    for position in range(lesion + 1, min(lesion + 6, len(items))):
+    for position in range(lesion + 1, min(lesion + 8, len(items))):
         item = items[position]
         if item.label is Label.COUNT:
             following = items[position + 1] if position + 1 < len(items) else None
             ends = following is None or following.label in (Label.PUNCTUATION, Label.COREF) or following.text == "in"
             return (_bounded(row, position), item.span) if ends and item.entry.count is not None else None
-        passes = (Label.WORD, Label.NOW, Label.ATTENUATION, Label.NATURE)
+        passes = (Label.WORD, Label.NOW, Label.ATTENUATION, Label.NATURE, Label.SIDE, Label.ORGAN, Label.PREP)
         if item.text not in (",", ":", "(", "-", ">") and item.label not in passes:
             return None
     return None

@@ -12,6 +12,7 @@ _FOCAL = frozenset(
      "mass", "masslike", "eccentric", "eccentrically", "annular", "polypoid", "lobulated", "bulky", "localized",
      "localised", "segmental", "fundal", "plaque", "tumoral", "exophytic"]
 )  # fmt: skip
+_REMAINS = frozenset({"residual", "persistent", "persisting"})
 _SHADOWS = frozenset({"wedge", "striated", "bandlike", "linear"})
 _HOLLOW = frozenset({TumorType.ESOPHAGUS, TumorType.STOMACH, TumorType.DUODENUM, TumorType.COLON, TumorType.BLADDER,
                      TumorType.GALLBLADDER, TumorType.UTERUS})  # fmt: skip
@@ -35,7 +36,7 @@ def is_landmark_lesion(row: Row, lesion: int) -> bool:
         item = row.items[position]
         if item.label is Label.DEFINITE:
             definite = True
-        elif definite and (item.label is Label.FAR or item.text in ("from", "by")):
+        elif definite and (item.label is Label.FAR or item.text in ("from", "by", "with")):
             return True
         elif item.label not in NOUN_PHRASE and item.label is not Label.ORGAN:
             return False
@@ -55,7 +56,8 @@ def is_inflamed(row: Row, lesion: int) -> bool:
     if row.has(Label.INFLAMED):
         return True
     words = _wall_words(row, lesion)
-    return not words & _FOCAL
+    remains = bool(words & _REMAINS) and row.has(Label.MEASUREMENT)  # "residual thickening of 11 mm"
+    return not words & _FOCAL and not remains
 
 
 def _wall_words(row: Row, lesion: int) -> set[str]:
@@ -146,7 +148,7 @@ def is_explained(row: Row, lesion: int) -> bool:
             return False
         if label is Label.PUNCTUATION and row.items[position].text == "," and position + 1 < len(row.items):
             name, following = row.items[position + 1], row.items[position + 2 : position + 3]
-            if name.entry.explains and (not following or following[0].label is Label.PUNCTUATION):
+            if name.entry.explains and (not following or following[0].label in (Label.PUNCTUATION, Label.LIKELY)):
                 return True  # "5 mm nodule, granuloma."
         copula = row.items[position].text in ("is", "are") and position + 1 < len(row.items)
         named = copula and row.items[position + 1].label in (Label.INDEFINITE, Label.THING, Label.NOW)

@@ -11,14 +11,17 @@ from rsuper_bench.dataset_builder.extraction.rules.lexicon import Label
 from rsuper_bench.dataset_builder.extraction.rules.measurements import Measurement
 from rsuper_bench.dataset_builder.extraction.rules.members import Member, members_of
 from rsuper_bench.dataset_builder.extraction.rules.memory import Memory
+from rsuper_bench.dataset_builder.extraction.rules.mentions import is_landmark
 from rsuper_bench.dataset_builder.extraction.rules.segments import locate
 from rsuper_bench.dataset_builder.extraction.rules.sides import sides_in
-from rsuper_bench.dataset_builder.extraction.rules.sites import is_landmark
 from rsuper_bench.dataset_builder.extraction.rules.sizes import PREDICATES, Sizes, is_governed
 
+_LEFT = frozenset({"only", "remain", "remains", "persist", "persists"})
+_FEW = 5  # items
 _FURTHER = frozenset(
     {"smaller", "smallest", "other", "second", "third", "fourth", "latter", "another", "additional", "next"}
 )
+_INDEX = frozenset({"index", "target", "reference", "representative"})
 _MORE = frozenset({"another", "second", "third", "fourth", "additional", "further"})
 _REST = frozenset({"remaining", "others", "rest"})
 _SPEAKS = frozenset(
@@ -36,7 +39,16 @@ def name_last(memory: Memory, row: Row, lesion: int, sized: list[Measurement]) -
         return memory.last
     if memory.last[0].kind is Kind.INDETERMINATE and item.entry.kind not in (None, Kind.INDETERMINATE):
         apply_kind(memory.last[0], item.entry, item.span)
+    for other in row.items[lesion + 1 :]:
+        if other.label is Label.ATTENUATION and memory.last[0].attenuation is Attenuation.UNKNOWN:
+            memory.last[0].attenuation = other.entry.attenuation or Attenuation.UNKNOWN
+            memory.last[0].spans["attenuation"] = other.span
     return _size(memory, row, sized, lesion)
+
+
+def take_member(memory: Memory, row: Row, sized: list[Measurement], anchor: int) -> list[Draft]:
+    """Take the size of one of the last group, whatever the sentence calls it. Returns the group."""
+    return _size(memory, row, sized, anchor)
 
 
 _TYPICAL = frozenset({"typical", "classic", "classical", "characteristic", "likely", "probable", "probably"})
@@ -53,6 +65,7 @@ def listen(memory: Memory, row: Row, sizes: Sizes) -> set[TumorType]:
         return set()
     if _adds_one(memory, row, sizes):
         return set()
+    _recount(memory.last[0], row)
     _loose_sizes(memory, row, sizes)
     if not row.has(Label.ORGAN, Label.THING, Label.PLACE) and memory.last[0].count.value == 1:
         refer(memory.last[0], row, row.offset, row.offset + len(row.text), row.offset)
@@ -75,10 +88,24 @@ def listen(memory: Memory, row: Row, sizes: Sizes) -> set[TumorType]:
         memory.drop(memory.last)
         memory.last = []
         return types
+    alone = all(item.label in (Label.NATURE, Label.PUNCTUATION, Label.LIKELY, Label.WORD) for item in row.items)
+    about = about or (alone and len(row.items) <= _FEW)  # "LI-RADS 5.", "Likely benign."
     if not about or row.has(Label.NEGATION, Label.HEDGE):
         return set()
     _loose_nature(memory, row)
     return _drop_explained(memory, row)
+
+
+def _recount(group: Draft, row: Row) -> None:
+    """Take the number of lesions left: "Previously 6 metastases; now only 2 are visible"."""
+    if group.count.value == 1:
+        return
+    for index in row.indices(Label.COUNT):
+        count = row.items[index].entry.count
+        near = row.items[max(0, index - 2) : index] + row.items[index + 1 : index + 2]
+        if count is not None and any(item.text in _LEFT for item in near):
+            group.count, group.spans["count"] = count, row.items[index].span
+            return
 
 
 def _adds_one(memory: Memory, row: Row, sizes: Sizes) -> bool:
@@ -145,6 +172,12 @@ def _loose_sizes(memory: Memory, row: Row, sizes: Sizes) -> None:
     if not sizes.loose:
         _place_only(memory, row)
         return
+    own = {
+        organ
+        for index in row.indices(Label.ORGAN)
+        if not row.items[index].entry.implied
+        for organ in row.items[index].entry.organs
+    }
     refers = row.has(Label.COREF, Label.DEFINITE) or any(item.text in PREDICATES for item in row.items[:3])
     if refers or not own:
         _size(memory, row, [measurement for _, measurement in sizes.loose], sizes.loose[0][0])
@@ -213,7 +246,8 @@ def _size(memory: Memory, row: Row, sized: list[Measurement], anchor: int, *, fu
     draft = memory.last[0]
     words = {word for index in row.indices(Label.COREF, Label.INDEFINITE) for word in row.items[index].text.split()}
     words |= {word for item in row.items[:3] for word in item.text.split()}
-    further = (further or bool(words & _FURTHER)) and bool(draft.diameters_mm or draft.pick is not None)
+    again = bool(words & _INDEX) and draft.pick is not None  # "index ... lesion 12 mm, index ... lesion 7 mm"
+    further = (further or again or bool(words & _FURTHER)) and bool(draft.diameters_mm or draft.pick is not None)
     if draft.count.value == 1:
         if further and sized:
             part = _like(draft, row, anchor)

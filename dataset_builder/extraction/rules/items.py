@@ -4,20 +4,11 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from rsuper_bench.benchmark.records import Attenuation, Kind
-from rsuper_bench.dataset_builder.extraction.rules.asides import Aside, asides_in
-from rsuper_bench.dataset_builder.extraction.rules.lexicon import (
-    MEASURED,
-    PLAIN,
-    PUNCTUATION,
-    Entry,
-    Label,
-    lexicon,
-    tokens_of,
-)
-from rsuper_bench.dataset_builder.extraction.rules.measurements import Measurement, measurements_in
+from rsuper_bench.dataset_builder.extraction.rules.asides import Aside
+from rsuper_bench.dataset_builder.extraction.rules.lexicon import Entry, Label
+from rsuper_bench.dataset_builder.extraction.rules.measurements import Measurement
 
 # What may stand between a noun and the words that qualify it.
 NOUN_PHRASE = frozenset(
@@ -25,38 +16,10 @@ NOUN_PHRASE = frozenset(
 )
 # Words that pick one lesion of several.
 _PICKS = frozenset(
-    {
-        "largest",
-        "larger",
-        "biggest",
-        "dominant",
-        "predominant",
-        "index",
-        "representative",
-        "target",
-        "reference",
-        "smaller",
-        "smallest",
-        "example",
-        "instance",
-        "other",
-        "others",
-        "remaining",
-        "such",
-        "some",
-        "one",
-    }
-)
-_DENSITY = {
-    attenuation: Entry(Label.LESION, kind=Kind.INDETERMINATE, attenuation=attenuation)
-    for attenuation in (Attenuation.HYPO, Attenuation.HYPER)
-}
-_TISSUE = Entry(Label.LESION, kind=Kind.INDETERMINATE)
-_SHAPES = frozenset(
-    ["spiculated", "enhancing", "polypoid", "nodular", "irregular", "lobulated", "infiltrative", "infiltrating",
-     "focal", "intraluminal", "masslike", "rounded", "round"]
+    ["largest", "larger", "biggest", "dominant", "predominant", "index", "representative", "target", "reference",
+     "smaller", "smallest", "example", "instance", "other", "others", "remaining", "such", "some", "one", "conspicuous",
+     "prominent", "suspicious"]
 )  # fmt: skip
-CLAUSE_ENDS = frozenset({Label.BREAK, Label.EXCEPT})
 
 
 @dataclass(slots=True)
@@ -139,161 +102,17 @@ class Row:
         return bisect_right(self.clauses, self.clauses[index])
 
 
+def is_pick(item: Item) -> bool:
+    """Whether a word picks one lesion of several: "the largest"."""
+    return not _PICKS.isdisjoint(item.text.split())
+
+
 def one_of_many_after(row: Row, lesion: int) -> int | None:
     """Position of the words that turn from a group to one of it ("..., the largest in segment 8"), or None.
 
     What stands after them is true of that one only, so the group's side and segment are not read there.
     """
     for index in row.indices(Label.COREF):
-        if index > lesion and not _PICKS.isdisjoint(row.items[index].text.split()):
+        if index > lesion and is_pick(row.items[index]):
             return index
     return None
-
-
-def _joined_lesions(items: list[Item]) -> int:
-    """How many items before a lesion word name the same lesion: "carcinoma | mass", "area of | thickening"."""
-    if items and items[-1].label is Label.LESION:
-        return 1
-    if len(items) > 1 and items[-1].text == "of" and items[-2].label is Label.LESION:
-        return 2
-    return 0
-
-
-def _names_lesion(items: list[Item]) -> bool:
-    """Whether "low density" is a noun: "a low density in the pancreatic head", not "is low density in ..."."""
-    if (
-        not items
-        or items[-1].entry.attenuation not in _DENSITY
-        or not items[-1].text.endswith(("density", "attenuation"))
-    ):
-        return False
-    before = items[-2] if len(items) > 1 else None
-    if before is None or before.label in (Label.INDEFINITE, Label.HEDGE, Label.COUNT, Label.MEASUREMENT):
-        return True
-    if before.label is not Label.WORD or before.text in (
-        "diffuse",
-        "diffusely",
-        "of",
-        "overall",
-        "generalized",
-        "decreased",
-    ):
-        return False
-    return len(items) > 2 and items[-3].label in (
-        Label.INDEFINITE,
-        Label.HEDGE,
-        Label.COUNT,
-        Label.MEASUREMENT,
-    )
-
-
-def _tissue_before(items: list[Item]) -> int:
-    """How many items before a preposition name a tissue that a word gives a shape: "spiculated soft tissue density"."""
-    length = 2 if items and items[-1].text == "density" else 1
-    if len(items) <= length or items[-length].text != "soft tissue":
-        return 0
-    return length if items[-length - 1].text in _SHAPES else 0
-
-
-def _joined_entry(first: Item, head: Item) -> Entry:
-    kinds = [entry.kind for entry in (head.entry, first.entry) if entry.kind is not None]
-    specific = [kind for kind in kinds if kind not in (Kind.INDETERMINATE, Kind.MASS)] or kinds
-    return replace(
-        head.entry,
-        kind=specific[0] if specific else None,
-        organs=head.entry.organs or first.entry.organs,
-        malignancy=head.entry.malignancy or first.entry.malignancy,
-        attenuation=head.entry.attenuation or first.entry.attenuation,
-        is_plural=head.entry.is_plural or first.entry.is_plural,
-        vague=head.entry.vague and first.entry.vague,
-    )
-
-
-def row_of(text: str, offset: int) -> Row:
-    """Turn a sentence into items.
-
-    Args:
-        text: The sentence.
-        offset: Where it begins in the report.
-    """
-    asides = asides_in(text)
-    words, spans, sized = _sized_tokens(text, offset, asides)
-    items: list[Item] = []
-    clauses: list[int] = []
-    clause = 0
-    position = 0
-    match, opens = lexicon().match, lexicon().first_words
-    while position < len(words):
-        word = words[position]
-        start, end = spans[position]
-        hit = match(words, position) if word in opens else None
-        length = 1
-        if hit is not None:
-            entry, length = hit
-            if length > 1:
-                word, end = " ".join(words[position : position + length]), spans[position + length - 1][1]
-        elif position in sized:
-            entry = MEASURED
-        else:
-            entry = PLAIN if not word or word[0].isalnum() else PUNCTUATION
-        label = entry.label
-        if label in CLAUSE_ENDS or word == ";":
-            clause += 1
-        item = Item(entry, label, word, start, end, sized.get(position))
-        if label is Label.LESION and (joined := _joined_lesions(items)):
-            first = items[-joined]
-            item = Item(_joined_entry(first, item), label, f"{first.text} {word}", first.start, end)
-            del items[-joined:], clauses[-joined:]
-        elif label is Label.PREP and word in ("in", "within") and _names_lesion(items):
-            items[-1] = Item(
-                _DENSITY[items[-1].entry.attenuation or Attenuation.HYPO],
-                Label.LESION,
-                items[-1].text,
-                items[-1].start,
-                items[-1].end,
-            )
-        elif label in (Label.PREP, Label.VERB) and (tissue := _tissue_before(items)):
-            first = items[-tissue]
-            items[-tissue:] = [Item(_TISSUE, Label.LESION, "soft tissue density", first.start, items[-1].end)]
-            del clauses[len(items) :]
-        items.append(item)
-        clauses.append(clause)
-        position += length
-    return Row(items, clauses, text, offset, asides)
-
-
-def _sized_tokens(
-    text: str, offset: int, asides: Sequence[Aside]
-) -> tuple[list[str], list[tuple[int, int]], dict[int, Measurement]]:
-    """Tokens with each size and each aside as one of them: words, spans in the report, and position -> size."""
-    sizes = [(size.start, size.end, size) for size in measurements_in(text, offset)]
-    blocks: list[tuple[int, int, Measurement | None]] = [*sizes]
-    for aside in asides:
-        start, end = aside.span[0] + offset, aside.span[1] + offset
-        if not any(begin < end and start < stop for begin, stop, _ in sizes):
-            blocks.append((start, end, None))
-    blocks.sort(key=lambda block: block[:2])
-    words: list[str] = []
-    spans: list[tuple[int, int]] = []
-    sized: dict[int, Measurement] = {}
-    next_block = 0
-    inside = -1
-    if not blocks:
-        tokens = tokens_of(text)
-        return [token[0] for token in tokens], [(offset + start, offset + end) for _, start, end in tokens], sized
-    for word, start, end in tokens_of(text):
-        first = offset + start
-        while next_block < len(blocks) and first >= blocks[next_block][1]:
-            next_block += 1
-        if next_block < len(blocks) and first >= blocks[next_block][0]:
-            begin, stop, size = blocks[next_block]
-            if inside != next_block:
-                inside = next_block
-                if size is not None:
-                    sized[len(words)] = size
-                words.append("")  # matches no phrase
-                spans.append((begin, stop))
-            continue
-        words.append(word)
-        spans.append((first, offset + end))
-    return words, spans, sized

@@ -263,6 +263,7 @@ def _anatomy_entries() -> Iterator[tuple[str, Entry]]:
                 if word.startswith("segment "):  # only the liver's are numbered; 4a and 4b are parts of 4
                     implied = Entry(Label.ORGAN, organs=(tumor_type,), implied=True)
                     yield from ((f"{word}{part}", implied) for part in ("", "a", "b"))
+                    yield from ((f"{word.replace('segment', 'seg')}{part}", implied) for part in ("", "a", "b"))
                     yield word.replace("segment", "segments"), implied
 
 

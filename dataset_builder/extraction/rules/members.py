@@ -15,6 +15,7 @@ from rsuper_bench.dataset_builder.extraction.rules.lexicon import Label
 from rsuper_bench.dataset_builder.extraction.rules.measurements import Measurement
 from rsuper_bench.dataset_builder.extraction.rules.segments import Place, places_in
 from rsuper_bench.dataset_builder.extraction.rules.sides import sides_in
+from rsuper_bench.dataset_builder.extraction.rules.sizes import is_elliptical
 
 Span = tuple[int, int]
 MAX_MEMBERS = 20
@@ -50,8 +51,14 @@ def split_group(draft: Draft, row: Row, sized: list[Measurement], start: int, en
     if draft.count.relation is CountRelation.EXACT and draft.count.value == 1:
         bracketed = members_of(draft, row, sized, start, end)  # "HCC in segment 6 (3.1 cm) and segment 8 (1.2 cm)"
         places = {member.place[0] for member in bracketed if member.place is not None}
-        if len(places) == len(bracketed) > 1 and all(row.text[one.start - row.offset - 1] == "(" for one in sized):
+        sides = {member.side[0] for member in bracketed if member.side is not None}
+        apart = all(row.text[one.start - row.offset - 1] == "(" for one in sized) or _is_elliptical(row, sized)
+        if len(places) == len(bracketed) > 1 and apart:
             return _parts(draft, row, bracketed)
+        if sides == {Side.LEFT, Side.RIGHT} and len(bracketed) == 2:
+            return _parts(
+                draft, row, bracketed
+            )  # "a metastasis in each adrenal, 26 mm on the right and 19 mm on the left"
         two = len(sized) == 2 and all(len(size.diameters_mm) == 1 and not size.others_mm for size in sized)
         if draft.kind is Kind.WALL_THICKENING and two:  # "thickening of 12 mm extends over 3.4 cm"
             axes = (sized[0].diameters_mm[0], sized[1].diameters_mm[0])
@@ -59,10 +66,18 @@ def split_group(draft: Draft, row: Row, sized: list[Measurement], start: int, en
         else:
             set_size(draft, axes_joined(sized, row))
         return [draft]
+    if len(sized) == 1 and draft.count.value == 2 and any(item.text == "each" for item in row.items):
+        named = places_in(row, draft.tumor_type, (row.items[0].start, end))
+        if len(named) > 1:  # "cysts in II and III, each 7 mm"
+            return _parts(draft, row, [Member(sized[0], (start, start), place, None) for place in named])
     single = [Measurement(size.start, size.end, (value,)) for size in sized for value in size.others_mm]
     everything = [*sized, *single]
     members = _members(draft, row, sized, start, end) if not single else []
-    if "respectively" in row.text.lower() or not any(member.place or member.side for member in members):
+    before = all(size.start < start for size in everything)  # "1.0 and 0.7 cm nodules in segments 4 and 5"
+    turned = _in_turn(draft, row, everything, start, end) if before and len(everything) > 1 else []
+    if turned and all(member.place is not None for member in turned):
+        members = turned
+    elif "respectively" in row.text.lower() or not any(member.place or member.side for member in members):
         members = _in_turn(draft, row, everything, start, end)
     if len(everything) > 1 and _are_members(draft, row, members, everything):
         return _split(draft, row, members)
@@ -73,6 +88,12 @@ def split_group(draft: Draft, row: Row, sized: list[Measurement], start: int, en
         reach = min(row.items[turn].start, largest.start), max(end, largest.end)
         (draft.pick,) = _parts(draft, row, [_member(draft, row, largest, reach)])
     return [draft]
+
+
+def _is_elliptical(row: Row, sized: list[Measurement]) -> bool:
+    """Whether each size after the first one has a place: "13 mm lesion in segment 6 and 8 mm in segment 2"."""
+    later = {size.start for size in sized[1:]}
+    return all(is_elliptical(row, index) for index, item in enumerate(row.items) if item.start in later)
 
 
 def members_of(draft: Draft, row: Row, sized: list[Measurement], start: int, end: int) -> list[Member]:
@@ -92,14 +113,26 @@ def _are_members(draft: Draft, row: Row, members: list[Member], everything: list
     if len(members) > MAX_MEMBERS or draft.count.relation is CountRelation.INNUMERABLE:
         return False
     placed = all(member.place is not None or member.side is not None for member in members)
+    if _listed_after_colon(draft, row, everything):
+        return True
     if draft.count.relation is CountRelation.EXACT:
         return draft.count.value == len(everything) or (placed and len(everything) < (draft.count.value or 0))
     return placed or (draft.count.value == len(everything) and one_of_many_after(row, 0) is None)
 
 
+def _listed_after_colon(draft: Draft, row: Row, everything: list[Measurement]) -> bool:
+    """Whether a plural is followed by a list of its members: "Fibroids: fundal 5 cm, anterior 3 cm and a 2 cm one"."""
+    noun = next((index for index, item in enumerate(row.items) if item.span == draft.spans.get("kind")), None)
+    if noun is None or noun + 1 >= len(row.items) or row.items[noun + 1].text != ":":
+        return False
+    return draft.count.value == 2 and len(everything) > 1 and one_of_many_after(row, noun) is None
+
+
 def _members(draft: Draft, row: Row, sized: list[Measurement], start: int, end: int) -> list[Member]:
     """Sizes with their places: the words after each size, or those before it, whichever name more places."""
     sized = sorted(sized, key=lambda size: size.start)
+    if sized[-1].start > end:  # the list goes on beyond a semicolon in brackets
+        end = row.offset + len(row.text)
     after_cuts = [size.start for size in sized] + [max(end, sized[-1].end)]
     after_cuts[1:-1] = [_cut(row, one.end, other.start, last=True) for one, other in pairwise(sized)]
     before_cuts = [min(start, sized[0].start)]

@@ -14,6 +14,7 @@ from rsuper_bench.dataset_builder.extraction.rules.sites import Site
 
 MAX_DRAFTS = 500  # more is no report; it bounds the time merging takes
 MAX_MEANT = 12
+_OPEN = (Kind.INDETERMINATE, Kind.MASS)
 _ALL = frozenset({"these", "they", "all", "those", "each"})
 
 
@@ -61,7 +62,7 @@ class Memory:
             return self.last[-1:]
         if "both" in words and len(same) > 1 and self.last[-1].count.value != 2:
             return same[-2:]
-        if words & {"each", "all"} and len(recent) > 1 and len(self.last) == 1:
+        if words & {"each", "all"} and len(recent) > 1 and (len(self.last) == 1 or row.items[0].text == "all"):
             return recent
         if words & _ALL and len(same) > 1 and len(self.last) == 1:
             return same
@@ -100,7 +101,10 @@ class Memory:
     def only_names(self, row: Row, lesion: int) -> bool:
         """Whether a sentence only says or doubts what the last finding is: "Carcinoma cannot be excluded"."""
         entry = row.items[lesion].entry
-        if not self.last or entry.kind is Kind.METASTASIS or row.has(Label.MEASUREMENT, Label.PLACE):
+        until = any(item.text == "until" for item in row.items)  # "metastases until proven otherwise"
+        open_kinds = all(draft.kind is Kind.INDETERMINATE for draft in self.last)
+        spread = entry.kind is Kind.METASTASIS and not until and not (open_kinds and lesion == 0)
+        if not self.last or spread or row.has(Label.MEASUREMENT, Label.PLACE):
             return False
         doubted = polarity_of(row, lesion) is Polarity.DOUBTED
         after = row.items[lesion + 1 : lesion + 3]  # "Neoplasm is suspected", "a urothelial tumor is favored"
@@ -112,7 +116,8 @@ class Memory:
             row.items[0].text in ("classic", "classical", "typical") and lesion <= 2 and entry.malignancy is not None
         )
         apposed = self.last[0].listed and _is_only_a_name(row, lesion)  # "... in the stomach, 8 cm; GIST."
-        if not (doubted and entry.malignancy is not None) and not bare and not classic and not apposed:
+        verdict = _is_verdict(row, lesion) and all(draft.kind in _OPEN for draft in self.last)
+        if not (doubted and entry.malignancy is not None) and not (bare or classic or apposed or verdict):
             return False
         clause = range(row.clause_start(lesion), row.clause_end(lesion))
         organs = [row.items[index] for index in row.indices(Label.ORGAN) if index in clause]
@@ -120,6 +125,14 @@ class Memory:
             return False
         named = {organ for item in organs for organ in item.entry.organs}
         return (named or set(entry.organs)) <= {self.last[0].tumor_type}
+
+
+def _is_verdict(row: Row, lesion: int) -> bool:
+    """Whether a sentence ends in a name after a colon: "Absolute washout 70 %: lipid-poor adenoma."."""
+    start = row.phrase_start(lesion)
+    ends = all(item.label is Label.PUNCTUATION for item in row.items[lesion + 1 :])
+    signed = start > 0 and row.items[start - 1].text in (":", "=", "→")
+    return ends and signed and row.items[lesion].entry.kind is not Kind.INDETERMINATE and not row.has(Label.ORGAN)
 
 
 def _is_only_a_name(row: Row, lesion: int) -> bool:

@@ -60,6 +60,9 @@ def _named(kept: list[Draft], new: Draft) -> Draft | None:
         for draft in kept
         if draft.tumor_type is new.tumor_type and draft.kind in solid and draft.malignancy is not Malignancy.BENIGN
     ]
+    masses = [draft for draft in old if draft.kind is Kind.MASS]
+    if len(old) > 1 and len(masses) == 1 and new.count.value == 1:
+        old = masses  # "Stage IVA lung cancer" means the mass, not the nodules beside it
     if len(old) != 1 or new.doubted or old[0].doubted or new.kind is Kind.METASTASIS:
         return None
     pair = (old[0], new)
@@ -177,8 +180,9 @@ def _kinds_agree(old: Kind, new: Kind) -> bool:
 
 
 def _join(old: Draft, new: Draft) -> None:
+    diagnosis = new.diagnosis and not new.diameters_mm  # "Impression: carcinoma of the gallbladder"
     more_specific = (old.kind is Kind.MASS and new.kind is Kind.METASTASIS) or (
-        old.kind is Kind.WALL_THICKENING and new.kind is Kind.MASS
+        old.kind is Kind.WALL_THICKENING and new.kind is Kind.MASS and not diagnosis
     )
     if more_specific and not new.doubted:
         old.kind = new.kind

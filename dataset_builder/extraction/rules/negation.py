@@ -28,6 +28,8 @@ _NAMING = frozenset(
         "potentially",
     }
 )
+_NEITHER = frozenset({"neither", "none", "none of the"})
+_OF_THEM = frozenset({"of", "which", "them", "these", "those", "the"})
 _NAMES = (Label.LESION, Label.THING, Label.INFLAMED)
 
 
@@ -70,6 +72,9 @@ def is_history(row: Row, index: int) -> bool:
             return item.text.startswith(_ELSEWHERE_SEEN) or not row.has(Label.MEASUREMENT)
         if item.label is Label.HISTORY and row.has(Label.SURGERY, Label.PARTIAL_SURGERY):  # "rectal carcinoma s/p LAR"
             return row.items[index].entry.kind is Kind.MASS and not row.has(Label.MEASUREMENT)
+        operated = item.label in (Label.SURGERY, Label.PARTIAL_SURGERY)  # "Bladder cancer, TURBT in May"
+        if (operated or item.text in ("resected", "excised")) and not row.has(Label.MEASUREMENT):
+            return True  # "Left thigh primary, resected"
         if item.text != ",":
             break
     if row.items[0].label is Label.HISTORY_AFTER and not any(
@@ -137,6 +142,8 @@ def _ends_denial(row: Row, position: int) -> bool:
     after_denial = previous is not None and previous.label in (Label.NEGATION, Label.NO_OTHER)
     if item.label is Label.VERB:
         return not after_denial and not _subject_is_denied(row, position)
+    if item.label is Label.LIKELY and previous is not None and previous.text == ",":
+        return True  # "no nodular septa, consistent with lipoma"
     if item.label is Label.WITH or item.text == ":":
         return not after_denial
     if item.label in (Label.INDEFINITE, Label.COUNT):
@@ -150,6 +157,11 @@ def _ends_denial(row: Row, position: int) -> bool:
 def _subject_is_denied(row: Row, verb: int) -> bool:
     """Whether a clause denies through its subject: "Neither adrenal gland shows a nodule"."""
     first = row.clause_start(verb)
+    for position in range(verb - 1, max(first - 1, verb - 5), -1):  # "..., neither of which is a cyst"
+        if row.items[position].text in _NEITHER and all(
+            item.text in _OF_THEM for item in row.items[position + 1 : verb]
+        ):
+            return True
     subject = row.items[first:verb]
     return (
         bool(subject)

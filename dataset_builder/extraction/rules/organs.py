@@ -8,8 +8,8 @@ from rsuper_bench.benchmark.records import NotEvaluable
 from rsuper_bench.benchmark.tumor_types import Side, TumorType
 from rsuper_bench.dataset_builder.extraction.rules.items import Row
 from rsuper_bench.dataset_builder.extraction.rules.lexicon import Label, location_words
+from rsuper_bench.dataset_builder.extraction.rules.mentions import is_landmark, organ_list_at
 from rsuper_bench.dataset_builder.extraction.rules.negation import is_history
-from rsuper_bench.dataset_builder.extraction.rules.sites import is_landmark, organ_list_at
 from rsuper_bench.dataset_builder.extraction.rules.sizes import is_governed
 
 _QUALIFIED = (Label.THING, Label.LESION, Label.PLACE)
@@ -35,6 +35,7 @@ _EMPTY = frozenset(
     }
 )
 _REST = frozenset({"remainder", "rest", "remaining", "otherwise", "elsewhere", "residual", "other"})
+_INVADES = ("invad", "invasion", "involv", "infiltrat", "extending into", "extension into")
 _TOPIC_REACH = 4  # items
 _GONE = {
     Label.REMOVED: NotEvaluable.RESECTED,
@@ -88,6 +89,8 @@ def organ_statements(row: Row, topic: tuple[TumorType, ...], history_only: bool)
                 if _both_sides(row, organ, tumor_type):
                     said.gone[tumor_type] = NotEvaluable.RESECTED
     for index in row.indices(Label.NEGATION_AFTER):
+        if items[index].text.startswith("none"):
+            continue  # "liver none" denies lesions
         first = row.clause_start(index)
         if not any(items[other].label in (Label.LESION, Label.THING) for other in range(first, index)):
             _out_of_view(row, _organs_left_of(row, index, whole), said)
@@ -116,6 +119,7 @@ def organ_statements(row: Row, topic: tuple[TumorType, ...], history_only: bool)
             said.normal.extend(topic)
     for index in normal:
         said.normal.extend(_region_of(row, index))
+    said.described.extend(_unhurt_regions(row))
     said.described.extend(_described(row, limited))
     return said
 
@@ -143,9 +147,30 @@ def _described(row: Row, limited: set[int]) -> list[TumorType]:
         thing = item.label in (Label.THING, Label.INFLAMED, Label.PARTIAL_SURGERY)
         place = item.label is Label.PLACE and not item.entry.region and not is_governed(row, index)
         organ = item.label is Label.ORGAN and not is_landmark(row, index) and _is_spoken_of(row, index)
+        organ = organ or (item.label is Label.ORGAN and (_is_not_invaded(row, index) or _has_none(row, index)))
         if thing or place or organ:
             found.extend(item.entry.organs)
     return found
+
+
+def _has_none(row: Row, index: int) -> bool:
+    """Whether "none" stands right after an organ in a list: "Metastases: ...; liver none"."""
+    after = row.items[index + 1 : index + 3]
+    if after and after[0].text == ":":
+        after = after[1:]
+    return bool(after) and after[0].text in ("none", "nil")
+
+
+def _is_not_invaded(row: Row, index: int) -> bool:
+    """Whether a tumor is said to spare an organ: "not invading the spleen", "no involvement of the bladder"."""
+    for position in range(index - 1, max(row.clause_start(index) - 1, index - 7), -1):
+        item = row.items[position]
+        if item.text.startswith(_INVADES):
+            before = row.items[max(0, position - 2) : position]
+            return any(other.label is Label.NEGATION or other.text in ("not", "nor") for other in before)
+        if item.label not in (Label.DEFINITE, Label.SIDE, Label.WORD, Label.ORGAN, Label.AND, Label.PREP):
+            return False
+    return False
 
 
 def _is_spoken_of(row: Row, index: int) -> bool:
@@ -158,8 +183,9 @@ def _is_spoken_of(row: Row, index: int) -> bool:
             return not other.entry.apart
         if other.label in (Label.LESION, Label.PLACE):
             return False
-        if other.label not in (Label.WORD, Label.ATTENUATION, Label.NATURE):
-            break
+        listed = items[index].entry.adjective and (other.label in (Label.AND, Label.ORGAN) or other.text == ",")
+        if other.label not in (Label.WORD, Label.ATTENUATION, Label.NATURE) and not listed:
+            break  # "no renal or adrenal injury" goes on
     if items[index].entry.adjective:
         return False
     if not is_governed(row, index):
@@ -174,9 +200,47 @@ def _region_of(row: Row, index: int) -> list[TumorType]:
     around = items[row.clause_start(index) : index + 1]
     if any(item.label in (Label.LESION, Label.THING, Label.ORGAN, Label.HEDGE, Label.SIDE) for item in around):
         return []
-    if index + 1 < len(items) and items[index + 1].entry.region:
-        around = [items[index + 1]]  # "Otherwise negative abdomen"
+    passes = (Label.WORD, Label.PREP, Label.DEFINITE, Label.AND, Label.SIDE)
+    after = []
+    for item in items[index + 1 : row.clause_end(index)]:
+        if item.label is Label.PLACE and item.entry.region:
+            after.append(item)  # "Otherwise negative abdomen", "no acute abnormality in the abdomen or pelvis"
+        elif item.label not in passes and item.text not in (",", "/"):
+            break
+    around = [*around, *after]
     return [organ for item in around if item.label is Label.PLACE and item.entry.region for organ in item.entry.organs]
+
+
+def _unhurt_regions(row: Row) -> list[TumorType]:
+    """Organs of regions without an injury: "no acute traumatic injury to the chest, abdomen or pelvis"."""
+    for index in row.indices(Label.THING):
+        if row.items[index].text not in ("injury", "injuries") or not any(
+            item.label is Label.NEGATION for item in row.items[row.clause_start(index) : index]
+        ):
+            continue
+        after = row.items[index + 1 : row.clause_end(index)]
+        return [organ for item in after if item.entry.region for organ in item.entry.organs]
+    return []
+
+
+def is_rest(row: Row) -> bool:
+    """Whether a sentence speaks of all that is left: "Otherwise normal.", "Remainder unremarkable."."""
+    return any(word in _REST for item in row.items[:4] for word in item.text.split())
+
+
+def says_of_region(row: Row) -> bool:
+    """Whether a sentence under a header like "Pelvis:" speaks of all of it: "Neg.", "No nodules.", "Unremarkable."."""
+    if row.has(Label.ORGAN, Label.PLACE, Label.HISTORY, Label.LIMITED, Label.OUT_OF_VIEW, Label.REMOVED):
+        return False
+    heads = row.indices(Label.LESION)
+    if heads:
+        denials = (Label.NEGATION, Label.NEGATION_AFTER, Label.EXCEPT)
+        return row.has(*denials) and all(row.items[index].label not in (Label.THING,) for index in range(heads[0]))
+    return any(
+        not _is_denied(row, index)
+        and not any(item.label is Label.THING for item in row.items[row.clause_start(index) : index])
+        for index in row.indices(Label.NORMAL)
+    )
 
 
 def _out_of_view(row: Row, organs: list[int], said: OrganStatements) -> None:

@@ -7,41 +7,74 @@ from dataclasses import dataclass, field
 from rsuper_bench.benchmark.records import Attenuation, Kind, Malignancy, NotEvaluable
 from rsuper_bench.benchmark.tumor_types import Side, TumorType
 from rsuper_bench.dataset_builder.extraction.rules.drafting import characterise, drafted
-from rsuper_bench.dataset_builder.extraction.rules.drafts import Draft
+from rsuper_bench.dataset_builder.extraction.rules.drafts import Draft, apply_kind
 from rsuper_bench.dataset_builder.extraction.rules.exclusions import (
-    grows_in_walls,
     is_explained,
     is_inflamed,
     is_landmark_lesion,
     is_no_tumor,
     is_shadow,
 )
-from rsuper_bench.dataset_builder.extraction.rules.followup import listen, name_last
-from rsuper_bench.dataset_builder.extraction.rules.items import Row, row_of
+from rsuper_bench.dataset_builder.extraction.rules.followup import listen, name_last, take_member
+from rsuper_bench.dataset_builder.extraction.rules.items import Item, Row, is_pick
 from rsuper_bench.dataset_builder.extraction.rules.lexicon import Label
 from rsuper_bench.dataset_builder.extraction.rules.measurements import Measurement
 from rsuper_bench.dataset_builder.extraction.rules.members import split_group
 from rsuper_bench.dataset_builder.extraction.rules.memory import Memory
 from rsuper_bench.dataset_builder.extraction.rules.negation import Polarity, is_history, polarity_of
-from rsuper_bench.dataset_builder.extraction.rules.organs import is_only_empty, organ_statements
+from rsuper_bench.dataset_builder.extraction.rules.organs import (
+    is_only_empty,
+    is_rest,
+    organ_statements,
+    says_of_region,
+)
 from rsuper_bench.dataset_builder.extraction.rules.references import (
     begins_by_reference,
     is_alternative,
     is_open_name,
     link_before,
 )
-from rsuper_bench.dataset_builder.extraction.rules.sections import SectionKind, Sentence
-from rsuper_bench.dataset_builder.extraction.rules.sites import ELSEWHERE, Site, own_organs, sites_of, stronger_sites
+from rsuper_bench.dataset_builder.extraction.rules.rows import row_of
+from rsuper_bench.dataset_builder.extraction.rules.sections import (
+    Header,
+    SectionKind,
+    Sentence,
+    is_segment,
+    region_types,
+)
+from rsuper_bench.dataset_builder.extraction.rules.segments import places_in
+from rsuper_bench.dataset_builder.extraction.rules.sites import (
+    ELSEWHERE,
+    Site,
+    own_organs,
+    sites_of,
+    stronger_sites,
+)
 from rsuper_bench.dataset_builder.extraction.rules.sizes import Sizes, assign_sizes
 from rsuper_bench.dataset_builder.extraction.rules.tables import TargetTable
 from rsuper_bench.dataset_builder.extraction.rules.topics import (
     named_sites,
     next_context,
     region_organs,
+    sided,
     sites_around,
     spoken_of,
     topic_sites,
     with_own_side,
+)
+from rsuper_bench.dataset_builder.extraction.rules.wording import (
+    grown_sites,
+    heading_in,
+    is_bare_landmark,
+    is_component,
+    is_field,
+    is_heading,
+    is_made_of_soft_tissue,
+    is_of_body_wall,
+    is_open_group,
+    is_similar,
+    is_title,
+    one_of,
 )
 
 _EMPTY_UNSEEN = {
@@ -77,6 +110,9 @@ class ReportReader:
     known: set[TumorType] = field(default_factory=set)
     has_body: bool = False
     _paragraph: int = -1
+    _region: Header | None = None  # the last header that named a region
+    _list_name: Item | None = None  # "Metastases:", until the list ends
+    _group: Draft | None = None  # the heading above: "Hepatic metastases:", and a line for each
     _heads_table: bool = False  # the sentence before was "Kidney lesions:"
     _table: TargetTable = field(default_factory=TargetTable)
     _context: tuple[Site, ...] = ()  # what a lesion is in when neither its words nor the header say
@@ -87,8 +123,10 @@ class ReportReader:
             self.has_body = True
         if sentence.section is SectionKind.SKIP:
             return
-        row = row_of(sentence.text, sentence.start)
+        row = row_of(sentence.text, sentence.start, self._table.bare_sizes(sentence))
         topic = topic_sites(sentence.topic)
+        if self._group is not None and topic == (ELSEWHERE,) and sentence.topic is not None:
+            topic = tuple(sided(sentence.topic, self._group.tumor_type)) or topic  # "Renal lesions:", "Right: ..."
         organs = tuple(site.tumor_type for site in topic if site.tumor_type is not None)
         said = organ_statements(row, organs, sentence.section is SectionKind.HISTORY)
         one_side = {site.tumor_type for site in topic if site.side in (Side.LEFT, Side.RIGHT)}
@@ -102,17 +140,23 @@ class ReportReader:
         if sentence.paragraph != self._paragraph:
             self._paragraph, self._context, self.memory.last = sentence.paragraph, topic, []
         self.denied.update(said.normal)
+        if sentence.region is not None:
+            if (sentence.region is not self._region or is_rest(row)) and says_of_region(row):
+                types = set(region_types(sentence.region.text))
+                self.described.update(types - {TumorType.ESOPHAGUS} if row.has(Label.LESION) else types)
+            self._region = sentence.region
         self.plain.update(said.plain)
         limited = row.has(Label.LIMITED, Label.OUT_OF_VIEW, Label.REMOVED)
         described = {*said.described, *(() if limited else spoken_of(sentence.topic))}
         self.described.update(described - _EMPTY_UNSEEN if is_only_empty(row) else described)
-        sizes = assign_sizes(row)
+        sizes = self._table.today(assign_sizes(row), sentence)
         self.flags.update(sizes.flags)
         headings = self.memory.last if self._heads_table else []
         self._heads_table = (
             row.text.endswith(":") and row.has(Label.LESION) and not row.has(Label.MEASUREMENT, Label.VERB)
         )
         before = len(self.memory.drafts)
+        targets = self._targets(row, sentence, sizes, topic)
         self._lesions(row, sentence, sizes, topic)
         if (
             headings
@@ -120,12 +164,40 @@ class ReportReader:
             and headings[0].tumor_type is self.memory.drafts[-1].tumor_type
         ):
             self.memory.drop([draft for draft in headings if draft.bare])  # "Kidney lesions:" and a line for each
-        target = self._table.target(row, sentence, sizes, topic)
-        if target is not None:
-            self.memory.keep([target])
-            self.memory.last = []
-        self.described.update(listen(self.memory, row, sizes))
+        if self._heads_table:
+            listed = any(item.text in ("list", "table", "summary") for item in row.items)
+            self._group = next((draft for draft in self.memory.last if listed or draft.count.value != 1), None)
+        elif not targets:
+            self._group = None
+            self.described.update(listen(self.memory, row, sizes))
         self._context = next_context(row, self._context)
+
+    def _targets(self, row: Row, sentence: Sentence, sizes: Sizes, topic: tuple[Site, ...]) -> list[Draft]:
+        """Keep the lesions a sentence names by place and size alone."""
+        if not sizes.loose:
+            return []
+        last = self.memory.last[0] if self.memory.last else None
+        listed = self._group is not None or self._table.is_line(sentence)
+        if not listed and (row.has(Label.COREF) or row.items[0].label is Label.DEFINITE):
+            return []
+        own = {organ for index in row.indices(Label.ORGAN) for organ in row.items[index].entry.organs}
+        if last is not None and places_in(row, last.tumor_type, (row.offset, row.offset + len(row.text))):
+            own.add(last.tumor_type)
+        if not listed and last is not None and (not own or last.tumor_type in own):
+            open_size = last.count.value != 1 or not last.diameters_mm or not own
+            if open_size or last.listed:
+                return []  # the size is that of the lesion before
+        if listed and self._group is None and last is not None and last.count.value != 1 and not last.diameters_mm:
+            self._group = last  # "Multifocal HCC. Target 1: segment 8, 45 x 38"
+        if self._group is None and sentence.topic is not None and is_segment(sentence.topic.text):
+            self._group = next((draft for draft in self.memory.drafts[-2:] if is_open_group(draft)), None)
+        targets = self._table.targets(row, sentence, sizes, topic, self._group)
+        if targets:
+            if self._group is not None and self._group.tumor_type is targets[0].tumor_type and is_heading(self._group):
+                self.memory.drop([self._group])
+            self.memory.keep(targets)
+            self.memory.last = targets
+        return targets
 
     def _lesions(self, row: Row, sentence: Sentence, sizes: Sizes, topic: tuple[Site, ...]) -> None:
         heads = row.indices(Label.LESION)
@@ -136,7 +208,7 @@ class ReportReader:
             if polarity is Polarity.HISTORY:
                 self._known(row, lesion)
                 continue
-            if (is_landmark_lesion(row, lesion) or _is_bare_landmark(row, lesion)) and self.memory.drafts:
+            if (is_landmark_lesion(row, lesion) or is_bare_landmark(row, lesion)) and self.memory.drafts:
                 continue  # "the adrenal is not separable from the mass"
             if polarity is Polarity.NEUTRAL or is_no_tumor(row, lesion):
                 if is_inflamed(row, lesion) or is_explained(row, lesion) or is_shadow(row, lesion):
@@ -151,16 +223,23 @@ class ReportReader:
                 characterise(named, row, lesion, sized, polarity)
                 drafts_of[lesion] = named
                 continue
+            if not denied and self._is_of_group(row, lesion):
+                drafts_of[lesion] = take_member(self.memory, row, sized or [size for _, size in sizes.loose], lesion)
+                continue
             entry = row.items[lesion].entry
             many = denied or entry.is_plural or entry.group or entry.diffuse
             sites = named_sites(row, heads, order, many, (*topic, *self._context))
+            if not denied and sites == [ELSEWHERE] and is_of_body_wall(row, lesion):
+                sites = with_own_side(row, lesion, [Site(TumorType.SOFT_TISSUE, row.items[lesion].span)])
             soft = False
-            if _is_made_of_soft_tissue(row, lesion, sites):
-                stronger = stronger_sites(row, lesion, many) or list(topic)
+            if is_made_of_soft_tissue(row, lesion, sites):
+                stronger = stronger_sites(row, lesion, many) or with_own_side(row, lesion, topic)
                 sites, soft = stronger or sites, not stronger
             if not denied and not sites:
                 self.memory.turn_to_side(row, lesion)
-            if not denied and self.memory.is_meant(row, lesion, sites):
+            if not denied and (
+                self.memory.is_meant(row, lesion, sites) or (self.memory.last and is_field(row, lesion))
+            ):
                 drafts_of[lesion] = name_last(self.memory, row, lesion, sized)
                 for draft in self.memory.last:
                     draft.listed = row.text.rstrip().endswith(";")
@@ -169,7 +248,7 @@ class ReportReader:
                 sites = sites or with_own_side(
                     row, lesion, before
                 )  # "no mass, although a carcinoma cannot be excluded"
-            sites = sites or sites_around(row, lesion, topic, self._context)
+            sites = sites or sites_around(row, lesion, topic, self._context) or self._only_organ(row, denied, sized)
             before = sites
             if denied:
                 self.denied.update(_types(sites))
@@ -180,8 +259,26 @@ class ReportReader:
                 for draft in drafts_of[lesion]:
                     draft.soft = soft
                     draft.definite = draft.definite or row.items[0].text in _SUMS_UP
-                    draft.title = _is_title(row)
-        self._resolve_heading(row, heads, drafts_of)
+                    draft.title = is_title(row)
+        group = heading_in(row, heads, drafts_of)
+        if group is not None:
+            self.memory.drop([group])
+        self._call_metastases(row, heads, drafts_of)
+
+    def _is_of_group(self, row: Row, lesion: int) -> bool:
+        """Whether a sentence describes and names one of the group before: "The biggest is 17 mm, likely a cyst"."""
+        first = row.items[0]
+        group = self.memory.last[0] if self.memory.last else None
+        if group is None or group.count.value == 1 or first.label is not Label.COREF or lesion <= 1:
+            return False
+        return is_pick(first) and link_before(row, lesion, None) is not None
+
+    def _only_organ(self, row: Row, denied: bool, sized: list[Measurement]) -> list[Site]:
+        """The organ of a lesion with a size that nothing places, where the report has lesions of one organ only."""
+        types = {draft.tumor_type for draft in self.memory.drafts}
+        if denied or not sized or len(types) != 1 or row.has(Label.PLACE, Label.THING):
+            return []
+        return [Site(types.pop())]
 
     def _known(self, row: Row, lesion: int) -> None:
         """Note a diagnosis that a sentence names as the reason of the scan: "Rectal cancer, baseline"."""
@@ -189,29 +286,20 @@ class ReportReader:
         if entry.malignancy is Malignancy.MALIGNANT and entry.kind is not Kind.METASTASIS:
             self.known.update(_types(sites_of(row, lesion, False)))
 
-    def _resolve_heading(self, row: Row, heads: list[int], drafts_of: dict[int, list[Draft]]) -> None:
-        """Drop a group that only heads its members: "Hepatic metastases: segment 2 lesion, segment 5 lesion"."""
-        if len(heads) < 2 or len(drafts_of.get(heads[0], [])) != 1:
+    def _call_metastases(self, row: Row, heads: list[int], drafts_of: dict[int, list[Draft]]) -> None:
+        """Name what a list holds by its heading: "Metastases: right lower lobe nodule 11 mm; left adrenal mass"."""
+        if self._list_name is None and heads:
+            first = row.items[heads[0]]
+            opens = heads[0] <= 1 and row.items[heads[0] + 1 : heads[0] + 2]
+            if first.entry.kind is Kind.METASTASIS and opens and opens[0].text == ":":
+                self._list_name = first
+        if self._list_name is None:
             return
-        group = drafts_of[heads[0]][0]
-        members: list[Draft] = []
-        for head in heads[1:]:
-            members += [
-                draft for draft in drafts_of.get(head, []) if all(draft is not other for other in (group, *members))
-            ]
-        heading = any(item.text == ":" for item in row.items[heads[0] + 1 : heads[1]])
-        counted = (
-            group.count.value == len(members) and len(members) > 1
-        )  # "two nodules, a 6 mm nodule ... and a 9 mm one"
-        if not (heading or counted) or not members or group.diameters_mm:
-            return
-        kinds = (Kind.INDETERMINATE, group.kind)
-        open_kind = group.kind is Kind.INDETERMINATE
-        if all(draft.tumor_type is group.tumor_type and (open_kind or draft.kind in kinds) for draft in members):
-            for draft in members:
-                draft.fill_only(group, "kind")
-                draft.fill_only(group, "malignancy")
-            self.memory.drop([group])
+        for draft in (draft for made in drafts_of.values() for draft in made):
+            if draft.kind in (Kind.INDETERMINATE, Kind.MASS) and draft.malignancy is not Malignancy.BENIGN:
+                apply_kind(draft, self._list_name.entry, self._list_name.span)
+        if not row.text.rstrip().endswith(";"):
+            self._list_name = None
 
     def _named_by(
         self, row: Row, heads: list[int], order: int, drafts_of: dict[int, list[Draft]]
@@ -220,15 +308,18 @@ class ReportReader:
         lesion = heads[order]
         earlier = heads[order - 1] if order else None
         before = link_before(row, lesion, earlier)
-        if earlier is not None and earlier in drafts_of and _is_component(row, earlier, lesion):
+        if earlier is not None and earlier in drafts_of and is_component(row, earlier, lesion):
             return drafts_of[earlier] or None
+        picked = one_of(row, lesion, heads[0], drafts_of.get(heads[0])) if order else None
+        if before is None and picked and picked != drafts_of[heads[0]]:
+            return picked  # "..., the latter a cyst"
         if before is None and earlier is not None and drafts_of.get(earlier) and is_open_name(row, lesion):
             return drafts_of[earlier]
         if before is None:
             names = self.memory.only_names(row, lesion) or self.memory.is_one_of_two(row, lesion)
             return self.memory.last if names else None
         if earlier is not None:
-            named = drafts_of.get(earlier) or None
+            named = one_of(row, lesion, earlier, drafts_of.get(earlier)) or None
             other = [] if is_alternative(row, lesion) else own_organs(row, lesion)
             grown = {site.tumor_type for site in other}
             if named is not None and grown and named[0].tumor_type not in grown:
@@ -270,13 +361,13 @@ class ReportReader:
                 self.flags.add("organ_guessed")
             sites = sites[:1]
         lesion = heads[order]
-        grown = _grown(row, lesion, sites)
+        grown = grown_sites(row, lesion, sites)
         self.described.update(_types(sites) - _types(grown) - {TumorType.SOFT_TISSUE})  # a thick adrenal limb
         last = row.clause_end(lesion)
         if order + 1 < len(heads) and heads[order + 1] < last:
             last = max(lesion + 1, row.phrase_start(heads[order + 1]))
         stop = row.items[last - 1].end
-        like = self.memory.last[0] if self.memory.last and _is_similar(row, lesion) else None
+        like = self.memory.last[0] if self.memory.last and is_similar(row, lesion) else None
         made = [
             part
             for site in grown
@@ -302,50 +393,6 @@ class ReportReader:
             for draft in made:
                 draft.listed = listed
         return made
-
-
-def _is_bare_landmark(row: Row, lesion: int) -> bool:
-    """Whether a sentence opens by what a known lesion touches: "Tumor abuts the prostate"."""
-    following = row.items[lesion + 1 : lesion + 2]
-    first = lesion == 0 or row.items[lesion - 1].text == ":"
-    return first and not row.has(Label.MEASUREMENT) and bool(following) and following[0].label is Label.FAR
-
-
-def _is_made_of_soft_tissue(row: Row, lesion: int, sites: list[Site]) -> bool:
-    """Whether "soft tissue" says what a lesion is made of, not where it is: "soft tissue mass in the bladder"."""
-    item = row.items[lesion]
-    before = row.items[lesion - 1].text if lesion else ""
-    return [site.tumor_type for site in sites] == [TumorType.SOFT_TISSUE] and (
-        before == "soft tissue" or (item.text.startswith("soft tissue") and sites[0].span == item.span)
-    )
-
-
-def _is_component(row: Row, earlier: int, lesion: int) -> bool:
-    """Whether a lesion word is a part of the lesion before it: "cystic mass with an enhancing nodule"."""
-    if row.items[lesion].entry.kind is not Kind.INDETERMINATE or row.items[earlier].entry.is_plural:
-        return False
-    if row.items[earlier].entry.kind not in (Kind.CYST, Kind.MASS):
-        return False
-    start = row.phrase_start(lesion)
-    if any(item.label is Label.ORGAN for item in row.items[start:lesion]):
-        return False
-    return start > earlier and row.items[start - 1].label is Label.WITH
-
-
-def _is_title(row: Row) -> bool:
-    """Whether a sentence only names a lesion, to go on about it: "Duodenal lesion."."""
-    return all(item.label in (Label.ORGAN, Label.LESION, Label.PUNCTUATION, Label.SIDE) for item in row.items)
-
-
-def _grown(row: Row, lesion: int, sites: list[Site]) -> list[Site]:
-    """The sites where a lesion word can be a tumor."""
-    walls = row.items[lesion].entry.kind is Kind.WALL_THICKENING
-    return [site for site in sites if site.tumor_type is not None and (not walls or grows_in_walls(site.tumor_type))]
-
-
-def _is_similar(row: Row, lesion: int) -> bool:
-    """Whether a lesion is likened to the one before: "a similar 1.5 cm lesion"."""
-    return any(item.text in ("similar", "identical") for item in row.items[max(0, lesion - 4) : lesion])
 
 
 def _types(sites: list[Site]) -> set[TumorType]:

@@ -14,7 +14,7 @@ _OPENS_REFERENCE = frozenset(
 )
 _PRONOUNS = frozenset({"this", "these", "it", "they", "which"})
 _ALTERNATIVES = frozenset({"or", "versus", "vs", "/", "and or"})
-_OPENS = ("excluded", "ruled out", "considered")
+_OPENS = ("excluded", "ruled out", "considered", "consideration", "considerations", "possible")
 _DASHES = frozenset({"-", "–", "—"})
 _APPOSES = frozenset({",", ":", ";", "("}) | _DASHES
 _COPULAS = frozenset({"is", "are", "was", "were"})
@@ -63,7 +63,11 @@ def _is_apposed_name(row: Row, comma: int, lesion: int) -> bool:
     """Whether a name after a comma says what the lesion before it is: "hypodensity, 8 HU, a simple cyst."."""
     items = row.items
     dash = items[comma].text in _DASHES
-    if items[lesion].entry.kind is Kind.INDETERMINATE or (items[lesion].entry.is_plural and not dash):
+    many = items[lesion].entry.is_plural
+    earlier = _previous_lesion(row, lesion)
+    all_of_them = earlier is not None and items[earlier].entry.is_plural and items[comma].text == ","
+    all_of_them = all_of_them and row.has(Label.MEASUREMENT)  # "areas of 3.0 and 2.6 cm, metastases"
+    if items[lesion].entry.kind is Kind.INDETERMINATE or (many and not dash and not all_of_them):
         return False
     bracket = items[comma].text == "("
     if bracket:
@@ -73,7 +77,7 @@ def _is_apposed_name(row: Row, comma: int, lesion: int) -> bool:
         ):
             after = after[1:]
         return bool(after) and after[0].text == ")"
-    if (dash or items[comma].text == ";") and any(item.text != "." for item in items[lesion + 1 :]):
+    if (dash or items[comma].text == ";") and any(item.text not in (".", "?") for item in items[lesion + 1 :]):
         return False
     if any(item.label not in (Label.INDEFINITE, Label.NATURE, Label.WORD) for item in items[comma + 1 : lesion]):
         return False
@@ -87,9 +91,9 @@ def _is_apposed_name(row: Row, comma: int, lesion: int) -> bool:
         return False
     return (
         following is None
-        or following.text in (".", ",", ";", "(")
+        or following.text in (".", ",", ";", "(", "?")
         or following.text in _ALTERNATIVES
-        or following.text in ("given", "based")
+        or following.text in ("given", "based", "until")
         or weighed
     )
 
@@ -108,6 +112,8 @@ def is_open_name(row: Row, lesion: int) -> bool:
 
 def is_alternative(row: Row, lesion: int) -> bool:
     """Whether a lesion word is one of two names of which either may hold: "cyst versus hemangioma"."""
+    if any(item.text in ("versus", "vs") for item in row.items[lesion + 1 : lesion + 2]):
+        return True  # "cyst vs solid"
     for step in (-1, 1):
         position, joined = lesion + step, False
         while 0 <= position < len(row.items):
@@ -190,6 +196,6 @@ def is_singled_out(row: Row, lesion: int) -> bool:
         item = row.items[position]
         if item.label is Label.COREF:
             return True
-        if item.label not in NOUN_PHRASE:
+        if item.label not in NOUN_PHRASE and item.label is not Label.ORGAN:
             return False
     return False

@@ -11,6 +11,7 @@ from itertools import islice
 
 from rsuper_bench.benchmark.tumor_types import TumorType
 from rsuper_bench.dataset_builder.extraction.rules.lexicon import (
+    Entry,
     Label,
     elsewhere_names,
     lexicon,
@@ -50,6 +51,7 @@ class Sentence:
     Attributes:
         paragraph: Number of its paragraph; a new header or a blank line begins a new one.
         topic: Header above it that names an organ or another part of the body, or None.
+        region: Header right above it that names a region ("Pelvis:"), or None.
     """
 
     start: int
@@ -58,6 +60,7 @@ class Sentence:
     section: SectionKind
     paragraph: int
     topic: Header | None
+    region: Header | None = None
 
 
 _HEADER = re.compile(
@@ -75,6 +78,8 @@ _FEWEST_SENTENCES = 3
 _SENTENCE_LABELS = frozenset({Label.LESION, Label.LIKELY, Label.HEDGE, Label.VERB, Label.NORMAL})
 _NESTED = 4  # headers looked back for the organ a part belongs to
 _INDENT = 12  # characters a list marker and blanks may take before a header
+_BRACKET = 160  # characters
+_SIZED = re.compile(r"\d\s?[cm]m\b", re.IGNORECASE)
 _SHORT_LINE = 60  # characters; a shorter line is not wrapped, it ends
 _LINE_ENDS = re.compile(r"\n(?=[ \t]*[A-Z\d(*•-])")
 _ITEM = re.compile(
@@ -82,7 +87,10 @@ _ITEM = re.compile(
 )
 _SIDES = frozenset({"right", "left", "r", "l", "rt", "lt", "both", "bilateral"})
 _INCIDENTAL = frozenset({"incidental", "incidentals", "incidentally", "incidental findings", "other findings"})
-_SEGMENT = re.compile(r"(?:segments?|seg|s)\s?[\divx]{1,4}[ab]?(?:\s?[/-]\s?[\divx]{1,4}[ab]?)?")
+_SEGMENT = re.compile(
+    r"(?:(?:index|target|lesion in|lesion) )?(?:segments?|seg|s)\s?[\divx]{1,4}[ab]?(?:\s?[/-]\s?[\divx]{1,4}[ab]?)?"
+)
+_NUMERAL = re.compile(r"(?:viii|vii|vi|iv[ab]?|v|iii|ii)(?:\s?/\s?(?:viii|vii|vi|iv[ab]?|v|iii|ii))?")
 _REPORTS = re.compile(
     r"finding|report|result|descri|observ|narrat|interpret|body|text|addendum|^\s*ct|^\s*c?ect|scan", re.IGNORECASE
 )
@@ -111,6 +119,7 @@ def read_sections(report: str) -> Iterator[Sentence]:
     paragraph = 0
     position = 0
     topic: Header | None = None
+    region: Header | None = None
     for header, kind, next_topic in [*cuts, (None, None, None)]:
         end = header.start if header else len(report)
         has_findings = last_findings >= position
@@ -128,7 +137,7 @@ def read_sections(report: str) -> Iterator[Sentence]:
                 if first == opens and opens is not None:
                     section, paragraph = SectionKind.FINDINGS, paragraph + 1
                 for start, finish in sentences_of(report, first, last):
-                    yield Sentence(start, finish, report[start:finish], section, paragraph, topic)
+                    yield Sentence(start, finish, report[start:finish], section, paragraph, topic, region)
         if header is None:
             break
         paragraph += 1
@@ -141,6 +150,7 @@ def read_sections(report: str) -> Iterator[Sentence]:
         ):
             section = SectionKind.FINDINGS
         topic = _under(next_topic, topic)
+        region = header if names_region(header.text) else None
         position = header.end
 
 
@@ -166,16 +176,20 @@ def _first_sentence_end(report: str, start: int, end: int, skipped: bool) -> int
     return None
 
 
-def _labels_of(text: str) -> set[Label]:
+def _entries_of(text: str) -> list[Entry]:
     words = [token for token, _, _ in tokens_of(text)]
-    labels: set[Label] = set()
+    entries: list[Entry] = []
     position = 0
     while position < len(words):
         hit = lexicon().match(words, position)
         if hit is not None:
-            labels.add(hit[0].label)
+            entries.append(hit[0])
         position += 1 if hit is None else hit[1]
-    return labels
+    return entries
+
+
+def _labels_of(text: str) -> set[Label]:
+    return {entry.label for entry in _entries_of(text)}
 
 
 def _opens_findings(header: Header, topic: Header | None, has_findings: bool) -> bool:
@@ -202,15 +216,20 @@ def _under(header: Header | None, above: Header | None) -> Header | None:
 
 @lru_cache(maxsize=256)
 def _organs_of(text: str) -> tuple[TumorType, ...]:
-    words = [token for token, _, _ in tokens_of(text)]
-    found: list[TumorType] = []
-    position = 0
-    while position < len(words):
-        hit = lexicon().match(words, position)
-        if hit is not None and hit[0].label is Label.ORGAN:
-            found.extend(hit[0].organs)
-        position += 1 if hit is None else hit[1]
-    return tuple(found)
+    return tuple(organ for entry in _entries_of(text) if entry.label is Label.ORGAN for organ in entry.organs)
+
+
+@lru_cache(maxsize=256)
+def names_region(text: str) -> bool:
+    """Whether a header names a region of the body and no organ: "Chest", "Imaged upper abdomen"."""
+    labels = _labels_of(text)
+    return Label.PLACE in labels and Label.ORGAN not in labels and bool(region_types(text))
+
+
+@lru_cache(maxsize=256)
+def region_types(text: str) -> tuple[TumorType, ...]:
+    """Types whose organs a header's regions hold: "Abdomen/pelvis"."""
+    return tuple(organ for entry in _entries_of(text) if entry.region for organ in entry.organs)
 
 
 def is_segment(header: str) -> bool:
@@ -220,7 +239,8 @@ def is_segment(header: str) -> bool:
 
 def _is_part(name: str, organs: tuple[TumorType, ...]) -> bool:
     """Whether a header names a part of an organ: "tail", "upper pole", "s2/3"."""
-    liver = TumorType.LIVER in organs and _SEGMENT.fullmatch(name) is not None
+    numbered = _SEGMENT.fullmatch(name) is not None or _NUMERAL.fullmatch(name) is not None
+    liver = TumorType.LIVER in organs and numbered
     return liver or any(name in location_words(organ) for organ in organs)
 
 
@@ -234,7 +254,7 @@ def _headers(report: str) -> list[tuple[Header | None, SectionKind | None, Heade
         name = " ".join(text.lower().replace("\t", " ").split())
         if _ITEM.fullmatch(name):
             continue  # "T1:", "Lesion 2:": the number of a line in a table
-        if len(text) == 1 and text not in "RL":
+        if (len(text) == 1 and text not in "RL") or _SIZED.search(text) or _is_bracketed(report, start):
             continue
         header = Header(start, end, text)
         kind = names.get(name) or names.get(name.removesuffix("s")) or _by_ending(name, names)
@@ -258,6 +278,12 @@ def _headers(report: str) -> list[tuple[Header | None, SectionKind | None, Heade
         elif len(text.split()) <= MAX_HEADER_WORDS and text.isupper() and "LESION" not in text:
             cuts.append((header, None, None))
     return cuts
+
+
+def _is_bracketed(report: str, start: int) -> bool:
+    """Whether words stand in brackets: "two lesions (seg 3: 8 mm; seg 6: 13 mm)"."""
+    before = report[max(0, start - _BRACKET) : start]
+    return before.rfind("(") > before.rfind(")")
 
 
 def _names_only_organs(text: str) -> bool:

@@ -16,9 +16,15 @@ Place = tuple[str, Span]
 NEAR = 60  # characters between an organ or lesion and a word for a part of the organ
 _NUMERAL = r"(?:viii|vii|vi|iv|v|iii|ii|i|[1-8])[ab]?"
 _COUINAUD = re.compile(
-    rf"\b(?P<word>segments?|segs?\.?|s(?=\s?\d)|couinaud(?:\ssegments?)?)\s{{0,2}}(?P<first>{_NUMERAL})\b(?P<more>(?:\s{{0,2}}(?:,|/|&|-|–|and|or|to)\s{{0,2}}{_NUMERAL}\b(?!\s?(?:x|cm|mm|\.\d)))*)",
+    rf"\b(?P<word>segments?|segs?\.?|s(?=\s?\d)|couinaud(?:\ssegments?)?)\s{{0,2}}(?P<first>{_NUMERAL})\b(?P<more>(?:(?:\s?\([^()]{{0,25}}\))?\s{{0,2}}(?:,\sand|,|/|&|-|–|and|or|to)\s{{0,2}}{_NUMERAL}\b(?!\s?(?:x|cm|mm|\.\d)))*)",
     re.IGNORECASE,
 )
+# "nodule in VII; cysts in II and III": capitals only, so that no "in i" or "in v" counts.
+_ALONE = re.compile(
+    r"(?:(?<=\bin )|(?<=\bI and )|(?<=\bII and )|(?<=\bV and )|(?<=\bVI and )|(?<=\bVII and ))"
+    r"(?:VIII|VII|VI|IV[ab]?|III|II|V)\b"
+)
+_BRACKET = re.compile(r"\([^()]*\)")
 _JOINED = re.compile(r"\s{0,3}(?:,|and|&|/|-|–|to)\s{0,3}(?:the\s)?(?:pancreatic\s|hepatic\s)?", re.IGNORECASE)
 _FOLLOW = re.compile(r"follow[\s-]*up|\bup to", re.IGNORECASE)
 _ROMAN = {"i": 1, "ii": 2, "iii": 3, "iv": 4, "v": 5, "vi": 6, "vii": 7, "viii": 8}
@@ -35,14 +41,20 @@ def places_in(row: Row, tumor_type: TumorType, span: Span) -> list[Place]:
     begin, stop = span[0] - row.offset, span[1] - row.offset
     found: list[Place] = []
     if tumor_type is TumorType.LIVER:
-        for match in _COUINAUD.finditer(row.text, begin, stop):
+        for match in _COUINAUD.finditer(row.text):
             first = match["first"].lower().rstrip("ab")
-            found.append((_numbered(first), _shift(match.start(), match.end("first"), row.offset)))
-            for numeral in re.finditer(_NUMERAL, match["more"], re.IGNORECASE):
+            if begin <= match.start() and match.end("first") <= stop:
+                found.append((_numbered(first), _shift(match.start(), match.end("first"), row.offset)))
+            more = _BRACKET.sub(lambda bracket: " " * len(bracket[0]), match["more"])
+            for numeral in re.finditer(rf"\b{_NUMERAL}\b", more, re.IGNORECASE):
                 start = match.start("more") + numeral.start()
-                found.append(
-                    (_numbered(numeral[0].lower().rstrip("ab")), _shift(start, start + len(numeral[0]), row.offset))
-                )
+                end = start + len(numeral[0])
+                if begin <= start and end <= stop:
+                    found.append((_numbered(numeral[0].lower().rstrip("ab")), _shift(start, end, row.offset)))
+        for match in _ALONE.finditer(row.text, begin, stop):
+            here = _shift(match.start(), match.end(), row.offset)
+            if not any(start < here[1] and here[0] < end for _, (start, end) in found):
+                found.append((_numbered(match[0].lower().rstrip("ab")), here))
     pattern = _word_pattern(tumor_type)
     if pattern is not None:
         words = location_words(tumor_type)
@@ -70,7 +82,7 @@ def location_of(row: Row, tumor_type: TumorType, anchors: list[Span], clause: Sp
     places = places_in(row, tumor_type, clause)
     for index, (name, span) in enumerate(places):
         gap = min(max(span[0] - anchor[1], anchor[0] - span[1], 0) for anchor in anchors)
-        rank = gap + (30 if "lobe" in name else 0)
+        rank = gap + (30 if "lobe" in name else 20 if name == "dome" and tumor_type is TumorType.LIVER else 0)
         if gap <= NEAR and (best is None or rank < best[0]):
             best = rank, index
     if best is None:
@@ -109,6 +121,8 @@ def locate(draft: Draft, row: Row, lesion: int, heads: list[int], order: int) ->
     items = row.items
     first, last = row.clause_start(lesion), row.clause_end(lesion) - 1
     named = draft.spans.get("tumor_type", (0, 0))
+    if any(items[index].span == named for index in row.indices(Label.PLACE)):
+        return  # a mass at the root of a lung is in no lobe
     for index in row.indices(Label.ORGAN):  # "Within the upper pole of the left kidney, there is a cyst"
         if items[index].span == named and index < first:
             first = row.clause_start(index)

@@ -10,9 +10,11 @@ MAX_SENTENCE = 2000  # characters; longer ones are cut at white space so that no
 _END = re.compile(
     r"[.!?]++[\"')\]]{0,4}(?:\s?,)?(?=\s|$|[A-Z][a-z])"  # "normal. The", "normal.The", "normal., The"
     r"|;(?=\s)"
-    r"|\n[ \t]*(?=(?:[-*•·]|\d{1,2}[.)]|#\d{1,2}[:.]?)[ \t]+\S)"  # the next item of a list
-    r"|\s(?=(?:\d{1,2}[.)]|\(\d{1,2}\))\s+[A-Z])"
+    r"|\n[ \t]*(?=(?:[-*•·]|\d{1,2}[.)]|\(?[a-h]\)|#\d{1,2}[:.]?)[ \t]+\S)"  # the next item of a list
+    r"|\s(?=(?:\d{1,2}[.)]|\(\d{1,2}\))[ \t]+[A-Z])"
     r"|\n(?=[ \t]*[A-Z][^\n:]{0,60}:)"
+    r"|\n(?=[ \t]*\|)"  # the next row of a table
+    r"|(?P<line>\n)(?=[ \t]*(?:[A-Z]|#?\d))"  # a line of its own, where it is none that was wrapped
 )
 _ABBREVIATION = re.compile(
     r"(?:^|[\s(,])(?:dr|mr|mrs|ms|approx|vs|e\.g|i\.e|fig|no|st|s\.p|h\.o|a\.p|cf|incl|ca|max|min|resp|lt|rt|seg|im|ser|se|img)$",
@@ -20,9 +22,16 @@ _ABBREVIATION = re.compile(
 )
 # "a lesion in segment 6. A second ...": the number ends the sentence, it opens no list.
 _TAKES_NUMBER = re.compile(
-    r"\b(?:segments?|images?|series|stage|grade|type|bosniak|rads|lr|level|category|class|zone|and|or|to|of|x|is|was|than|about)$",
+    r"\b(?:segments?|segs?|images?|series|stage|grade|type|bosniak|rads|lr|level|category|class|zone|and|or|to|of|x|is|was|than|about|by|from|at|were|now|previously|prev|prior)$|(?:[→>=]|\s[-–])$",
     re.IGNORECASE,
 )
+_SHORT_LINE = 45  # characters; a line this short was not wrapped
+_GOES_ON = re.compile(
+    r"(?:[,(&/–-]|\b(?:a|an|and|are|at|by|for|from|in|is|of|on|or|than|that|the|to|was|were|with|no|not|measuring|left|right))$",
+    re.IGNORECASE,
+)
+_ENDS_IN_SIZE = re.compile(r"(?:\d|\d\s?[cm]m|\))$")
+_ITEM = re.compile(r"\s*(?:[A-Z]|#?\d{1,2}\s?[.):])")
 _LONGEST_NUMBER = 8  # characters
 _BRACKET = 160  # characters
 _NUMBERED = re.compile(r"^\s*\(?\d{1,2}\)?$")
@@ -37,11 +46,21 @@ def sentences_of(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
             continue
         if match.group().isspace() and _TAKES_NUMBER.search(text[max(position, match.start() - 12) : match.start()]):
             continue
+        if match["line"] and not _is_line(text, match.start(), match.end()):
+            continue
         if match.group() == ";" and _is_bracketed(text, position, match.start(), end):
             continue
         yield from _pieces(text, position, stop)
         position = stop
     yield from _pieces(text, position, end)
+
+
+def _is_line(text: str, stop: int, after: int) -> bool:
+    """Whether a line end ends a sentence without a full stop: a short line, or one that ends in a size."""
+    line = text[text.rfind("\n", 0, stop) + 1 : stop].strip()
+    if _GOES_ON.search(line) or _ITEM.match(text, after) is None:
+        return False
+    return len(line) <= _SHORT_LINE or _ENDS_IN_SIZE.search(line) is not None
 
 
 def _is_bracketed(text: str, start: int, sign: int, end: int) -> bool:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rsuper_bench.benchmark.records import Kind
 from rsuper_bench.benchmark.tumor_types import Side, TumorType
 from rsuper_bench.dataset_builder.extraction.rules.items import NOUN_PHRASE, Row
 from rsuper_bench.dataset_builder.extraction.rules.lexicon import Entry, Label
+from rsuper_bench.dataset_builder.extraction.rules.mentions import is_landmark, organ_list_at
 from rsuper_bench.dataset_builder.extraction.rules.sides import side_near, side_of
 from rsuper_bench.dataset_builder.extraction.rules.sizes import PREDICATES, is_governed
 
@@ -35,8 +36,29 @@ _ADJECTIVES = (Label.ATTENUATION, Label.NATURE, Label.COUNT, Label.SIDE)
 _NO_MODIFIERS = PREDICATES | {"seen", "noted", "identified", "present", "found"}
 
 _ASPECTS = frozenset(
-    {"lateral", "medial", "posterior", "anterior", "superior", "inferior", "mid", "distal", "proximal"}
+    {
+        "lateral",
+        "medial",
+        "posterior",
+        "anterior",
+        "superior",
+        "inferior",
+        "mid",
+        "middle",
+        "distal",
+        "proximal",
+        "upper",
+        "lower",
+    }
 )
+_ORIGINS = frozenset(
+    {"arising from", "originating from", "centered in", "centred in", "centered within", "emanating from"}
+)
+_ROOTS = frozenset({"hilar", "perihilar", "suprahilar", "infrahilar"})
+_ORIGINS = frozenset(
+    {"arising from", "originating from", "centered in", "centred in", "centered within", "emanating from"}
+)
+_ROOTS = frozenset({"hilar", "perihilar", "suprahilar", "infrahilar"})
 ELSEWHERE = Site(None)
 
 
@@ -102,30 +124,6 @@ def stronger_sites(row: Row, lesion: int, many: bool) -> list[Site]:
     return [] if any(site.tumor_type is TumorType.SOFT_TISSUE for site in found) else found
 
 
-def organ_list_at(row: Row, index: int) -> list[int]:
-    """Positions of the organs of the list an organ belongs to: "the liver, spleen and both kidneys"."""
-    found = [index]
-    for step in (-1, 1):
-        position = index + step
-        joined = False
-        while 0 <= position < len(row.items):
-            item = row.items[position]
-            if item.text in (",", "/") or item.label is Label.AND:
-                joined = True
-            elif item.label in (Label.ORGAN, Label.PLACE) or (item.label is Label.THING and joined):
-                if not joined and item.label is not Label.ORGAN:
-                    break
-                if item.label is Label.ORGAN:
-                    found.append(position)
-                joined = False
-            elif item.label not in (Label.DEFINITE, Label.SIDE, Label.WORD, Label.INDEFINITE, Label.NORMAL) or (
-                item.label is Label.WORD and item.text in ("seen", "noted", "identified")
-            ):
-                break
-            position += step
-    return sorted(found)
-
-
 def site_at(row: Row, organ: int, lesion: int | None = None) -> list[Site]:
     """The sites an organ word stands for, with the side beside it."""
     item = row.items[organ]
@@ -145,12 +143,28 @@ def _before_noun(row: Row, lesion: int) -> list[Site]:
     if organ is None:
         return []
     if items[organ].label is not Label.ORGAN:  # "pelvic mass", "lymph node metastasis"
-        return [ELSEWHERE]
+        origin = (
+            _after_preposition(row, lesion)
+            if any(item.text in _ORIGINS for item in items[lesion + 1 : lesion + 4])
+            else []
+        )
+        before = items[organ - 1] if organ else None
+        if len(origin) == 1 and origin[0].side is None and before is not None and before.label is Label.SIDE:
+            origin = [replace(origin[0], side=before.entry.side, side_span=before.span)]  # "left flank mass"
+        return _lung_root(row, organ) or origin or [ELSEWHERE]
     organs = [*_listed_before(row, organ - 1), organ]
     implied = [index for index in organs if items[index].entry.implied]
     if len(implied) == len(organs) and (later := _after_preposition(row, lesion)) and later[0].tumor_type is not None:
         return later
     return [site for index in organs for site in site_at(row, index, lesion if len(organs) == 1 else None)]
+
+
+def _lung_root(row: Row, place: int) -> list[Site]:
+    """The lung, for a mass at its root: "right hilar mass"; a hilum without a side may be that of the liver."""
+    side = row.items[place - 1] if place else None
+    if row.items[place].text not in _ROOTS or side is None or side.entry.side not in (Side.LEFT, Side.RIGHT):
+        return []
+    return [Site(TumorType.LUNG, row.items[place].span, side.entry.side, side.span)]
 
 
 def own_organs(row: Row, lesion: int) -> list[Site]:
@@ -228,12 +242,14 @@ def _after_preposition(row: Row, lesion: int) -> list[Site]:
                     return [ELSEWHERE]
                 else:
                     return _listed_after(row, position, lesion)
+        elif item.text in ("-", "–", "—") and position <= lesion + 2:
+            governed = True  # "Nodule 2 - left lower lobe"
         elif item.label is Label.AND or item.text in (",", ";", "(", ")", ":"):
             if item.text == "," and _is_apposed(row, position):
                 governed, far = True, False
             elif item.text == ":" and position <= lesion + 2:
                 governed = True  # "Nodule 1: right upper lobe"
-            elif not (item.label is Label.AND and position + 1 < last and items[position + 1].label is Label.PREP):
+            elif not (item.label is Label.AND and position + 1 < last and _goes_on(row, position, last)):
                 governed = False
         elif item.label in (Label.VERB, Label.LINK, Label.WITH, Label.NEGATION, Label.THING):
             governed = False
@@ -241,6 +257,15 @@ def _after_preposition(row: Row, lesion: int) -> list[Site]:
     if implied is not None and not place:
         return site_at(row, implied, lesion)
     return [ELSEWHERE] if place else []
+
+
+def _goes_on(row: Row, joint: int, last: int) -> bool:
+    """Whether "and" joins places or parts: "in the liver and in ...", "of the mid and lower oesophagus"."""
+    following = row.items[joint + 1 : min(last, joint + 4)]
+    if following[0].label is Label.PREP:
+        return True
+    parts = row.items[joint - 1].text in _ASPECTS and following[0].text in _ASPECTS
+    return parts and any(item.label is Label.ORGAN for item in following[1:])
 
 
 def _is_soft_tissue(entry: Entry) -> bool:
@@ -264,7 +289,7 @@ def _belongs_to_next(row: Row, organ: int) -> bool:
     """Whether an organ word qualifies a thing or lesion after it ("hepatic cyst", "colon cancer")."""
     following = row.items[organ + 1] if organ + 1 < len(row.items) else None
     if following is not None and following.label is Label.LESION:
-        return True
+        return not following.text.startswith(("is ", "are ", "appears ", "looks "))  # "the adrenal | is thickened"
     if not row.items[organ].entry.adjective:
         return False
     for item in row.items[organ + 1 : organ + 4]:
@@ -351,14 +376,3 @@ def _subject(row: Row, lesion: int, many: bool) -> list[Site]:
             real = [index for index in listed if not items[index].entry.implied] or listed
             return [site for index in real for site in site_at(row, index, lesion if len(real) == 1 else None)]
     return []
-
-
-def is_landmark(row: Row, organ: int) -> bool:
-    """Whether an organ word only says what something is beside: "abutting the stomach"."""
-    for position in range(organ - 1, max(-1, organ - 5), -1):
-        item = row.items[position]
-        if item.label is Label.FAR:
-            return True
-        if item.label not in (Label.DEFINITE, Label.SIDE, Label.WORD, Label.ORGAN) and item.text != "of":
-            return False
-    return False

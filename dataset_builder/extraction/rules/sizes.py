@@ -26,6 +26,7 @@ _DIRECTIONS = frozenset(
      "lateral to", "medial to", "away from", "cephalad to", "caudal to", "beyond the", "deep to", "separate from",
      "from the level of"]
 )  # fmt: skip
+_LENGTHS = frozenset({"long", "segment", "over", "length", "craniocaudal", "craniocaudally", "extent"})
 _TOLD = frozenset({"was", "were", "measured", "had"})
 _PAST = frozenset({"was", "were", "had"})
 
@@ -74,6 +75,7 @@ def assign_sizes(row: Row) -> Sizes:
             owner is not None
             and ahead is None
             and owner in premodified
+            and not is_elliptical(row, position)
             and row.items[owner].entry.kind is not Kind.WALL_THICKENING  # "3.9 cm long thickening, 14 mm"
         ):
             continue  # "a 2 cm cyst in the spleen, which measures 14 cm": the second size is of something else
@@ -89,6 +91,7 @@ def assign_sizes(row: Row) -> Sizes:
         elif row.items[owner].label is Label.LESION:
             sizes.of_lesion.setdefault(owner, []).append(_today(row, position, measurement))
     heads = row.indices(Label.LESION)
+    _add_length(row, sizes)
     if sizes.loose and len(heads) == 1 and heads[0] not in sizes.of_lesion and not row.has(Label.THING, Label.COREF):
         whole = [
             index
@@ -99,6 +102,35 @@ def assign_sizes(row: Row) -> Sizes:
             sizes.of_lesion[heads[0]] = [size for _, size in sizes.loose]
             sizes.loose = []
     return sizes
+
+
+def _add_length(row: Row, sizes: Sizes) -> None:
+    """Give a thick wall the length of its segment: "a 4 cm long segment of thickening, up to 15 mm"."""
+    walls = [at for at in sizes.of_lesion if row.items[at].entry.kind is Kind.WALL_THICKENING]
+    if len(walls) != 1 or len(sizes.of_lesion[walls[0]]) != 1:
+        return
+    for position, size in sizes.loose:
+        near = {item.text for item in row.items[max(0, position - 2) : position + 3]}
+        if near & _LENGTHS and row.clauses[position] == row.clauses[walls[0]]:
+            sizes.of_lesion[walls[0]] = sorted([*sizes.of_lesion[walls[0]], size], key=lambda one: one.start)
+            sizes.loose = [other for other in sizes.loose if other[1] is not size]
+            return
+
+
+def is_elliptical(row: Row, position: int) -> bool:
+    """Whether a size stands for one more lesion: "a 13 mm lesion in segment 6 and 8 mm in segment 2"."""
+    items = row.items
+    before = [item for item in items[max(0, position - 4) : position] if item.label is not Label.INDEFINITE]
+    joined = any(item.text in ("and", ",", "&", "another", "second") for item in before[-3:])
+    after = items[position + 1 : position + 7]
+    if not joined or not after or after[0].text not in ("in", "within"):
+        return False
+    for item in after[1:]:
+        if item.label is Label.ORGAN:
+            return True
+        if item.label not in (Label.DEFINITE, Label.SIDE, Label.WORD):
+            return False
+    return False
 
 
 def _today(row: Row, position: int, measurement: Measurement) -> Measurement:
@@ -124,6 +156,9 @@ def _is_distance(row: Row, position: int) -> bool:
 def is_prior(row: Row, position: int, positions: list[int]) -> bool:
     """Whether a size is a former one: "previously 1.5 cm", "was 12 mm", "10 mm on the prior exam"."""
     items = row.items
+    bracket = [item.text for item in items[position - 1 : position + 2 : 2]] if position > 1 else []
+    if bracket == ["(", ")"] and items[position - 2].label is Label.MEASUREMENT:
+        return True  # "11 mm (16 mm)"
     previous = max((other for other in positions if other < position), default=-1)
     following = min((other for other in positions if other > position), default=len(items))
     comma = False
@@ -161,7 +196,9 @@ def is_prior(row: Row, position: int, positions: list[int]) -> bool:
         return True
     near = items[max(0, position - 2) : position]
     changed = near and (near[-1].label is Label.CHANGE or (near[-1].text == "by" and near[0].label is Label.CHANGE))
-    if changed and _owner_ahead(row, position) is None:
+    measurement = items[position].measurement
+    spans = measurement is not None and measurement.is_span
+    if changed and not spans and _owner_ahead(row, position) is None:
         return True  # "decreased by 8 mm", "has grown 3 mm": how much, not how large
     told = any(item.text in _TOLD for item in near) and not any(item.label is Label.NOW for item in items)
     if told and any(item.label is Label.PRIOR for item in items[:position]):
@@ -197,9 +234,15 @@ def _owner_ahead(row: Row, position: int) -> int | None:
     last = min(row.clause_end(position), position + 10)
     while index < last:
         item = items[index]
+        if item.label is Label.THING and (made_of := _containing(row, index, last)) is not None:
+            return made_of  # "18 mm fat and popcorn calcification-containing nodule"
         if item.label in (Label.LESION, Label.THING):
             crossed = any(other.text == "," for other in items[position:index])
-            return None if crossed and item.label is Label.THING else index
+            before = any(row.clauses[at] == row.clauses[position] and at < position for at in row.indices(Label.LESION))
+            only_names = (
+                before and item.entry.is_plural and items[index - 1].text == ","
+            )  # "masses, left 9.8 cm, right 6.3 cm, angiomyolipomas"
+            return None if crossed and (item.label is Label.THING or item.entry.vague or only_names) else index
         if item.text == "(":  # "1.5 cm (previously 1.1 cm) renal mass"
             closed = next((later for later in range(index, last) if items[later].text == ")"), None)
             if closed is None:
@@ -232,8 +275,11 @@ def _owner_ahead(row: Row, position: int) -> int | None:
         if item.text in (",", "and", ")") and index + 1 < last:
             passes = items[index + 1].label in (Label.ATTENUATION, Label.NATURE, Label.MEASUREMENT, Label.LESION) or (
                 item.text == ","
-                and items[index + 1].label is Label.WORD
-                and (index == position + 1 or items[index - 1].label in (Label.WORD, Label.ATTENUATION, Label.NATURE))
+                and items[index + 1].label in (Label.WORD, Label.NORMAL)
+                and (
+                    index == position + 1
+                    or items[index - 1].label in (Label.WORD, Label.ATTENUATION, Label.NATURE, Label.NORMAL)
+                )
                 and not _is_predicate(row, position)
             )
         if item.label is Label.MEASUREMENT and items[index - 1].text == "and":
@@ -255,6 +301,18 @@ def _owner_ahead(row: Row, position: int) -> int | None:
     return None
 
 
+def _containing(row: Row, thing: int, last: int) -> int | None:
+    """Position of the lesion that contains a thing named before it: "fat-containing nodule", or None."""
+    for index in range(thing + 1, min(last, thing + 8)):
+        if row.items[index].text in ("containing", "bearing"):
+            return next(
+                (at for at in range(index + 1, min(last, index + 4)) if row.items[at].label is Label.LESION), None
+            )
+        if row.items[index].label not in (Label.WORD, Label.AND, Label.THING) and row.items[index].text != ",":
+            return None
+    return None
+
+
 def _is_predicate(row: Row, position: int) -> bool:
     return any(item.text in PREDICATES for item in row.items[max(0, position - 3) : position])
 
@@ -272,10 +330,14 @@ def _owner_behind(row: Row, position: int) -> int | None:
             if item.label is Label.THING and items[position - 1].text == "," and _is_added(row, index):
                 continue  # "cystic lesion with calcification, 6.5 cm"
             return index
+        lesion_before = item.entry.implied and any(other < index for other in row.indices(Label.LESION))
+        if lesion_before:
+            continue  # "FNH segment 3 measures 41 mm"
         if item.label in (Label.ORGAN, Label.PLACE) and not item.entry.adjective and not is_governed(row, index):
             between = items[index + 1 : position]
             if (
                 len(between) <= 4
+                and not any(other.text == ":" for other in between)
                 and any(other.text in PREDICATES or other.label is Label.VERB for other in between)
                 and not row.has(Label.COREF)
             ):

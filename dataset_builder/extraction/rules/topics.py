@@ -7,14 +7,17 @@ from dataclasses import replace
 from functools import lru_cache
 
 from rsuper_bench.benchmark.tumor_types import Side, TumorType
-from rsuper_bench.dataset_builder.extraction.rules.items import NOUN_PHRASE, Row, one_of_many_after, row_of
+from rsuper_bench.dataset_builder.extraction.rules.items import NOUN_PHRASE, Row, one_of_many_after
 from rsuper_bench.dataset_builder.extraction.rules.lexicon import Label
 from rsuper_bench.dataset_builder.extraction.rules.references import link_before
+from rsuper_bench.dataset_builder.extraction.rules.rows import row_of
 from rsuper_bench.dataset_builder.extraction.rules.sections import Header
 from rsuper_bench.dataset_builder.extraction.rules.segments import Place, places_in
 from rsuper_bench.dataset_builder.extraction.rules.sides import side_near, side_of
 from rsuper_bench.dataset_builder.extraction.rules.sites import ELSEWHERE, Site, site_at, sites_of
 
+_SPREADS = frozenset({"involving", "involves", "spanning", "spans"})
+_PORTABLE = ("aml", "angiomyolip", "pseudocyst", "pheo", "phaeo", "neuroblastoma")  # they grow in other organs too
 _WALLED = frozenset({TumorType.ESOPHAGUS, TumorType.STOMACH, TumorType.DUODENUM, TumorType.COLON, TumorType.BLADDER})
 
 
@@ -30,6 +33,14 @@ def topic_sites(header: Header | None) -> tuple[Site, ...]:
         return tuple(replace(site, side=side, side_span=span) for site in topic_sites(header.parent))
     organs = [site for index in row.indices(Label.ORGAN) for site in site_at(row, index)]
     return tuple(organs) or (ELSEWHERE,)
+
+
+def sided(header: Header, tumor_type: TumorType) -> list[Site]:
+    """The side of an organ that a header names by its side alone: "Right:"."""
+    items = row_of(header.text, header.start).items
+    if len(items) != 1 or items[0].label is not Label.SIDE or not tumor_type.anatomy.sided:
+        return []
+    return [Site(tumor_type, None, items[0].entry.side, items[0].span)]
 
 
 @lru_cache(maxsize=256)
@@ -70,7 +81,14 @@ def named_sites(row: Row, heads: list[int], order: int, many: bool, around: tupl
     sites = sites_of(row, lesion, many) or _shared_sites(row, heads, order, many)
     known = {site.tumor_type for site in around if site.tumor_type is not None}
     own = row.items[lesion]
-    if own.text.startswith("leiomyoma") and known & _WALLED and all(site.span == own.span for site in sites):
+    if known == {TumorType.SPLEEN} and sites and all(_is_pole(row, site) for site in sites):
+        sites = []  # "SPLEEN: hypervascular focus, upper pole"
+    if sites == [ELSEWHERE] and known and any(item.text in _SPREADS for item in row.items[lesion + 1 :]):
+        sites = []  # "CERVIX: tumour involving the upper vagina"
+    portable = own.text.startswith(_PORTABLE) and known and not known & set(own.entry.organs)
+    if (portable or (own.text.startswith("leiomyoma") and known & _WALLED)) and all(
+        site.span == own.span for site in sites
+    ):
         sites = []  # "STOMACH: submucosal leiomyoma"
     name = row.items[heads[order + 1]].span if order + 1 < len(heads) else None
     if (
@@ -89,6 +107,10 @@ def named_sites(row: Row, heads: list[int], order: int, many: bool, around: tupl
         else:
             named.append(_with_side(_with_row_side(row, lesion, site), around))
     return named
+
+
+def _is_pole(row: Row, site: Site) -> bool:
+    return any(item.span == site.span and item.entry.implied and "pole" in item.text for item in row.items)
 
 
 def _with_row_side(row: Row, lesion: int, site: Site) -> Site:
