@@ -68,9 +68,10 @@ def report_pieces(report: EvaluationReport) -> Iterator[str]:
 
     In pieces, so that a report of 25 000 cases never stands in memory as text.
     """
-    text = pretty_json(report.model_dump(mode="json", exclude={"excluded", "outcomes", "replicates"}))
+    lists = {"excluded": report.excluded, "outcomes": report.outcomes, "lesion_outcomes": report.lesion_outcomes}
+    text = pretty_json(report.model_dump(mode="json", exclude={*lists, "replicates"}))
     yield text.rstrip().removesuffix("}").rstrip()
-    for name, items in (("excluded", report.excluded), ("outcomes", report.outcomes)):
+    for name, items in lists.items():
         yield f',\n "{name}": ['
         for index, item in enumerate(items):
             yield f"{',' if index else ''}\n  {item.model_dump_json()}"
