@@ -114,6 +114,7 @@ class LesionOutcome(Record):
         lesions: Drawn lesions, the largest first; null where the type has no lesion mask.
         false_alarms: Confidence of the candidates that meet no lesion, falling.
         repeats: Confidence of candidates on a lesion that another candidate found: neither hits nor false alarms.
+        top_confidence: Of the most confident candidate; null where there is none.
         dropped: Candidates beyond the most confident ones that are looked at.
         dice: Null where neither mask has a voxel, as are the next two.
         reference_mm3: Drawn volume.
@@ -126,6 +127,7 @@ class LesionOutcome(Record):
     lesions: tuple[DrawnLesion, ...] | None
     false_alarms: tuple[Fraction, ...] = ()
     repeats: tuple[Fraction, ...] = ()
+    top_confidence: Fraction | None = None
     dropped: Count = 0
     dice: Fraction | None = None
     surface_dice_3mm: Fraction | None = None

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from conftest import make_record, write_release, write_submission
 
+from rsuper_bench.benchmark.case_masks import nifti_grid
 from rsuper_bench.benchmark.errors import DataError
 from rsuper_bench.benchmark.nifti import Volume, nifti_bytes, write_nifti
 from rsuper_bench.benchmark.records import Presence, Split
@@ -13,7 +14,7 @@ from rsuper_bench.benchmark.reference import build_reference, patient_hash, rele
 from rsuper_bench.benchmark.submission import CaseType, load_submission
 from rsuper_bench.benchmark.task import CallRule, Task
 from rsuper_bench.benchmark.tumor_types import TumorType
-from rsuper_bench.benchmark.validation import check_submission, nifti_grid
+from rsuper_bench.benchmark.validation import check_submission
 
 LIVER = TumorType.LIVER
 TASK = Task(name="liver-v1", description="", tumor_types=(LIVER,))
@@ -141,9 +142,9 @@ def test_a_volume_task_needs_volumes(release, submit):
 
 
 def test_the_grid_of_a_ct_comes_from_its_header():
-    shape, affine = nifti_grid(nifti_bytes(Volume(np.zeros(SHAPE, dtype=np.int16), AFFINE)), "a")
-    assert shape == SHAPE
-    assert np.allclose(affine, AFFINE)
+    grid = nifti_grid(nifti_bytes(Volume(np.zeros(SHAPE, dtype=np.int16), AFFINE)), "a")
+    assert grid.shape == SHAPE
+    assert np.allclose(grid.affine, AFFINE)
     with pytest.raises(DataError, match="unreadable CT"):
         nifti_grid(b"\x1f\x8bnonsense", "a")
 
