@@ -18,7 +18,14 @@ from rsuper_bench.benchmark.files import canonical_json, digest_of, sha256_bytes
 from rsuper_bench.benchmark.records import Record, Sha256
 
 CACHE_FILE = "cases.jsonl"
-_MEASURING = ("box", "case_masks", "mask_prediction", "nifti", "release")  # and all that start with lesion_
+_MEASURING = (
+    "box",
+    "case_masks",
+    "components",
+    "mask_prediction",
+    "nifti",
+    "release",
+)  # and all that start with lesion_
 _LIBRARIES = ("connected-components-3d", "nibabel", "numpy", "scipy", "surface-distance")
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsuper_bench.benchmark.box import Box, box_of
+from rsuper_bench.benchmark.components import components
 
 LEVELS = (0.5, 0.4, 0.3, 0.2, 0.1, 0.05)
 MAX_CANDIDATES = 200  # of one case and type; a map with more is not a prediction that anyone reads
@@ -47,8 +48,6 @@ def find_candidates(probability: NDArray[Any]) -> Candidates:
     Args:
         probability: ``(X, Y, Z)`` in [0, 1].
     """
-    import cc3d
-
     box = box_of(probability >= LEVELS[-1] - _ROUNDING)
     if box is None:
         return NONE
@@ -61,7 +60,7 @@ def find_candidates(probability: NDArray[Any]) -> Candidates:
         inner = box_of(above)
         if inner is None:
             continue
-        labels, n = cc3d.connected_components(above[inner], connectivity=26, return_N=True)
+        labels, n = components(above[inner])
         voxels = np.flatnonzero(labels)
         of_voxel = labels.reshape(-1)[voxels]
         peak = np.zeros(n + 1, dtype=np.float64)

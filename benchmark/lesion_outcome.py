@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsuper_bench.benchmark.box import box_of
+from rsuper_bench.benchmark.components import components
 from rsuper_bench.benchmark.lesion_candidates import Candidates, find_candidates
 from rsuper_bench.benchmark.lesion_diameter import largest_diameter_mm
 from rsuper_bench.benchmark.lesion_matching import match_lesions, overlaps
@@ -57,13 +58,13 @@ def _match(
     predicted: Volume, candidates: Candidates, drawn: NDArray[np.bool_]
 ) -> tuple[tuple[DrawnLesion, ...], tuple[int, ...], tuple[int, ...]]:
     """Drawn lesions, the largest first; candidates that are false alarms; candidates that are repeats."""
-    import cc3d
+    from scipy.ndimage import find_objects
 
     confidence = candidates.confidence
     box = box_of(drawn)
     if box is None:
         return (), tuple(range(len(confidence))), ()
-    labels, n = cc3d.connected_components(drawn[box], connectivity=26, return_N=True)
+    labels, n = components(drawn[box])
     shares: dict[tuple[int, int], float] = {}
     if candidates.box is not None:
         # Both inside the whole image: sizes must not be those of crops.
@@ -72,10 +73,10 @@ def _match(
         sizes = np.bincount(labels[labels > 0], minlength=n + 1)
         shares = overlaps(candidates.labels, whole[candidates.box], lesion_sizes=sizes)
     matches = match_lesions(shares, confidence, n)
-    boxes = cc3d.statistics(labels)["bounding_boxes"]
+    parts = find_objects(labels)
     lesions = []
     for index in range(n):
-        part = boxes[index + 1]
+        part = parts[index]
         found = int(matches.candidate[index])
         voxels = labels[part] == index + 1
         lesions.append(
