@@ -14,6 +14,7 @@ from rsuper_bench.benchmark.lesion_figures import PerCase, Share
 from rsuper_bench.benchmark.lesion_record import DrawnLesion, LesionOutcome
 from rsuper_bench.benchmark.lesion_scores import LesionSample, score_lesions
 from rsuper_bench.benchmark.report import EvaluationReport
+from rsuper_bench.benchmark.report_markdown import report_markdown
 from rsuper_bench.benchmark.submission import load_submission
 
 NOTHING = np.zeros(SHAPE, np.float32)
@@ -179,6 +180,9 @@ def test_from_masks_to_figures(tmp_path):
     assert [item.case_id for item in report.lesion_outcomes] == list("abcde")
     assert report.lesion_outcomes[0].lesions[0].confidence == 1
     assert report.lesion_policies
+    text = report_markdown(report)
+    assert "| liver | 3 | 0.5 | 66.7 [" in text
+    assert "one that is missing makes them undefined" in text
     again = EvaluationReport.model_validate_json(report_json(report))
     assert again == report
 
@@ -209,3 +213,4 @@ def test_why_there_are_no_figures(tmp_path, small_release):
     assert report.lesions is None
     assert report.lesions_reason == "the submission has no masks of cases with lesion masks"
     assert report.lesion_outcomes == ()
+    assert "No lesion figures: the submission has no masks" in report_markdown(report)
