@@ -17,8 +17,8 @@ from rsuper_bench.benchmark.errors import DataError, Problem, RsuperBenchError, 
 from rsuper_bench.benchmark.lesion_outcome import measure_lesions
 from rsuper_bench.benchmark.lesion_record import LesionOutcome
 from rsuper_bench.benchmark.mask_prediction import denoised_volume_mm3, mask_score, out_of_range
-from rsuper_bench.benchmark.nifti import Grid, Volume, read_nifti
-from rsuper_bench.benchmark.records import Fraction, Record
+from rsuper_bench.benchmark.nifti import AFFINE_TOLERANCE_MM, Grid, Volume, read_nifti
+from rsuper_bench.benchmark.records import CtInfo, Fraction, Record
 from rsuper_bench.benchmark.release import LabelMap, Location, read_columns
 from rsuper_bench.benchmark.tumor_types import TumorType
 
@@ -47,7 +47,7 @@ class CaseWork:
     Attributes:
         patient: Salted hash.
         masks: Predicted masks.
-        shape: Of the CT, as the release says.
+        ct: What the release's table says of the CT.
         location: Where the images of the case lie in the release; None where it has none.
         label_map: Numbers of the lesion mask.
         drawn: Types whose lesions the release has drawn, to compare with.
@@ -57,7 +57,7 @@ class CaseWork:
     case_id: str
     patient: str
     masks: dict[TumorType, Path]
-    shape: tuple[int, ...]
+    ct: CtInfo
     location: Location | None
     label_map: LabelMap | None
     drawn: frozenset[TumorType]
@@ -77,11 +77,13 @@ def measure_case(work: CaseWork) -> tuple[CaseFigures, list[Problem]]:
     for kind, path in sorted(work.masks.items()):
         where = f"mask of {work.case_id} {kind}"
         try:
-            mask = read_nifti(path, name=where, error=SubmissionError)
+            mask = read_nifti(
+                path, name=where, error=SubmissionError, shape=work.ct.shape if grid is None else grid.shape
+            )
         except RsuperBenchError as cause:
             problems += cause.problems
             continue
-        problem = _misfit(mask, grid, work.shape, where)
+        problem = _misfit(mask, grid, work.ct, where)
         if problem is not None:
             problems.append(problem)
             continue
@@ -95,14 +97,17 @@ def measure_case(work: CaseWork) -> tuple[CaseFigures, list[Problem]]:
     return CaseFigures(case_id=work.case_id, masks=masks), problems
 
 
-def _misfit(mask: Volume, grid: Grid | None, shape: tuple[int, ...], where: str) -> Problem | None:
-    expected = shape if grid is None else grid.shape
-    if mask.data.shape != expected:
-        fix = "Resample it to the grid of the CT."
-        return Problem(where, f"shape {mask.data.shape}", f"{expected}, as the CT", fix)
+def _misfit(mask: Volume, grid: Grid | None, ct: CtInfo, where: str) -> Problem | None:
     if grid is not None and not grid.same(mask.grid):
         fix = "Save it with the CT's affine."
         return Problem(where, "another affine than the CT", "the affine of the CT", fix)
+    if grid is None and not np.allclose(mask.spacing_mm, ct.spacing_mm, atol=AFFINE_TOLERANCE_MM, rtol=0):
+        shown = " x ".join(f"{size:.4g}" for size in mask.spacing_mm)
+        expected = f"{' x '.join(f'{size:.4g}' for size in ct.spacing_mm)} mm, as the CT"
+        return Problem(where, f"voxels of {shown} mm", expected, "Save it with the CT's affine.")
+    if grid is None and mask.orientation != ct.orientation:
+        fix = "Save it with the CT's affine."
+        return Problem(where, f"orientation {mask.orientation}", f"{ct.orientation}, as the CT", fix)
     if wrong := out_of_range(mask):
         fix = "Scale it (scl_slope 1/255 for uint8)."
         return Problem(where, f"{wrong} voxels outside [0, 1]", "probabilities", fix)

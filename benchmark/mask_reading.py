@@ -120,7 +120,7 @@ def _works(submission: Submission, reference: Reference, release: Release, *, le
             case_id=case_id,
             patient=reference.patient_of[case_id],
             masks=found,
-            shape=reference.records[case_id].ct.shape,
+            ct=reference.records[case_id].ct,
             location=release.locate(case_id) if has_volumes else None,
             label_map=release.label_map if lesions else None,
             drawn=drawn_kinds(reference, case_id) & found.keys() if lesions else frozenset(),

@@ -104,6 +104,24 @@ def test_bad_masks_are_named(release, tmp_path, mask, message):
     assert f"mask of b liver: {message}" in str(checked.problems[0]) or message in str(checked.problems[0])
 
 
+@pytest.mark.parametrize(
+    ("affine", "message"),
+    [
+        (np.diag([2.0, 1.0, 1.0, 1.0]), "voxels of 2 x 1 x 1 mm; expected 1 x 1 x 1 mm, as the CT"),
+        (np.diag([-1.0, 1.0, 1.0, 1.0]), "orientation LAS; expected RAS, as the CT"),
+        (np.eye(4), None),
+    ],
+)
+def test_without_cts_the_table_says_how_large_a_voxel_is(tmp_path, affine, message):
+    release = write_release(tmp_path / "r", [make_record("a", {LIVER: Presence.PRESENT})])
+    path = tmp_path / "s" / "masks" / "a" / "liver.nii.gz"
+    write_nifti(path, Volume(np.zeros((6, 6, 6), np.float32), affine))
+    (tmp_path / "s" / "submission.yaml").write_text("team: t\nmethod: m\n")
+    problems = check(tmp_path / "s", release).problems
+    assert [message] == [f"{item.found}; expected {item.expected}" for item in problems] or not message
+    assert bool(problems) == bool(message)
+
+
 def test_an_unreadable_mask_is_named(release, tmp_path):
     folder = write_masks(tmp_path / "s", {case: mask_of() for case in "abc"})
     path = folder / "masks/b/liver.nii.gz"
