@@ -118,7 +118,7 @@ def _lesion_mask(work: CaseWork) -> Volume | None:
     """The drawn lesions, where they are wanted and the release carries them."""
     if not work.drawn or work.location is None:
         return None
-    lesions = read_columns(work.location, ["lesions"])["lesions"]
+    lesions = read_columns(work.location, ["lesions"]).get("lesions")
     if lesions is None:
         return None
     return read_nifti(lesions["bytes"], name=f"case {work.case_id}: lesions")

@@ -42,7 +42,7 @@ def mutate(number: int, place: Path, *, heavy: bool = False) -> tuple[str, Path,
 
 
 def attempt(number: int, place: Path, release: Release, *, heavy: bool = False) -> tuple[str, float]:
-    """Evaluate a mutated submission: ``scored`` or ``refused``, and the seconds it took.
+    """Evaluate a mutated submission: ``scored`` or ``refused``, and the seconds of the processor it took.
 
     Raises:
         HostileError: Saying what went wrong, with the number that makes it again.
@@ -50,7 +50,7 @@ def attempt(number: int, place: Path, release: Release, *, heavy: bool = False) 
     place.mkdir()
     name, path, expected = mutate(number, place, heavy=heavy)
     outside = {item.name for item in place.parent.iterdir()}
-    started = time.monotonic()
+    started = time.process_time()
     try:
         report = evaluate(load_submission(path), TASK, release, missing=expected.missing)
     except RsuperBenchError as error:
@@ -65,7 +65,7 @@ def attempt(number: int, place: Path, release: Release, *, heavy: bool = False) 
             "scored, and should be refused" if expected.values is None else complain_about_report(report, expected)
         )
         verdict = "scored"
-    seconds = time.monotonic() - started
+    seconds = time.process_time() - started
     if {item.name for item in place.parent.iterdir()} != outside:
         problem = "wrote outside its folder"
     shutil.rmtree(place)
