@@ -50,7 +50,7 @@ class CaseWork:
         ct: What the release's table says of the CT.
         location: Where the images of the case lie in the release; None where it has none.
         label_map: Numbers of the lesion mask.
-        drawn: Types whose lesions the release has drawn, to compare with.
+        drawn: Types whose lesions the release has drawn, to compare with, and the volume of them in mm^3.
         undrawn: Types that are positive and whose lesions are not drawn.
     """
 
@@ -60,7 +60,7 @@ class CaseWork:
     ct: CtInfo
     location: Location | None
     label_map: LabelMap | None
-    drawn: frozenset[TumorType]
+    drawn: dict[TumorType, float]
     undrawn: frozenset[TumorType]
 
 
@@ -88,10 +88,8 @@ def measure_case(work: CaseWork) -> tuple[CaseFigures, list[Problem]]:
             problems.append(problem)
             continue
         outcome = None
-        if kind in work.drawn | work.undrawn:
-            drawn = None
-            if lesions is not None and work.label_map is not None and kind in work.drawn:
-                drawn = work.label_map.lesion_mask(lesions.data, kind)
+        if kind in work.drawn or kind in work.undrawn:
+            drawn = None if lesions is None or kind not in work.drawn else _drawn(work, lesions, kind)
             outcome = measure_lesions(mask, drawn, case_id=work.case_id, patient=work.patient, tumor_type=kind)
         masks[kind] = MaskFigures(score=mask_score(mask), volume_mm3=denoised_volume_mm3(mask), lesions=outcome)
     return CaseFigures(case_id=work.case_id, masks=masks), problems
@@ -122,6 +120,20 @@ def _lesion_mask(work: CaseWork) -> Volume | None:
     if lesions is None:
         return None
     return read_nifti(lesions["bytes"], name=f"case {work.case_id}: lesions")
+
+
+def _drawn(work: CaseWork, lesions: Volume, kind: TumorType) -> NDArray[np.bool_] | None:
+    """Voxels of the lesions of a type; a mask that contradicts the table is no reference."""
+    if work.label_map is None:
+        return None
+    drawn = work.label_map.lesion_mask(lesions.data, kind)
+    if bool(drawn.any()) != (work.drawn[kind] > 0):
+        found = (
+            f"the table says {work.drawn[kind]:g} mm^3 of {kind} lesions, the mask {'some' if drawn.any() else 'none'}"
+        )
+        fix = "Check the release with dataset lint, and rebuild it."
+        raise DataError.of([Problem(f"case {work.case_id}", found, "one truth", fix)])
+    return drawn
 
 
 def _grid(work: CaseWork) -> Grid | None:

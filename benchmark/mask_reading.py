@@ -123,10 +123,11 @@ def _works(submission: Submission, reference: Reference, release: Release, *, le
             ct=reference.records[case_id].ct,
             location=release.locate(case_id) if has_volumes else None,
             label_map=release.label_map if lesions else None,
-            drawn=drawn_kinds(reference, case_id) & found.keys() if lesions else frozenset(),
+            drawn={kind: volumes[kind] for kind in drawn_kinds(reference, case_id) & found.keys()} if lesions else {},
             undrawn=undrawn.get(case_id, frozenset()),
         )
         for case_id, found in masks.items()
+        for volumes in [reference.records[case_id].lesion_masks]
     ]
 
 
@@ -138,7 +139,7 @@ def _key(work: CaseWork, submission: Submission, release: Release) -> str:
             "patient": work.patient,
             "masks": {str(kind): submission.mask_digests[CaseType(work.case_id, kind)] for kind in work.masks},
             "release": release.digest,
-            "drawn": sorted(work.drawn),
+            "drawn": {str(kind): volume for kind, volume in work.drawn.items()},
             "undrawn": sorted(work.undrawn),
             "code": code_digest(),
         }

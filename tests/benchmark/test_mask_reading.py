@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,7 +19,10 @@ from rsuper_bench.benchmark.evaluation import evaluate
 from rsuper_bench.benchmark.evaluation_folder import report_json, write_evaluation
 from rsuper_bench.benchmark.evaluation_work import evaluating
 from rsuper_bench.benchmark.mask_reading import Reading
+from rsuper_bench.benchmark.release import Release
+from rsuper_bench.benchmark.report_markdown import report_markdown
 from rsuper_bench.benchmark.submission import load_submission
+from rsuper_bench.benchmark.tumor_types import TumorType
 
 CASES = "abcdef"
 
@@ -173,3 +177,37 @@ def test_a_cluster_gives_the_same_bytes(folders):
     ):
         report = run(folders, reading=Reading(-1))
     assert report_json(report) == report_json(run(folders))
+
+
+def test_a_zip_is_not_for_a_cluster(folders, tmp_path):
+    from typer.testing import CliRunner
+
+    from rsuper_bench.benchmark.errors import ConfigError
+    from rsuper_bench.cli import app
+
+    (tmp_path / "s.zip").write_bytes(b"PK")
+    command = ["evaluate", str(tmp_path / "s.zip"), "--data", str(folders[0].folder), "--out", str(tmp_path / "o")]
+    result = CliRunner().invoke(app, [*command, "--cluster", "tcp://127.0.0.1:1"])
+    assert isinstance(result.exception, ConfigError)
+    assert "a folder that all workers see" in str(result.exception)
+
+
+def test_a_mask_that_contradicts_the_table_is_no_reference(folders, tmp_path):
+    release, submission = folders
+    copy = tmp_path / "copy"
+    shutil.copytree(release.folder, copy)
+    (copy / "label_map.json").write_text('{"organs": {}, "lesions": {"9": "liver"}}')
+    with pytest.raises(DataError, match=r"case b: the table says 5\d+\.?\d* mm\^3 of liver lesions, the mask none"):
+        run((Release(copy), submission))
+
+
+def test_a_type_without_anything_to_find(folders):
+    kinds = (LIVER, TumorType.KIDNEY)
+    release, submission = folders
+    task = TASK.model_copy(update={"tumor_types": kinds})
+    report = evaluate(load_submission(submission), task, release, missing="fail")
+    assert report.lesions[LIVER].n_cases == len(CASES)
+    kidney = report.lesions[TumorType.KIDNEY]
+    assert kidney.n_cases == 0
+    assert kidney.dice.mean.reason == kidney.froc.reason == "no case has a lesion mask of this type"
+    assert "kidney: no case has a lesion mask of this type." in report_markdown(report)

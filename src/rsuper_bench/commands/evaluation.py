@@ -187,6 +187,7 @@ def evaluate(
     import time
     from datetime import UTC, datetime
 
+    from rsuper_bench.benchmark.errors import ConfigError, Problem
     from rsuper_bench.benchmark.evaluation import evaluate as score
     from rsuper_bench.benchmark.evaluation_folder import WRITTEN, write_evaluation
     from rsuper_bench.benchmark.evaluation_work import evaluating
@@ -195,6 +196,9 @@ def evaluate(
     from rsuper_bench.benchmark.report import REPORT_FILE
     from rsuper_bench.benchmark.thresholds import load_thresholds
 
+    if cluster is not None and Path(submission).is_file():
+        found = f"--cluster with {submission}, which is unpacked where only this machine sees it"
+        raise ConfigError.of([Problem("evaluate", found, "a folder that all workers see", "Unpack it.")])
     counting: Protocol | None = "rsuper" if protocol is ProtocolName.RSUPER else None
     started, clock = datetime.now(UTC), time.monotonic()
     check_out_folder(out, REPORT_FILE, WRITTEN)
@@ -205,7 +209,6 @@ def evaluate(
     policy: MissingPolicy = "fail" if missing is Missing.FAIL else "error"
     with evaluating(out) as cache, _reading(jobs, cluster, cache) as reading:
         read = _read(submission, release, chosen, split, missing=policy, counts=counts, jobs=jobs)
-        _refuse_local_archive(read, cluster)
         report = score(
             read,
             chosen,
@@ -253,15 +256,6 @@ def _reading(jobs: int, cluster: str | None, cache: CaseCache) -> Iterator[Readi
 
         # A cluster takes as many cases as it has workers; --jobs is for this machine.
         yield Reading(jobs if cluster is None else -1, cache, show)
-
-
-def _refuse_local_archive(submission: Submission, cluster: str | None) -> None:
-    from rsuper_bench.benchmark.errors import ConfigError, Problem
-
-    if cluster is not None and submission.keep is not None:
-        found = "a zip, which is unpacked where only this machine sees it"
-        fix = "Unpack it, and name the folder."
-        raise ConfigError.of([Problem("--cluster", found, "a folder that all workers see", fix)])
 
 
 def _counts(table: Path | None) -> LesionCounts | None:
