@@ -12,6 +12,7 @@ import numpy as np
 from rsuper_bench.benchmark.errors import ConfigError, DataError, Problem
 from rsuper_bench.benchmark.files import sha256_file
 from rsuper_bench.benchmark.lesion_counts import LesionCounts
+from rsuper_bench.benchmark.lesion_evaluation import evaluate_lesions
 from rsuper_bench.benchmark.literature import (
     LITERATURE_TABLE,
     detection_reader,
@@ -19,6 +20,7 @@ from rsuper_bench.benchmark.literature import (
     literature_readers,
     literature_statement,
 )
+from rsuper_bench.benchmark.mask_reading import Reading
 from rsuper_bench.benchmark.reader_study import MARGIN, study_readers
 from rsuper_bench.benchmark.reader_study import STATEMENT as STUDY_STATEMENT
 from rsuper_bench.benchmark.reads import Reads, is_reader_study, read_reads
@@ -74,6 +76,7 @@ def evaluate(
     margin: float = MARGIN,
     seed: int = 0,
     jobs: int = 1,
+    reading: Reading | None = None,
 ) -> EvaluationReport:
     """Score a submission.
 
@@ -91,7 +94,8 @@ def evaluate(
         protocol: ``rsuper`` asks for a volume of every prediction, so that ``report_protocol_table`` can be made.
         margin: How much less sensitivity than a reader of the same cases still counts as not inferior.
         seed: Seed of the bootstrap.
-        jobs: Threads; the report does not depend on it.
+        jobs: Threads, and processes that read masks; the report does not depend on it.
+        reading: How masks are read, with more than a number of jobs.
 
     Raises:
         SubmissionError: Listing everything that is wrong with the submission.
@@ -107,7 +111,14 @@ def evaluate(
         refuse_foreign_rule(thresholds, task)
     reads, literature = _load_readers(readers, reference)
     checked = check_submission(
-        submission, reference, release, missing=missing, volume_for=NEEDED if protocol == "rsuper" else None, jobs=jobs
+        submission,
+        reference,
+        release,
+        missing=missing,
+        volume_for=NEEDED if protocol == "rsuper" else None,
+        lesions=True,
+        jobs=jobs,
+        reading=reading,
     )
     require_scorable(checked)
     frozen = thresholds.values if thresholds is not None else dict(calls_at or {})
@@ -122,6 +133,7 @@ def evaluate(
     mean_scores, mean_replicates = score_mean(scores, samples, drawn, task)
     study, panels = study_readers(reads, samples, draws, confidence=task.confidence, margin=margin, jobs=jobs)
     info = _data_info(release, reference)
+    lesions = evaluate_lesions(checked.lesions, reference, frozen, has_table=submission.has_table, seed=seed, jobs=jobs)
     return EvaluationReport(
         task=task.name,
         fingerprint=reference.fingerprint,
@@ -143,9 +155,13 @@ def evaluate(
             panels=panels,
         ),
         strata=score_strata(samples, measures, reference, draws, jobs=jobs),
+        lesions=lesions.scores,
+        lesions_reason=lesions.reason,
+        lesion_policies=lesions.policies,
         coverage=_coverage(samples, checked),
         excluded=tuple(item for kind in task.tumor_types for item in reference.truths[kind].excluded),
         outcomes=tuple(item for kind in task.tumor_types for item in _outcomes(samples[kind], reference)),
+        lesion_outcomes=lesions.outcomes,
         replicates=Replicates(
             metric=task.primary,
             seed=seed,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rsuper_bench.benchmark.evaluation import Protocol
+from rsuper_bench.benchmark.evaluation_work import evaluating
 from rsuper_bench.benchmark.figures import write_figures
 from rsuper_bench.benchmark.files import atomic_path, canonical_json, check_out_folder, pretty_json, write_text
 from rsuper_bench.benchmark.report import REPORT_FILE, EvaluationReport
@@ -35,8 +36,14 @@ def write_evaluation(
 
     Raises:
         ConfigError: If files of something else would be replaced.
+        DataError: If another evaluation is at work in the folder.
     """
-    check_out_folder(folder, REPORT_FILE, WRITTEN)
+    with evaluating(folder):
+        check_out_folder(folder, REPORT_FILE, WRITTEN)
+        _write(report, folder, protocol, run)
+
+
+def _write(report: EvaluationReport, folder: Path, protocol: Protocol | None, run: dict[str, Any] | None) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".partial", dir=folder.parent))
     try:
@@ -68,9 +75,10 @@ def report_pieces(report: EvaluationReport) -> Iterator[str]:
 
     In pieces, so that a report of 25 000 cases never stands in memory as text.
     """
-    text = pretty_json(report.model_dump(mode="json", exclude={"excluded", "outcomes", "replicates"}))
+    lists = {"excluded": report.excluded, "outcomes": report.outcomes, "lesion_outcomes": report.lesion_outcomes}
+    text = pretty_json(report.model_dump(mode="json", exclude={*lists, "replicates"}))
     yield text.rstrip().removesuffix("}").rstrip()
-    for name, items in (("excluded", report.excluded), ("outcomes", report.outcomes)):
+    for name, items in lists.items():
         yield f',\n "{name}": ['
         for index, item in enumerate(items):
             yield f"{',' if index else ''}\n  {item.model_dump_json()}"

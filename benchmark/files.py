@@ -9,6 +9,7 @@ import json
 import os
 import re
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,7 +22,9 @@ from rsuper_bench.benchmark.errors import ConfigError, DataError, Problem, Rsupe
 from rsuper_bench.benchmark.records import ID_PATTERN
 
 Model = TypeVar("Model", bound=BaseModel)
-MAX_TABLE_BYTES = 2 * 1024**3
+MAX_ROWS = 10_000_000  # of any table
+MAX_COLUMNS = 10_000
+MAX_LINE = 16 * 1024**2
 
 
 def sha256_bytes(data: bytes) -> str:
@@ -255,6 +258,7 @@ def read_table(
     delimiter: str = ",",
     encoding: str = "utf-8-sig",
     lenient: bool = False,
+    max_rows: int = MAX_ROWS,
 ) -> list[dict[str, str]]:
     """Read a CSV as text: ``001`` stays ``001`` and ``NA`` stays ``NA``.
 
@@ -267,6 +271,7 @@ def read_table(
         delimiter: Between cells.
         encoding: Of the text.
         lenient: Read bytes that are no text, and NUL, as U+FFFD instead of refusing the whole file.
+        max_rows: A table of more is refused before it fills the memory.
 
     Returns:
         One dict a row, in file order, without any row that is wholly empty.
@@ -279,10 +284,20 @@ def read_table(
         where = f"{name}:{text[: text.index(chr(0))].count(chr(10)) + 1}"
         fix = "Export it again as CSV, or clean this line."
         raise error.of([Problem(where, "holds NUL bytes", "a CSV text file", fix)])
+    if longest := next((length for length in map(len, io.StringIO(text)) if length > MAX_LINE), None):
+        # Before csv makes a cell of every comma in it.
+        fix = "Export it again as CSV."
+        raise error.of([Problem(name, f"a line of {longest} characters", f"at most {MAX_LINE}", fix)])
     previous_limit = csv.field_size_limit(64 * 1024**2)
     try:
         reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=delimiter)
-        rows = list(reader)
+        header_row = next(reader, None)
+        rows = []
+        for number, row in enumerate(reader, start=2):
+            if any(cell.strip() for cell in row):
+                rows.append((number, row))
+            if len(rows) > max_rows:
+                raise error.of([Problem(name, f"more than {max_rows} rows", "a smaller table", "Split the table.")])
     except csv.Error as cause:
         raise error.of(
             [
@@ -293,13 +308,15 @@ def read_table(
         ) from None
     finally:
         csv.field_size_limit(previous_limit)
-    if not rows:
+    if header_row is None:
         columns = f"columns {', '.join(required)}" if required else "a header line and rows"
         raise error.of([Problem(name, "empty file", columns, "Write a header line.")])
-    header = [column.strip() for column in rows[0]]
+    header = [column.strip() for column in header_row]
     if len(header) == 1 and any(sign in header[0] for sign in ";\t" if sign != delimiter):
         found, fix = "columns separated by ';' or tabs", "Export it with commas, and decimals with a point."
         raise error.of([Problem(name, found, "a comma-separated table", fix)])
+    if len(header) > MAX_COLUMNS:
+        raise error.of([Problem(name, f"{len(header)} columns", f"at most {MAX_COLUMNS}", "Remove some.")])
     problems = [
         Problem(name, f"no column '{column}'", f"columns {', '.join(required)}", f"Add the column '{column}'.")
         for column in required
@@ -307,7 +324,8 @@ def read_table(
     ]
     problems += [
         Problem(name, f"column {shown_cell(column)} stands twice", "each column once", "Remove one of them.")
-        for column in sorted({column for column in header if header.count(column) > 1})
+        for column, times in sorted(Counter(header).items())
+        if times > 1
     ]
     if optional is not None:
         known = {*required, *optional}
@@ -319,9 +337,7 @@ def read_table(
             if column not in known
         ]
     table = []
-    for number, row in enumerate(rows[1:], start=2):
-        if not any(cell.strip() for cell in row):
-            continue
+    for number, row in rows:
         if len(row) != len(header):
             problems.append(
                 Problem(f"{name}: row {number}", f"{len(row)} cells", f"{len(header)} cells", "Quote text with commas.")

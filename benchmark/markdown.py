@@ -13,8 +13,8 @@ NOT_DEFINED = "–"
 
 
 def escape(text: str) -> str:
-    """Make hostile text harmless in Markdown and in the HTML made of it."""
-    return text.replace("&", "&amp;").translate(_ESCAPED)
+    """Make hostile text harmless in Markdown, in the HTML made of it, and in a terminal."""
+    return printable(text.replace("&", "&amp;").translate(_ESCAPED))
 
 
 def printable(text: str) -> str:

@@ -14,6 +14,7 @@ from typing import IO, Any
 
 import nibabel as nib
 import numpy as np
+from nibabel.imageglobals import LoggingOutputSuppressor
 from numpy.typing import NDArray
 
 from rsuper_bench.benchmark.errors import DataError, Problem, RsuperBenchError
@@ -21,6 +22,7 @@ from rsuper_bench.benchmark.files import write_bytes
 
 MAX_VOXELS = 1024 * 1024 * 2048  # far above any CT; a larger header is a mistake or an attack
 MAX_TRAILING_BYTES = 1 << 20
+MAX_OFFSET_BYTES = 1 << 24  # of header extensions before the voxels
 AFFINE_TOLERANCE_MM = 1e-3
 _HEADER_BYTES = 540  # of NIfTI-2; NIfTI-1 has 348
 
@@ -75,17 +77,29 @@ class Volume:
         return Volume(np.asarray(image.dataobj), image.affine)
 
 
-def read_nifti(source: Path | bytes, *, name: str | None = None, error: type[RsuperBenchError] = DataError) -> Volume:
+def read_nifti(
+    source: Path | bytes,
+    *,
+    name: str | None = None,
+    error: type[RsuperBenchError] = DataError,
+    shape: tuple[int, ...] | None = None,
+) -> Volume:
     """Read a 3-D NIfTI file or its bytes: all voxels, and the check sum of the compression.
 
     Integer files with a trivial scale keep their dtype; all others become float32.
+
+    Args:
+        source: The file.
+        name: What to call it in a message.
+        error: Class to raise.
+        shape: Of the CT, where the image must lie on its grid; another one is refused before its voxels are read.
 
     Raises:
         RsuperBenchError: Of the given class: missing, truncated, not NIfTI, not 3-D, too large, not finite.
     """
     with _refusing(name or (str(source) if isinstance(source, Path) else "NIfTI bytes"), error):
         with _opened(source) as file:
-            image = _read_image(file)
+            image = _read_image(file, shape)
         if len(image.shape) == 4 and image.shape[3] == 1:
             image = image.slicer[..., 0]
         grid = _grid(image.shape, image.affine)
@@ -125,7 +139,12 @@ def read_grid(path: Path, *, name: str | None = None, error: type[RsuperBenchErr
                 held = sum(len(piece) for piece in iter(lambda: file.read(1 << 20), b""))
         if held < promised:
             raise _UnusableError(f"truncated: {held} of {promised} bytes", "all voxels", "Copy or export it again.")
-        return _grid(shape[:3] if len(shape) == 4 and shape[3] == 1 else shape, affine)
+        return _grid(_without_fourth(shape), affine)
+
+
+def _without_fourth(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """A shape without a fourth axis of one."""
+    return shape[:3] if len(shape) == 4 and shape[3] == 1 else shape
 
 
 def _grid(shape: tuple[int, ...], affine: Any) -> Grid:
@@ -141,7 +160,8 @@ def _grid(shape: tuple[int, ...], affine: Any) -> Grid:
 def _refusing(shown: str, error: type[RsuperBenchError]) -> Iterator[None]:
     """Turn whatever a damaged file makes gzip, zlib and nibabel raise into one problem with the file's name."""
     try:
-        yield
+        with LoggingOutputSuppressor():  # what nibabel thinks of a header is no message of ours
+            yield
     except FileNotFoundError:
         found = ("no such file", "a NIfTI file", "Check the path.")
     except _UnusableError as cause:
@@ -185,10 +205,10 @@ def _read_header(start: bytes) -> tuple[Any, int]:
     n_voxels = int(np.prod(shape, dtype=object)) if shape else 0
     if n_voxels > MAX_VOXELS:
         raise _UnusableError(f"a header that claims {shape} voxels", f"at most {MAX_VOXELS} voxels", "Check the file.")
-    promised = int(header.get_data_offset()) + n_voxels * header.get_data_dtype().itemsize
-    if promised > MAX_VOXELS * 8:
-        raise _UnusableError("a header with a giant offset", "voxels after the header", "Check the file.")
-    return header, promised
+    offset = int(header.get_data_offset())
+    if not 0 <= offset <= MAX_OFFSET_BYTES:
+        raise _UnusableError(f"voxels that begin at byte {offset}", "voxels after the header", "Check the file.")
+    return header, offset + n_voxels * header.get_data_dtype().itemsize
 
 
 def _image_class(start: bytes) -> Any:
@@ -196,10 +216,13 @@ def _image_class(start: bytes) -> Any:
     return nib.Nifti2Image if version_2 else nib.Nifti1Image
 
 
-def _read_image(file: IO[bytes] | gzip.GzipFile) -> nib.Nifti1Image:
+def _read_image(file: IO[bytes] | gzip.GzipFile, shape: tuple[int, ...] | None) -> nib.Nifti1Image:
     """Header first; then exactly what it promises."""
     start = file.read(_HEADER_BYTES)
-    _, promised = _read_header(start)
+    header, promised = _read_header(start)
+    found = _without_fourth(header.get_data_shape())
+    if shape is not None and found != shape:
+        raise _UnusableError(f"shape {found}", f"{shape}, as the CT", "Resample it to the grid of the CT.")
     content = start + file.read(max(promised - len(start), 0))
     if len(content) < promised:
         raise _UnusableError(f"truncated: {len(content)} of {promised} bytes", "all voxels", "Copy or export it again.")

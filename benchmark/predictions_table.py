@@ -10,13 +10,15 @@ from math import isfinite
 from pathlib import Path
 
 from rsuper_bench.benchmark.errors import Problem, RsuperBenchError, SubmissionError
-from rsuper_bench.benchmark.files import MAX_TABLE_BYTES, read_table
+from rsuper_bench.benchmark.files import read_table
 from rsuper_bench.benchmark.records import ID_PATTERN
 from rsuper_bench.benchmark.tumor_types import TumorType
 
 REQUIRED = ("case_id", "tumor_type", "score")
 OPTIONAL = ("volume_mm3",)
 SHOWN_IDS = 20
+MAX_BYTES = 256 * 1024**2
+MAX_ROWS = 2_000_000  # 100 000 CTs of every tumor type
 _ID = re.compile(ID_PATTERN)
 NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _NOT_FINITE = {"nan", "inf", "infinity", "+inf", "-inf", "-infinity", "+infinity", "na", "n/a", "null", "none", ""}
@@ -62,9 +64,9 @@ def _refuse(path: Path, found: str, expected: str, fix: str) -> RsuperBenchError
 
 
 def _csv_columns(path: Path) -> dict[str, list[str]]:
-    if path.stat().st_size > MAX_TABLE_BYTES:
-        raise _refuse(path, "larger than 2 GiB", "a smaller table", "Use predictions.parquet.")
-    rows = read_table(path, REQUIRED, optional=OPTIONAL, error=SubmissionError)
+    if path.stat().st_size > MAX_BYTES:
+        raise _refuse(path, "larger than 256 MiB", "a smaller table", "Use predictions.parquet.")
+    rows = read_table(path, REQUIRED, optional=OPTIONAL, error=SubmissionError, max_rows=MAX_ROWS)
     names = [*REQUIRED, *(name for name in OPTIONAL if rows and name in rows[0])]
     return {name: [row[name] for row in rows] for name in names}
 
@@ -74,15 +76,19 @@ def _parquet_columns(path: Path) -> dict[str, list[str]]:
     import pyarrow.parquet as pq
 
     try:
-        schema = pq.read_schema(path)
+        with pq.ParquetFile(path) as file:
+            schema, facts = file.schema_arrow, file.metadata
+        groups = [facts.row_group(index) for index in range(facts.num_row_groups)]
+        if facts.num_rows > MAX_ROWS or sum(group.total_byte_size for group in groups) > 4 * MAX_BYTES:
+            raise _refuse(path, f"{facts.num_rows} rows", f"at most {MAX_ROWS} rows, and 1 GiB", "Send fewer rows.")
         missing = [name for name in REQUIRED if name not in schema.names]
         extra = [name for name in schema.names if name not in (*REQUIRED, *OPTIONAL)]
         twice = sorted({name for name in schema.names if schema.names.count(name) > 1})
         if missing or extra or twice:
-            found = [f"no column '{name}'" for name in missing]
-            found += [f"unknown column {name[:40]!a}" for name in extra]
-            found += [f"column '{name}' twice" for name in twice]
-            raise _refuse(path, ", ".join(found), f"columns {', '.join(REQUIRED)}", "Correct the columns.")
+            wrong = [f"no column '{name}'" for name in missing]
+            wrong += [f"unknown column {name[:40]!a}" for name in extra]
+            wrong += [f"column '{name}' twice" for name in twice]
+            raise _refuse(path, ", ".join(wrong), f"columns {', '.join(REQUIRED)}", "Correct the columns.")
         for name in ("case_id", "tumor_type"):
             kind = schema.field(name).type
             if pa.types.is_dictionary(kind):
@@ -95,13 +101,13 @@ def _parquet_columns(path: Path) -> dict[str, list[str]]:
             ):
                 raise _refuse(path, f"column '{name}' is {schema.field(name).type}", "numbers", "Write floats.")
         table = pq.read_table(path)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, OSError) as cause:
+        found = {name: table.column(name).to_pylist() for name in table.column_names}
+    except (pa.ArrowException, OSError, UnicodeDecodeError, OverflowError, MemoryError) as cause:
         raise _refuse(path, f"not readable ({type(cause).__name__})", "a parquet table", "Write it again.") from None
-    columns = {}
-    for name in table.column_names:
-        values = table.column(name).to_pylist()
-        columns[name] = ["" if value is None else value if isinstance(value, str) else repr(value) for value in values]
-    return columns
+    return {
+        name: ["" if value is None else value if isinstance(value, str) else repr(value) for value in values]
+        for name, values in found.items()
+    }
 
 
 def _check_rows(columns: dict[str, list[str]], name: str) -> PredictionsTable:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,6 +76,14 @@ class CaseVolumes:
     ct: Volume
     organs: Volume | None
     lesions: Volume | None
+
+
+class Location(NamedTuple):
+    """Where the images of a case lie: parquet file, row group, row inside it."""
+
+    path: Path
+    group: int
+    row: int
 
 
 def attributes_row(record: CaseRecord) -> dict[str, Any]:
@@ -226,33 +234,30 @@ class Release:
         return any(name.startswith("cases/") for name in named) or bool(self._parquet("cases"))
 
     @cached_property
-    def _locations(self) -> dict[str, tuple[Path, int, int]]:
-        """Case id -> parquet file, row group, row inside it; reads the id column only."""
+    def _locations(self) -> dict[str, Location]:
+        """By case id; reads the id column only."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
         if self._fetch_cases is not None:
             self._fetch_cases()
-        found: dict[str, tuple[Path, int, int]] = {}
+        found: dict[str, Location] = {}
         for path in self._parquet("cases"):
             try:
                 with pq.ParquetFile(path) as file:
                     for group in range(file.num_row_groups):
                         ids = file.read_row_group(group, columns=["case_id"]).column("case_id").to_pylist()
-                        found |= {case_id: (path, group, row) for row, case_id in enumerate(ids)}
+                        found |= {case_id: Location(path, group, row) for row, case_id in enumerate(ids)}
             except (pa.ArrowException, OSError, KeyError) as cause:
                 raise _damaged(path, cause) from None
         return found
 
-    def columns(self, case_id: str, names: Sequence[str]) -> dict[str, Any]:
-        """Some columns of one case of ``cases``, read without touching the others.
+    def locate(self, case_id: str) -> Location:
+        """Where the images of a case lie.
 
         Raises:
-            DataError: If the release does not hold the case's images, or is damaged.
+            DataError: If the release does not hold them, or is damaged.
         """
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
         if case_id not in self._locations:
             raise DataError.of(
                 [
@@ -264,13 +269,15 @@ class Release:
                     )
                 ]
             )
-        path, group, row = self._locations[case_id]
-        try:
-            with pq.ParquetFile(path) as file:
-                table = file.read_row_group(group, columns=list(names))
-        except (pa.ArrowException, OSError) as cause:
-            raise _damaged(path, cause) from None
-        return dict(table.slice(row, 1).to_pylist()[0])
+        return self._locations[case_id]
+
+    def columns(self, case_id: str, names: Sequence[str]) -> dict[str, Any]:
+        """Some columns of one case of ``cases``, read without touching the others.
+
+        Raises:
+            DataError: If the release does not hold the case's images, or is damaged.
+        """
+        return read_columns(self.locate(case_id), names)
 
     def volumes(self, case_id: str) -> CaseVolumes:
         """CT, organ labels and lesion labels of one case, on the grid of the release."""
@@ -284,6 +291,23 @@ class Release:
             fix = "Join the release with your own download first: rsuper-bench dataset attach."
             raise DataError.of([Problem(f"case {case_id}", "the release does not carry its CT", "a CT", fix)])
         return CaseVolumes(ct=ct, organs=read["organs"], lesions=read["lesions"])
+
+
+def read_columns(location: Location, names: Sequence[str]) -> dict[str, Any]:
+    """Some columns of one case, read without touching the others.
+
+    Raises:
+        DataError: If the file is damaged.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(location.path) as file:
+            table = file.read_row_group(location.group, columns=list(names))
+    except (pa.ArrowException, OSError) as cause:
+        raise _damaged(location.path, cause) from None
+    return dict(table.slice(location.row, 1).to_pylist()[0])
 
 
 def _damaged(path: Path, cause: Exception) -> RsuperBenchError:

@@ -9,6 +9,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from rsuper_bench.benchmark.errors import DataError
 from rsuper_bench.benchmark.files import read_model
+from rsuper_bench.benchmark.lesion_record import LesionOutcome, LesionScores
 from rsuper_bench.benchmark.reader_record import StudyPanel, StudyReader
 from rsuper_bench.benchmark.records import Fraction, Identifier, Record, Sha256, Split
 from rsuper_bench.benchmark.score import Score as Score  # exported: every figure of a report is one
@@ -155,9 +156,13 @@ class EvaluationReport(Record):
     counts: dict[TumorType, Counts]
     readers: Readers
     strata: dict[Axis, dict[str, dict[TumorType, StratumScores]]] = {}
+    lesions: dict[TumorType, LesionScores] | None = None  # null: no masks on one of the two sides
+    lesions_reason: str | None = None  # why there are none
+    lesion_policies: tuple[str, ...] = ()  # what counts as found, and how empty masks count
     coverage: dict[str, int]
     excluded: tuple[Exclusion, ...]
     outcomes: tuple[Outcome, ...]
+    lesion_outcomes: tuple[LesionOutcome, ...] = ()
     replicates: Replicates | None = None
     digests: dict[str, str | None]
     provenance: dict[str, str | None]

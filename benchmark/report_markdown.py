@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from rsuper_bench.benchmark.lesion_markdown import lesions_markdown
 from rsuper_bench.benchmark.literature import detection_reader
 from rsuper_bench.benchmark.markdown import NOT_DEFINED, escape, markdown_table, percent, score_cell
 from rsuper_bench.benchmark.reader_markdown import study_markdown
@@ -31,6 +32,9 @@ def report_markdown(report: EvaluationReport) -> str:
         "## Radiologists in the literature",
         report.readers.statement,
         _literature(report),
+        "## Lesions" if report.lesions or report.lesions_reason else "",
+        lesions_markdown(report.lesions, report.lesion_policies) if report.lesions else "",
+        f"No lesion figures: {report.lesions_reason}." if report.lesions_reason else "",
         "## Parts of the cases" if report.strata else "",
         strata_markdown(report.strata) if report.strata else "",
         "## How it was measured",

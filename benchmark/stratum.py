@@ -33,8 +33,12 @@ def size_stratum(record: CaseRecord, tumor_type: TumorType, kinds: Sequence[Kind
     ]
     if not sizes_mm:
         return UNKNOWN
-    largest_mm = max(sizes_mm)
-    return SIZES[(largest_mm >= 10) + (largest_mm >= 20) + (largest_mm > 40)]
+    return size_band(max(sizes_mm))
+
+
+def size_band(diameter_mm: float) -> str:
+    """Band of a diameter: 10 mm is 10-20; 20 and 40 mm are 20-40."""
+    return SIZES[(diameter_mm >= 10) + (diameter_mm >= 20) + (diameter_mm > 40)]
 
 
 def case_stratum(record: CaseRecord, axis: Axis) -> str:

@@ -61,10 +61,15 @@ class Submission:
     keep: tempfile.TemporaryDirectory[str] | None = field(default=None, repr=False, compare=False)
 
     @cached_property
+    def mask_digests(self) -> dict[CaseType, str]:
+        """Digest of each mask file; every file is read once for it."""
+        return {key: sha256_file(self.masks[key]) for key in sorted(self.masks)}
+
+    @cached_property
     def digest(self) -> str:
         """Digest of scores, volumes and masks, the same for folder, zip, csv and parquet."""
         rows = [[*key, *self.predictions[key]] for key in sorted(self.predictions)]
-        masks = [[*key, sha256_file(self.masks[key])] for key in sorted(self.masks)]
+        masks = [[*key, digest] for key, digest in self.mask_digests.items()]
         return digest_of({"predictions": rows, "masks": masks})
 
 

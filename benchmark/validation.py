@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-import gzip
-import io
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from dataclasses import dataclass, field
+from typing import Literal
 
-import nibabel as nib
-import numpy as np
-from numpy.typing import NDArray
-
-from rsuper_bench.benchmark.errors import DataError, Problem, RsuperBenchError, SubmissionError
-from rsuper_bench.benchmark.mask_prediction import denoised_volume_mm3, mask_score, out_of_range
-from rsuper_bench.benchmark.nifti import AFFINE_TOLERANCE_MM, read_nifti
+from rsuper_bench.benchmark.errors import Problem, SubmissionError
+from rsuper_bench.benchmark.lesion_record import LesionOutcome
+from rsuper_bench.benchmark.mask_reading import Reading, read_masks
 from rsuper_bench.benchmark.predictions_table import shown
 from rsuper_bench.benchmark.reference import Reference
 from rsuper_bench.benchmark.release import Release
@@ -24,9 +16,6 @@ from rsuper_bench.benchmark.task import CallRule
 from rsuper_bench.benchmark.tumor_types import TumorType
 
 MissingPolicy = Literal["error", "fail"]
-_HEADER_BYTES = 352
-_Item = TypeVar("_Item")
-_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True)
@@ -38,12 +27,14 @@ class CheckedPredictions:
         missing: Pairs of the split and task without a prediction.
         ignored: Number of predictions of types outside the task.
         problems: All of them; empty when the submission can be scored.
+        lesions: What masks say of lesions, by case and type; empty unless asked for.
     """
 
     predictions: dict[CaseType, Prediction]
     missing: tuple[CaseType, ...]
     ignored: int
     problems: tuple[Problem, ...]
+    lesions: dict[CaseType, LesionOutcome] = field(default_factory=dict)
 
 
 def check_submission(
@@ -53,7 +44,9 @@ def check_submission(
     *,
     missing: MissingPolicy = "error",
     volume_for: str | None = None,
+    lesions: bool = False,
     jobs: int = 1,
+    reading: Reading | None = None,
 ) -> CheckedPredictions:
     """Check a submission against a split; read score and volume from masks where the table has none.
 
@@ -63,12 +56,15 @@ def check_submission(
         release: Where the CT grids are.
         missing: ``fail`` makes a missing prediction no problem (it is scored the worst way).
         volume_for: What needs a volume of every prediction, for the message; None where only the task may.
-        jobs: Masks read at a time.
+        lesions: Compare masks with drawn lesions too.
+        jobs: Cases read at a time.
+        reading: How masks are read, with more than a number of jobs.
     """
     problems = _extra_cases(submission, reference)
     wanted = set(reference.task.tumor_types)
-    from_masks, mask_problems = _read_masks(submission, reference, release, jobs)
-    problems += mask_problems
+    masks = read_masks(submission, reference, release, reading or Reading(jobs), lesions=lesions)
+    problems += masks.problems
+    from_masks = masks.predictions
     predictions = {}
     for key, prediction in submission.predictions.items():
         if key.tumor_type in wanted and key.case_id in reference.records:
@@ -95,7 +91,7 @@ def check_submission(
         problems += _without_volume(predictions, volume_for)
     everything = submission.predictions if submission.has_table else submission.masks
     ignored = sum(key.tumor_type not in wanted for key in everything)
-    return CheckedPredictions(predictions, tuple(absent), ignored, tuple(problems))
+    return CheckedPredictions(predictions, tuple(absent), ignored, tuple(problems), masks.lesions)
 
 
 def require_scorable(checked: CheckedPredictions) -> None:
@@ -142,93 +138,3 @@ def _without_volume(predictions: dict[CaseType, Prediction], expected: str) -> l
         return []
     found = f"{len(without)} predictions have no volume_mm3: {shown([' '.join(key) for key in sorted(without)])}"
     return [Problem("submission", found, expected, "Add the column volume_mm3, or masks.")]
-
-
-def _read_masks(
-    submission: Submission, reference: Reference, release: Release, jobs: int
-) -> tuple[dict[CaseType, Prediction], list[Problem]]:
-    wanted = [
-        key
-        for key in sorted(submission.masks)
-        if key.case_id in reference.records and key.tumor_type in reference.task.tumor_types
-    ]
-    by_case: dict[str, list[CaseType]] = {}
-    for key in wanted:
-        by_case.setdefault(key.case_id, []).append(key)
-
-    def read(case_id: str) -> tuple[dict[CaseType, Prediction], list[Problem]]:
-        return _read_case(submission, by_case[case_id], *_grid(release, reference, case_id))
-
-    predictions: dict[CaseType, Prediction] = {}
-    problems: list[Problem] = []
-    for found, wrong in _in_order(read, by_case, jobs):
-        predictions |= found
-        problems += wrong
-    return predictions, problems
-
-
-def _in_order(work: Callable[[_Item], _Result], items: Iterable[_Item], jobs: int) -> list[_Result]:
-    if jobs <= 1:
-        return [work(item) for item in items]
-    with ThreadPoolExecutor(jobs) as pool:  # unpacking and numpy release the interpreter lock
-        return list(pool.map(work, items))
-
-
-def _read_case(
-    submission: Submission, keys: list[CaseType], shape: tuple[int, ...], affine: NDArray[np.float64] | None
-) -> tuple[dict[CaseType, Prediction], list[Problem]]:
-    predictions: dict[CaseType, Prediction] = {}
-    problems: list[Problem] = []
-    for key in keys:
-        where = f"mask of {key.case_id} {key.tumor_type}"
-        try:
-            mask = read_nifti(submission.masks[key], name=where, error=SubmissionError)
-        except RsuperBenchError as cause:
-            problems += cause.problems
-            continue
-        if mask.data.shape != shape:
-            problems.append(
-                Problem(where, f"shape {mask.data.shape}", f"{shape}, as the CT", "Resample it to the grid of the CT.")
-            )
-        elif affine is not None and not np.allclose(mask.affine, affine, atol=AFFINE_TOLERANCE_MM, rtol=0):
-            problems.append(
-                Problem(where, "another affine than the CT", "the affine of the CT", "Save it with the CT's affine.")
-            )
-        elif wrong := out_of_range(mask):
-            problems.append(
-                Problem(
-                    where, f"{wrong} voxels outside [0, 1]", "probabilities", "Scale it (scl_slope 1/255 for uint8)."
-                )
-            )
-        else:
-            predictions[key] = Prediction(mask_score(mask), denoised_volume_mm3(mask))
-    return predictions, problems
-
-
-def _grid(release: Release, reference: Reference, case_id: str) -> tuple[tuple[int, ...], NDArray[np.float64] | None]:
-    """Shape and affine of the CT: from the head of the embedded file, or the shape alone without images."""
-    if not release.has_volumes:
-        return reference.records[case_id].ct.shape, None
-    ct = release.columns(case_id, ["ct"])["ct"]
-    if ct is None:  # an overlay that was not attached
-        return reference.records[case_id].ct.shape, None
-    return nifti_grid(ct["bytes"], case_id)
-
-
-def nifti_grid(data: bytes, case_id: str) -> tuple[tuple[int, ...], NDArray[np.float64]]:
-    """Shape and affine of NIfTI-1 bytes, of which only the header is unpacked.
-
-    Raises:
-        DataError: If there is no header.
-    """
-    try:
-        head = data[:_HEADER_BYTES]
-        if data[:2] == b"\x1f\x8b":
-            with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
-                head = file.read(_HEADER_BYTES)
-        header: Any = nib.Nifti1Header.from_fileobj(io.BytesIO(head))
-        return tuple(int(size) for size in header.get_data_shape()[:3]), np.asarray(header.get_best_affine())
-    except Exception as cause:  # nibabel raises many types for a damaged header
-        raise DataError.of(
-            [Problem(f"case {case_id}", f"unreadable CT ({type(cause).__name__})", "NIfTI-1", "Rebuild the release.")]
-        ) from None

@@ -52,6 +52,9 @@ def main() -> None:
             place, reason = error.filename or "a file", error.strerror or type(error).__name__
             fix = "Check path, rights and free space."
             error = DataError.of([Problem(str(place), f"cannot be read or written ({reason})", "that it can", fix)])
+        if isinstance(error, MemoryError):
+            fix = "Give it more memory, or look for a file that is far too large."
+            error = DataError.of([Problem("this machine", "out of memory", "room for the largest file", fix)])
         if not isinstance(error, RsuperBenchError):
             raise
         message = str(error)

@@ -55,8 +55,13 @@ def make_record(
     return CaseRecord.model_validate(values | fields)
 
 
-def write_release(folder: Path, records: Sequence[CaseRecord], volumes: Mapping[str, bytes] | None = None) -> Release:
-    """Write a release of attributes, with CTs where bytes are given."""
+def write_release(
+    folder: Path,
+    records: Sequence[CaseRecord],
+    volumes: Mapping[str, bytes] | None = None,
+    lesion_masks: Mapping[str, bytes] | None = None,
+) -> Release:
+    """Write a release of attributes, with CTs and lesion masks where bytes are given."""
     (folder / "attributes").mkdir(parents=True)
     rows = [attributes_row(record) for record in records]
     pq.write_table(pa.Table.from_pylist(rows), folder / "attributes" / "all-00000.parquet")
@@ -67,7 +72,12 @@ def write_release(folder: Path, records: Sequence[CaseRecord], volumes: Mapping[
     if volumes is not None:
         (folder / "cases").mkdir()
         images = [
-            {"case_id": case_id, "ct": {"bytes": data, "path": None}, "organs": None, "lesions": None}
+            {
+                "case_id": case_id,
+                "ct": {"bytes": data, "path": None},
+                "organs": None,
+                "lesions": {"bytes": lesion_masks[case_id], "path": None} if case_id in (lesion_masks or {}) else None,
+            }
             for case_id, data in volumes.items()
         ]
         pq.write_table(pa.Table.from_pylist(images), folder / "cases" / "test-00000.parquet")

@@ -148,3 +148,21 @@ def test_a_device_is_no_place_for_a_file(tmp_path):
     with pytest.raises(ConfigError, match="a device or a pipe"):
         check_out_file(pipe)
     assert pipe.is_fifo()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a,b\n" + "1,2\n" * 6, "more than 5 rows"),
+        ("a,b\n" + "\n" * 50 + "1,2\n", None),  # empty lines are no rows
+        ("a" + "," * (17 * 1024**2), "a line of 17825793 characters"),
+        (",".join(f"c{n}" for n in range(10_001)) + "\n", "10001 columns"),
+    ],
+)
+def test_giant_tables_are_refused_early(tmp_path, text, message):
+    (tmp_path / "t.csv").write_text(text)
+    if message is None:
+        assert read_table(tmp_path / "t.csv", ["a"], max_rows=5) == [{"a": "1", "b": "2"}]
+        return
+    with pytest.raises(DataError, match=message):
+        read_table(tmp_path / "t.csv", ["a"], max_rows=5)

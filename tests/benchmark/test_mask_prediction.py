@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import binary_dilation, binary_erosion, map_coordinates
 
+from rsuper_bench.benchmark import mask_prediction
 from rsuper_bench.benchmark.mask_prediction import THRESHOLD, denoised_volume_mm3, mask_score, out_of_range
 from rsuper_bench.benchmark.nifti import Volume
 
@@ -91,3 +92,26 @@ def test_boxes_change_nothing(seed, spacing, dtype):
         data = (data > 0.5).astype(np.uint8)
     mask = Volume(data, np.diag([*spacing, 1.0]))
     assert denoised_volume_mm3(mask) == naive_volume_mm3(mask)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(0, 2**32 - 1),
+    st.tuples(*[st.sampled_from([0.7, 1.0, 1.5, 4.0])] * 3),
+    st.sampled_from([0.01, 0.05, 0.2]),
+)
+def test_groups_change_nothing(seed, spacing, share):
+    """Specks and lumps all over a volume, denoised group by group."""
+    rng = np.random.default_rng(seed)
+    data = np.where(rng.random((14, 12, 13)) < share, rng.random((14, 12, 13)), 0.1 * rng.random((14, 12, 13)))
+    for _ in range(2):
+        low = rng.integers(0, 9, 3)
+        data[tuple(slice(start, start + 4) for start in low)] = 0.9
+    mask = Volume(data.astype(np.float32), np.diag([*spacing, 1.0]))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mask_prediction, "SMALL_MM3", 0)
+        groups = list(mask_prediction._parts(mask, THRESHOLD))
+        assert denoised_volume_mm3(mask) == naive_volume_mm3(mask)
+        if share == 0.01:
+            patch.setattr(mask_prediction, "MAX_GROUPS", len(groups) - 1)
+            assert denoised_volume_mm3(mask) == naive_volume_mm3(mask)

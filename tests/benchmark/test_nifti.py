@@ -142,3 +142,19 @@ def test_header_extensions_are_skipped(tmp_path):
     nib.save(image, path)
     np.testing.assert_array_equal(read_nifti(path).data, volume().data)
     assert read_grid(path).shape == (2, 3, 4)
+
+
+def test_another_shape_is_refused_before_the_voxels_are_read():
+    data = nifti_bytes(Volume(np.zeros((4, 5, 6), np.float32), np.eye(4)))
+    whole = gzip.decompress(data)
+    assert read_nifti(data, shape=(4, 5, 6)).data.shape == (4, 5, 6)
+    with pytest.raises(DataError, match=r"shape \(4, 5, 6\); expected \(6, 5, 4\), as the CT"):
+        read_nifti(gzip.compress(whole[:400]), shape=(6, 5, 4))  # cut off: the header alone decides
+
+
+@pytest.mark.parametrize("offset", [3e7, 1e9])
+def test_voxels_far_from_the_header_are_refused(offset):
+    whole = bytearray(gzip.decompress(nifti_bytes(Volume(np.zeros((4, 5, 6), np.float32), np.eye(4)))))
+    whole[108:112] = struct.pack("<f", offset)
+    with pytest.raises(DataError, match=f"voxels that begin at byte {offset:.0f}"):
+        read_nifti(bytes(whole))

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from conftest import make_record, write_release, write_submission
 
+from rsuper_bench.benchmark.case_masks import nifti_grid
 from rsuper_bench.benchmark.errors import DataError
 from rsuper_bench.benchmark.nifti import Volume, nifti_bytes, write_nifti
 from rsuper_bench.benchmark.records import Presence, Split
@@ -13,7 +14,7 @@ from rsuper_bench.benchmark.reference import build_reference, patient_hash, rele
 from rsuper_bench.benchmark.submission import CaseType, load_submission
 from rsuper_bench.benchmark.task import CallRule, Task
 from rsuper_bench.benchmark.tumor_types import TumorType
-from rsuper_bench.benchmark.validation import check_submission, nifti_grid
+from rsuper_bench.benchmark.validation import check_submission
 
 LIVER = TumorType.LIVER
 TASK = Task(name="liver-v1", description="", tumor_types=(LIVER,))
@@ -103,6 +104,24 @@ def test_bad_masks_are_named(release, tmp_path, mask, message):
     assert f"mask of b liver: {message}" in str(checked.problems[0]) or message in str(checked.problems[0])
 
 
+@pytest.mark.parametrize(
+    ("affine", "message"),
+    [
+        (np.diag([2.0, 1.0, 1.0, 1.0]), "voxels of 2 x 1 x 1 mm; expected 1 x 1 x 1 mm, as the CT"),
+        (np.diag([-1.0, 1.0, 1.0, 1.0]), "orientation LAS; expected RAS, as the CT"),
+        (np.eye(4), None),
+    ],
+)
+def test_without_cts_the_table_says_how_large_a_voxel_is(tmp_path, affine, message):
+    release = write_release(tmp_path / "r", [make_record("a", {LIVER: Presence.PRESENT})])
+    path = tmp_path / "s" / "masks" / "a" / "liver.nii.gz"
+    write_nifti(path, Volume(np.zeros((6, 6, 6), np.float32), affine))
+    (tmp_path / "s" / "submission.yaml").write_text("team: t\nmethod: m\n")
+    problems = check(tmp_path / "s", release).problems
+    assert [message] == [f"{item.found}; expected {item.expected}" for item in problems] or not message
+    assert bool(problems) == bool(message)
+
+
 def test_an_unreadable_mask_is_named(release, tmp_path):
     folder = write_masks(tmp_path / "s", {case: mask_of() for case in "abc"})
     path = folder / "masks/b/liver.nii.gz"
@@ -141,9 +160,9 @@ def test_a_volume_task_needs_volumes(release, submit):
 
 
 def test_the_grid_of_a_ct_comes_from_its_header():
-    shape, affine = nifti_grid(nifti_bytes(Volume(np.zeros(SHAPE, dtype=np.int16), AFFINE)), "a")
-    assert shape == SHAPE
-    assert np.allclose(affine, AFFINE)
+    grid = nifti_grid(nifti_bytes(Volume(np.zeros(SHAPE, dtype=np.int16), AFFINE)), "a")
+    assert grid.shape == SHAPE
+    assert np.allclose(grid.affine, AFFINE)
     with pytest.raises(DataError, match="unreadable CT"):
         nifti_grid(b"\x1f\x8bnonsense", "a")
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,8 +12,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from rsuper_bench.benchmark.case_cache import CaseCache
     from rsuper_bench.benchmark.evaluation import Protocol
     from rsuper_bench.benchmark.lesion_counts import LesionCounts
+    from rsuper_bench.benchmark.mask_reading import Reading
     from rsuper_bench.benchmark.release import Release
     from rsuper_bench.benchmark.report import EvaluationReport
     from rsuper_bench.benchmark.submission import Submission
@@ -56,7 +60,7 @@ Counted = Annotated[
         help="Table of 'number of <organ> lesion instances' per CT that is the truth instead of the release.",
     ),
 ]
-Jobs = Annotated[int, typer.Option(min=1, help="Threads; results do not depend on it.")]
+Jobs = Annotated[int, typer.Option(min=1, help="Processes and threads; results do not depend on it.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -174,18 +178,27 @@ def evaluate(
     ] = 0.05,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the bootstrap.")] = 0,
     jobs: Jobs = 1,
+    cluster: Annotated[
+        str | None,
+        typer.Option(help="Read masks on a Dask cluster that shares these files (tcp://host:8786)."),
+    ] = None,
 ) -> None:
     """Score a submission per tumor type beside radiologists, and write a report."""
     import time
     from datetime import UTC, datetime
 
+    from rsuper_bench.benchmark.errors import ConfigError, Problem
     from rsuper_bench.benchmark.evaluation import evaluate as score
     from rsuper_bench.benchmark.evaluation_folder import WRITTEN, write_evaluation
+    from rsuper_bench.benchmark.evaluation_work import evaluating
     from rsuper_bench.benchmark.files import check_out_folder
     from rsuper_bench.benchmark.release import open_release
     from rsuper_bench.benchmark.report import REPORT_FILE
     from rsuper_bench.benchmark.thresholds import load_thresholds
 
+    if cluster is not None and Path(submission).is_file():
+        found = f"--cluster with {submission}, which is unpacked where only this machine sees it"
+        raise ConfigError.of([Problem("evaluate", found, "a folder that all workers see", "Unpack it.")])
     counting: Protocol | None = "rsuper" if protocol is ProtocolName.RSUPER else None
     started, clock = datetime.now(UTC), time.monotonic()
     check_out_folder(out, REPORT_FILE, WRITTEN)
@@ -193,32 +206,56 @@ def evaluate(
     chosen = _task(task, release)
     frozen = load_thresholds(thresholds) if thresholds else None
     counts = _counts(counted)
-    report = score(
-        _read(submission, release, chosen, split, missing=missing, counts=counts, jobs=jobs),
-        chosen,
-        release,
-        split=split.value,
-        counts=counts,
-        thresholds=frozen,
-        readers=readers,
-        missing="fail" if missing is Missing.FAIL else "error",
-        protocol=counting,
-        margin=margin,
-        seed=seed,
-        jobs=jobs,
-    )
-    run = {
-        "started": started.isoformat(timespec="seconds"),
-        "seconds": round(time.monotonic() - clock, 1),
-        "verb": "evaluate",
-        "seed": seed,
-        "jobs": jobs,
-    }
-    write_evaluation(report, out, protocol=counting, run=run)
+    policy: MissingPolicy = "fail" if missing is Missing.FAIL else "error"
+    with evaluating(out) as cache, _reading(jobs, cluster, cache) as reading:
+        read = _read(submission, release, chosen, split, missing=policy, counts=counts, jobs=jobs)
+        report = score(
+            read,
+            chosen,
+            release,
+            split=split.value,
+            counts=counts,
+            thresholds=frozen,
+            readers=readers,
+            missing=policy,
+            protocol=counting,
+            margin=margin,
+            seed=seed,
+            jobs=jobs,
+            reading=reading,
+        )
+        run = {
+            "started": started.isoformat(timespec="seconds"),
+            "seconds": round(time.monotonic() - clock, 1),
+            "verb": "evaluate",
+            "seed": seed,
+            "jobs": jobs,
+        }
+        write_evaluation(report, out, protocol=counting, run=run)
     typer.echo(_summary(report))
     if protocol is not None:
         typer.echo(f"wrote {out / 'metrics.csv'}: thresholds swept on the evaluated cases, none of them frozen")
     typer.echo(f"wrote {out / 'report.json'} and {out / 'report.md'}")
+
+
+@contextmanager
+def _reading(jobs: int, cluster: str | None, cache: CaseCache) -> Iterator[Reading]:
+    """How masks are read, with a bar of the cases on stderr once there are some."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from rsuper_bench.benchmark.mask_reading import Reading
+    from rsuper_bench.dataset_builder.cluster import on_cluster
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with on_cluster(cluster), Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        bar = progress.add_task("reading masks", total=None, visible=False)
+
+        def show(done: int, total: int) -> None:
+            progress.update(bar, completed=done, total=total, visible=True)
+
+        # A cluster takes as many cases as it has workers; --jobs is for this machine.
+        yield Reading(jobs if cluster is None else -1, cache, show)
 
 
 def _counts(table: Path | None) -> LesionCounts | None:
@@ -233,7 +270,7 @@ def _read(
     task: Task,
     split: SplitName,
     *,
-    missing: Missing = Missing.ERROR,
+    missing: MissingPolicy = "error",
     counts: LesionCounts | None,
     jobs: int,
 ) -> Submission:
@@ -248,8 +285,7 @@ def _read(
     if read is None or problems:
         if read is not None:
             reference = build_reference(release, Split(split.value), task, counts)
-            policy: MissingPolicy = "fail" if missing is Missing.FAIL else "error"
-            problems += check_submission(read, reference, release, missing=policy, jobs=jobs).problems
+            problems += check_submission(read, reference, release, missing=missing, jobs=jobs).problems
         raise SubmissionError.of(problems)
     return read
 
