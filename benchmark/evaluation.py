@@ -69,6 +69,7 @@ def evaluate(
     split: Split | str = Split.TEST,
     counts: LesionCounts | None = None,
     thresholds: Thresholds | None = None,
+    calls_at: Mapping[TumorType, float] | None = None,
     readers: Path | None = None,
     missing: MissingPolicy = "error",
     protocol: Protocol | None = None,
@@ -86,6 +87,8 @@ def evaluate(
         split: Part of the release to score on.
         counts: A table of lesion counts that is the truth instead of what the release says.
         thresholds: Frozen calls, from ``calibrate`` on another split.
+        calls_at: Values to call cases at, when a report is scored again whose thresholds are not at hand. Nothing is
+            known of where they were fitted, so ``thresholds`` goes before them.
         readers: Reads of the same cases, or a table of literature figures to use instead of the shipped one.
         missing: ``error`` refuses an incomplete submission; ``fail`` scores what is missing the worst way.
         protocol: ``rsuper`` asks for a volume of every prediction, so that ``report_protocol_table`` can be made.
@@ -118,7 +121,7 @@ def evaluate(
         reading=reading,
     )
     require_scorable(checked)
-    frozen = thresholds.values if thresholds is not None else {}
+    frozen = thresholds.values if thresholds is not None else dict(calls_at or {})
     samples = {kind: build_sample(reference, kind, checked, frozen.get(kind)) for kind in task.tumor_types}
     measures = {kind: measures_of(task, detection_reader(literature, kind)) for kind in task.tumor_types}
     _check_primary(task, measures)
@@ -137,10 +140,12 @@ def evaluate(
         task_definition=task,
         submission=submission.info,
         data=info,
-        statements=_statements(info, reference, thresholds, submission, counts),
+        statements=_statements(info, reference, thresholds, submission, counts, called=calls_at is not None),
         seed=seed,
         missing_policy=missing,
-        thresholds=None if thresholds is None else {kind: frozen[kind] for kind in task.tumor_types if kind in frozen},
+        thresholds={kind: frozen[kind] for kind in task.tumor_types if kind in frozen}
+        if thresholds is not None or calls_at is not None
+        else None,
         scores=scores | {MEAN: mean_scores},
         counts={kind: _counts(samples[kind], reference) for kind in task.tumor_types},
         readers=Readers(
@@ -205,6 +210,8 @@ def _statements(
     thresholds: Thresholds | None,
     submission: Submission,
     counts: LesionCounts | None,
+    *,
+    called: bool,
 ) -> tuple[str, ...]:
     found = []
     if info.smoke:
@@ -215,9 +222,9 @@ def _statements(
         found.append(SOME_SYNTHETIC)
     if counts is not None:
         found.append(COUNTED)
-    if thresholds is None:
+    if thresholds is None and not called:
         found.append(NO_THRESHOLDS)
-    else:
+    elif thresholds is not None:
         if (thresholds.team, thresholds.method) != (submission.info.team, submission.info.method):
             found.append(OTHER_METHOD)
         if thresholds.task_fingerprint != reference.task.fingerprint:

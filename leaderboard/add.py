@@ -2,24 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from rsuper_bench.benchmark.errors import DataError, Problem
-from rsuper_bench.benchmark.files import model_problems, pretty_json, sha256_file, write_text
+from rsuper_bench.benchmark.files import canonical_json, model_problems, pretty_json, sha256_file, write_text
+from rsuper_bench.benchmark.release import Release
 from rsuper_bench.benchmark.report import MEAN, REPORT_FILE, EvaluationReport, Outcome, load_report
+from rsuper_bench.benchmark.task import CallRule
 from rsuper_bench.benchmark.tumor_types import TumorType
-from rsuper_bench.leaderboard.entry import MAX_ENTRY_BYTES, MAX_ROC_POINTS, Entry, RocPoint
+from rsuper_bench.leaderboard.entry import MAX_ENTRY_BYTES, Entry, Overlap, RocPoint
+from rsuper_bench.leaderboard.evidence import MAX_ROC_POINTS
+from rsuper_bench.leaderboard.overlap import overlap_with
 from rsuper_bench.leaderboard.reading import read_entry
 
 REPLICATE_DECIMALS = 6  # a replicate is a mean of shares of at most some thousand cases
 
 
 def add_entry(
-    report: Path, entries: Path, *, team: str, method: str, url: str | None = None, replace: bool = False
+    report: Path,
+    entries: Path,
+    *,
+    team: str,
+    method: str,
+    url: str | None = None,
+    model_repo: str | None = None,
+    trained_on: Sequence[Release] = (),
+    replace: bool = False,
 ) -> Path:
     """Write the entry of a report below the folder of entries.
 
@@ -29,6 +42,9 @@ def add_entry(
         team: Who, as shown on the board.
         method: What, as shown on the board.
         url: Where readers find more; https only.
+        model_repo: Model repository on the Hub, ``org/name``.
+        trained_on: Releases whose training splits the method saw; what they share with the evaluated patients is
+            counted and stated.
         replace: Overwrite the entry of the same team, method and task.
 
     Returns:
@@ -39,27 +55,49 @@ def add_entry(
     """
     found = load_report(report)
     file = report / REPORT_FILE if report.is_dir() else report
-    entry = entry_of(found, team=team, method=method, url=url, report_digest=sha256_file(file))
+    overlaps = [overlap_with(release, found) for release in trained_on]
+    entry = entry_of(
+        found,
+        team=team,
+        method=method,
+        url=url,
+        report_digest=sha256_file(file),
+        model_repo=model_repo,
+        overlaps=overlaps,
+    )
     path = entries / entry.path
     if path.exists() or path.is_symlink():
         _may_replace(path, entry, replace=replace)
-    text = pretty_json(entry)
-    if len(text.encode()) > MAX_ENTRY_BYTES:
-        raise DataError.of(
-            [
-                Problem(
-                    str(report),
-                    f"its entry would be {len(text) / 1024**2:.1f} MiB",
-                    f"at most {MAX_ENTRY_BYTES // 1024**2} MiB",
-                    "Use fewer bootstrap replicates.",
-                )
-            ]
-        )
-    write_text(path, text)
+    write_entry(entry, path)
     return path
 
 
-def entry_of(report: EvaluationReport, *, team: str, method: str, url: str | None, report_digest: str) -> Entry:
+def write_entry(entry: Entry, path: Path) -> None:
+    """Write an entry: indented, with replicates and ROC corners on one line each.
+
+    Raises:
+        DataError: If the file would be larger than a board reads.
+    """
+    value = entry.model_dump(mode="json", exclude={"replicates", "roc"})
+    text = pretty_json(value).rstrip().removesuffix("}").rstrip()
+    text += f',\n "roc": {canonical_json(entry.roc)}'
+    text += f',\n "replicates": {canonical_json(entry.replicates)}\n}}\n'
+    if len(text.encode()) > MAX_ENTRY_BYTES:
+        found, most = f"{len(text) / 1024**2:.1f} MiB", f"at most {MAX_ENTRY_BYTES // 1024**2} MiB"
+        raise DataError.of([Problem(str(path), found, most, "Use fewer bootstrap replicates.")])
+    write_text(path, text)
+
+
+def entry_of(
+    report: EvaluationReport,
+    *,
+    team: str,
+    method: str,
+    url: str | None,
+    report_digest: str,
+    model_repo: str | None = None,
+    overlaps: Sequence[Overlap] = (),
+) -> Entry:
     """Take from a report what the board shows and what ranks it; cases and patients stay behind.
 
     Raises:
@@ -92,9 +130,12 @@ def entry_of(report: EvaluationReport, *, team: str, method: str, url: str | Non
         "scores": scores,
         "counts": report.counts,
         "coverage": report.coverage,
-        "roc": roc_curves(report.outcomes),
+        "roc": roc_curves(report.outcomes, by_volume=task.call_rule is CallRule.VOLUME),
         "replicates": replicates,
         "digests": {**report.digests, "report": report_digest},
+        "thresholds": report.thresholds,
+        "model_repo": model_repo,
+        "overlaps": tuple(overlaps),
     }
     try:
         return Entry.model_validate(fields)
@@ -102,36 +143,47 @@ def entry_of(report: EvaluationReport, *, team: str, method: str, url: str | Non
         raise DataError.of(model_problems(cause, Entry, "entry")) from None
 
 
-def roc_curves(outcomes: Iterable[Outcome]) -> dict[TumorType, tuple[RocPoint, ...]]:
+def roc_curves(outcomes: Iterable[Outcome], *, by_volume: bool = False) -> dict[TumorType, tuple[RocPoint, ...]]:
     """Empirical ROC curve of each tumor type that has positive and negative cases.
 
-    Corners only, where the curve turns: equal scores are one step, and points inside a straight piece are left out.
-    A curve with more than 200 corners keeps 200 of them, evenly spaced, and both ends.
+    Corners only, where the curve turns: equal scores are one step, and points inside a level or upright piece are left
+    out, so that every figure that depends on operating points can be computed from the corners. A curve with more than
+    200 corners keeps 200 of them, evenly spaced, and both ends.
+
+    Args:
+        outcomes: Cases with reference and score.
+        by_volume: Rank by predicted volume, as tasks with the call rule ``volume`` do.
     """
-    by_kind: dict[TumorType, list[Outcome]] = {}
+    by_kind: dict[TumorType, list[tuple[float, int]]] = {}
     for outcome in outcomes:
-        by_kind.setdefault(outcome.tumor_type, []).append(outcome)
+        by_kind.setdefault(outcome.tumor_type, []).append((_decision(outcome, by_volume=by_volume), outcome.reference))
     return {
         kind: _thinned(_corners(cases))
         for kind, cases in sorted(by_kind.items())
-        if {case.reference for case in cases} == {0, 1}
+        if {reference for _, reference in cases} == {0, 1}
     }
 
 
-def _corners(cases: Iterable[Outcome]) -> list[RocPoint]:
+def _decision(outcome: Outcome, *, by_volume: bool) -> float:
+    if outcome.imputed:  # a missing positive ranks below every prediction, a missing negative above
+        return -math.inf if outcome.reference else math.inf
+    return outcome.volume_mm3 or 0.0 if by_volume else outcome.score
+
+
+def _corners(cases: Iterable[tuple[float, int]]) -> list[RocPoint]:
     corners = [RocPoint(fp=0, tp=0)]
-    for _, equal in groupby(sorted(cases, key=lambda case: -case.score), key=lambda case: case.score):
-        references = [case.reference for case in equal]
+    for _, equal in groupby(sorted(cases, key=lambda case: -case[0]), key=lambda case: case[0]):
+        references = [reference for _, reference in equal]
         last = corners[-1]
         point = RocPoint(fp=last.fp + references.count(0), tp=last.tp + references.count(1))
-        if len(corners) > 1 and _on_a_line(corners[-2], last, point):
+        if len(corners) > 1 and _straight(corners[-2], last, point):
             corners.pop()
         corners.append(point)
     return corners
 
 
-def _on_a_line(a: RocPoint, b: RocPoint, c: RocPoint) -> bool:
-    return (b.fp - a.fp) * (c.tp - b.tp) == (c.fp - b.fp) * (b.tp - a.tp)
+def _straight(a: RocPoint, b: RocPoint, c: RocPoint) -> bool:
+    return a.fp == b.fp == c.fp or a.tp == b.tp == c.tp
 
 
 def _thinned(corners: list[RocPoint]) -> tuple[RocPoint, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,13 +35,18 @@ class Row:
 
 @dataclass(frozen=True)
 class Group:
-    """Entries of one fingerprint: the same task and the same truth, so that they can be compared."""
+    """Entries of one fingerprint: the same task and the same truth, so that they can be compared.
+
+    Attributes:
+        better: ``(E, E)`` over the ranked rows in their order: whether the first is clearly better than the second.
+    """
 
     task: Task
     fingerprint: str
     synthetic: bool
     smoke: bool
     rows: tuple[Row, ...]
+    better: NDArray[np.bool_] = field(repr=False, compare=False)
 
     @property
     def key(self) -> str:
@@ -107,23 +112,27 @@ def _group(fingerprint: str, members: Sequence[Entry]) -> Group:
     sign = 1.0 if all(entry.primary.higher_is_better for entry in members) else -1.0
     better = clearly_better(_replicates(ranked, sign), confidence=task.confidence)
     tied = not_told_apart(better)
-    rows = [Row(entry, None, reasons[entry.path]) for entry in members if entry.path in reasons]
-    for index, (entry, rank) in enumerate(zip(ranked, ranks(better), strict=True)):
-        rows.append(Row(entry, rank, tied=tuple(ranked[other] for other in np.flatnonzero(tied[index]))))
+    unranked = [Row(entry, None, reasons[entry.path]) for entry in members if entry.path in reasons]
+    placed = [
+        Row(entry, rank, tied=tuple(ranked[other] for other in np.flatnonzero(tied[index])))
+        for index, (entry, rank) in enumerate(zip(ranked, ranks(better), strict=True))
+    ]
+    order = sorted(range(len(placed)), key=lambda index: _order(placed[index], sign))
     return Group(
         task=task,
         fingerprint=fingerprint,
         synthetic=any(entry.data.synthetic for entry in members),
         smoke=any(entry.data.smoke for entry in members),
-        rows=tuple(sorted(rows, key=lambda row: _order(row, sign))),
+        rows=(*(placed[index] for index in order), *sorted(unranked, key=lambda row: _order(row, sign))),
+        better=better[np.ix_(order, order)],
     )
 
 
-def _order(row: Row, sign: float) -> tuple[int, int, float, str]:
-    """Ranked before unranked, then rank, then value; the path breaks what is left."""
+def _order(row: Row, sign: float) -> tuple[int, float, str]:
+    """Rank, then value; the path breaks what is left."""
     place = row.rank.rank if row.rank is not None else 0
     value = row.entry.primary.value
-    return (row.rank is None, place, -sign * value if value is not None else 0.0, row.entry.path)
+    return (place, -sign * value if value is not None else 0.0, row.entry.path)
 
 
 def _replicates(ranked: Sequence[Entry], sign: float) -> NDArray[np.float64]:

@@ -6,22 +6,24 @@ import math
 import re
 from enum import StrEnum
 from itertools import pairwise
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, model_validator
 
-from rsuper_bench.benchmark.records import ID_PATTERN, Record, Sha256
+from rsuper_bench.benchmark.records import ID_PATTERN, Identifier, Record, Sha256, Split
 from rsuper_bench.benchmark.report import MEAN, Counts, DataInfo, Replicates, Score
 from rsuper_bench.benchmark.task import Task
 from rsuper_bench.benchmark.tumor_types import TumorType
+from rsuper_bench.leaderboard.evidence import MAX_ROC_POINTS, contradictions
 from rsuper_bench.leaderboard.names import MAX_TEXT, Name, Text, Url, slug, visible_text
 
 ENTRY_SUFFIX = ".json"
 MAX_ENTRY_BYTES = 2 * 1024**2
 MAX_DESCRIPTION = 2000
 MAX_REPLICATES = 20_000
-MAX_ROC_POINTS = 200
-_MEAN_TOLERANCE = 2e-6  # scores may be rounded to six decimals
+MAX_CONTRADICTIONS = 10  # of one entry in one message
+MAX_CASES = 10**8
+HUB_REPO = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,95}$"
 
 # Metrics that are shares of cases: anything outside [0, 1] was not computed by an evaluator.
 SHARES = frozenset(
@@ -53,11 +55,46 @@ class Provenance(StrEnum):
     VERIFIED = "verified"  # scored again by the maintainers from the predictions
 
 
-class RocPoint(Record):
+class Overlap(Record):
+    """What a declared training release shares with the evaluated cases, counted from both.
+
+    Attributes:
+        release: Name of the training release; a declared training set that starts with it is taken to be it.
+        n_patients: Patients of its training split.
+        shared_patients: Of those, how many are evaluated.
+        shared_images: Evaluated CTs that have the bytes of a training CT; null where the images were not at hand.
+    """
+
+    release: Identifier
+    digest: Sha256
+    split: Split
+    n_patients: Annotated[int, Field(ge=0)]
+    shared_patients: Annotated[int, Field(ge=0)]
+    shared_images: Annotated[int, Field(ge=0)] | None = None
+
+    @property
+    def leaks(self) -> bool:
+        """Whether anything is shared."""
+        return bool(self.shared_patients or self.shared_images)
+
+
+class Verification(Record):
+    """What an entry was scored again from, and with what. No time: the same check gives the same bytes."""
+
+    submission: Sha256
+    release: Sha256
+    reference: Sha256
+    thresholds: Sha256 | None = None  # null: the calls were made at the stated values, wherever those were fitted
+    rsuper_bench: Annotated[str, StringConstraints(max_length=40), AfterValidator(visible_text)]
+    python: Annotated[str, StringConstraints(max_length=40), AfterValidator(visible_text)]
+    numpy: Annotated[str, StringConstraints(max_length=40), AfterValidator(visible_text)]
+
+
+class RocPoint(NamedTuple):
     """A corner of an empirical ROC curve, as counts."""
 
-    fp: Annotated[int, Field(ge=0)]
-    tp: Annotated[int, Field(ge=0)]
+    fp: Annotated[int, Field(ge=0, le=MAX_CASES)]
+    tp: Annotated[int, Field(ge=0, le=MAX_CASES)]
 
 
 class Entry(Record):
@@ -69,6 +106,10 @@ class Entry(Record):
         replicates: Bootstrap replicates of the primary metric over the patients common to the fingerprint.
         roc: ROC corners per tumor type, from (0, 0) to (positives, negatives); thinned to 200 points.
         digests: Of predictions, reference, thresholds and the report itself.
+        thresholds: Frozen thresholds the calls were made at.
+        model_repo: Model repository on the Hub.
+        overlaps: What training releases at hand share with the evaluated cases.
+        verification: What a verified entry was scored again from.
         source: Where the figures come from.
     """
 
@@ -91,13 +132,17 @@ class Entry(Record):
     data: DataInfo
     statements: Annotated[tuple[Text, ...], Field(max_length=20)] = ()
     missing_policy: Literal["error", "fail"]
-    seed: int
+    seed: Annotated[int, Field(ge=0)]
     scores: dict[str, dict[str, Score]]
     counts: dict[TumorType, Counts]
     coverage: dict[str, int] = {}
     roc: dict[TumorType, Annotated[tuple[RocPoint, ...], Field(max_length=MAX_ROC_POINTS)]] = {}
     replicates: Replicates | None = None
     digests: dict[str, Sha256 | None]
+    thresholds: dict[TumorType, Annotated[float, Field(ge=0)]] | None = None
+    model_repo: Annotated[str, StringConstraints(pattern=HUB_REPO)] | None = None
+    overlaps: Annotated[tuple[Overlap, ...], Field(max_length=50)] = ()
+    verification: Verification | None = None
 
     @property
     def primary(self) -> Score:
@@ -152,11 +197,6 @@ class Entry(Record):
         primary = self.task_definition.primary
         if primary not in self.scores[MEAN]:
             raise ValueError(f"scores.{MEAN} has no {primary}, the primary metric of the task")
-        values = [self.scores[kind][primary].value for kind in wanted - {MEAN} if primary in self.scores[kind]]
-        known = [value for value in values if value is not None]
-        stated = self.primary.value
-        if stated is not None and (not known or abs(stated - math.fsum(known) / len(known)) > _MEAN_TOLERANCE):
-            raise ValueError(f"scores.{MEAN}.{primary} is not the mean of the tumor types")
         return self
 
     @model_validator(mode="after")
@@ -173,10 +213,24 @@ class Entry(Record):
         return self
 
     @model_validator(mode="after")
-    def _roc_rises(self) -> Entry:
+    def _figures_follow_from_the_evidence(self) -> Entry:
         for kind, points in self.roc.items():
             if any(later.fp < earlier.fp or later.tp < earlier.tp for earlier, later in pairwise(points)):
                 raise ValueError(f"roc.{kind} falls")
+        found = list(contradictions(self.task_definition, self.scores, self.counts, self.roc, self.replicates))
+        if found:
+            raise ValueError("; ".join(found[:MAX_CONTRADICTIONS]))
+        return self
+
+    @model_validator(mode="after")
+    def _verified_by_something(self) -> Entry:
+        done = self.verification
+        if (self.provenance is Provenance.VERIFIED) != (done is not None):
+            raise ValueError("a verified entry says what it was verified with, and no other does")
+        if done is not None and (done.submission, done.reference, done.release) != tuple(
+            self.digests.get(name) for name in ("submission", "reference", "release")
+        ):
+            raise ValueError("the verification is of other predictions, data or truth than the entry")
         return self
 
 

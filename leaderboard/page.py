@@ -1,4 +1,4 @@
-"""The static site: one self-contained page, and one page an entry.
+"""The static site: one index page, one page an entry, one page a tumor type; each whole in itself.
 
 Nothing is loaded from anywhere: a content security policy allows the page's own style and script, by digest, and
 nothing else, so that even a name that slipped through the escaping could not run.
@@ -6,38 +6,51 @@ nothing else, so that even a name that slipped through the escaping could not ru
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from functools import cache
-from importlib.resources import files
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from rsuper_bench.benchmark.literature import detection_reader, literature_readers, literature_statement
+from rsuper_bench.benchmark.literature import literature_readers, literature_statement
+from rsuper_bench.benchmark.page_assets import content_policy, page_asset
 from rsuper_bench.benchmark.report import MEAN
+from rsuper_bench.benchmark.tumor_types import TumorType
 from rsuper_bench.leaderboard import wording
 from rsuper_bench.leaderboard.board import Board, Group, Row, score_of
+from rsuper_bench.leaderboard.curves import roc_panel
 from rsuper_bench.leaderboard.entry import Entry
+from rsuper_bench.leaderboard.index_data import DETAILS, Detail, group_data, metrics_of
+from rsuper_bench.leaderboard.training import MEANINGS, SYMBOLS, leaks, training_matrix
 
+MAX_PAGE_BYTES = 950_000
 MAX_RANK_BARS = 20  # the rank figure stays one screen
-MAX_FULL_CELLS = 3000  # above, intervals per tumor type and further metrics are left to the entry pages: size
-_SWITCHABLE = tuple(metric for metric in wording.METRICS if not metric.endswith("_at_reader"))
+MAX_SERVED_ROWS = 100  # rows that stand in the page itself; the script shows the others, a hundred at a time
+MAX_CURVES = 4  # of one small multiple
+MAX_TYPE_ROWS = 300  # of one table on the page of a tumor type
+MAX_TYPE_PANELS = 60
+_PACKAGE = "rsuper_bench.leaderboard"
 
 
 def index_page(board: Board) -> str:
-    """The board itself."""
-    cells = sum(len(group.rows) * (1 + len(group.task.tumor_types)) for group in board.groups)
-    full = cells <= MAX_FULL_CELLS
-    kinds = {kind for group in board.groups for kind in group.task.tumor_types}
+    """The board itself, with as much detail as keeps the page below :data:`MAX_PAGE_BYTES`."""
+    for detail in DETAILS:
+        text = _index_page(board, detail)
+        if len(text.encode()) <= MAX_PAGE_BYTES:
+            break
+    return text
+
+
+def _index_page(board: Board, detail: Detail) -> str:
+    kinds = _kinds(board)
     readers = [reader for reader in literature_readers() if reader.tumor_type in kinds or not kinds]
     return _render(
         "index.html.j2",
-        script=_asset("board.js"),
-        groups=[_group_view(group, full=full) for group in board.groups],
+        scripts=("site/board.js", "site/compare.js") if board.groups else (),
+        groups=[_group_view(group, detail) for group in board.groups[: detail.groups]],
+        more_groups=max(len(board.groups) - detail.groups, 0),
+        kinds=kinds,
         withdrawn=board.withdrawn,
         reported=board.reported,
         readers=readers,
@@ -48,97 +61,101 @@ def index_page(board: Board) -> str:
 def entry_page(row: Row, group: Group) -> str:
     """Everything known about one entry: every figure with its interval, ROC curves, what it was trained on."""
     entry = row.entry
-    kinds = [str(kind) for kind in group.task.tumor_types]
+    kinds = group.task.tumor_types
+    panels = [roc_panel(kind, [entry], most=1) for kind in kinds]
     return _render(
         "entry.html.j2",
-        script="",
         row=row,
         entry=entry,
         group=group,
-        names=[*kinds, MEAN],
-        metrics=_metrics_of([entry], group.task.primary),
-        curves=[_curve_view(entry, kind) for kind in group.task.tumor_types if kind in entry.roc],
+        names=[*map(str, kinds), MEAN],
+        metrics=_entry_metrics(entry, group),
+        panels=[panel for panel in panels if panel is not None],
         counts={str(kind): counts for kind, counts in entry.counts.items()},
+        matrix=training_matrix([entry]),
         readers_statement=literature_statement(synthetic=group.synthetic),
     )
 
 
-def _metrics_of(entries: Iterable[Entry], primary: str) -> list[str]:
-    """The metrics any of the entries has, the primary one first."""
-    present = {metric for entry in entries for metric in entry.scores[MEAN]}
-    return [primary, *(metric for metric in wording.METRICS if metric in present and metric != primary)]
+def type_pages(board: Board) -> dict[str, str]:
+    """One page for every tumor type of the board, by type: every method on it, and the radiologists."""
+    return {str(kind): _type_page(kind, board) for kind in _kinds(board)}
 
 
-def _group_view(group: Group, *, full: bool) -> dict[str, Any]:
-    names = [MEAN, *map(str, group.task.tumor_types)]
+def _type_page(kind: TumorType, board: Board) -> str:
+    groups = [group for group in board.groups if kind in group.task.tumor_types]
+    views = []
+    for group in groups:
+        rows = sorted(group.rows, key=lambda row: _by_figure(row, kind, group))[:MAX_TYPE_ROWS]
+        panels = [roc_panel(kind, [row.entry], most=1) for row in rows[:MAX_TYPE_PANELS]]
+        views.append(
+            {
+                "group": group,
+                "rows": rows,
+                "metrics": metrics_of(group),
+                "panels": [panel for panel in panels if panel is not None],
+                "more": len(group.rows) - len(rows),
+            }
+        )
+    return _render(
+        "type.html.j2",
+        kind=kind,
+        kinds=_kinds(board),
+        views=views,
+        readers=literature_readers((kind,)),
+        readers_statement=literature_statement(synthetic=any(group.synthetic for group in groups)),
+    )
+
+
+def _by_figure(row: Row, kind: TumorType, group: Group) -> tuple[bool, float, str]:
+    score = score_of(row.entry, kind, group.task.primary)
+    value = None if score is None else score.value
+    sign = 1.0 if row.entry.primary.higher_is_better else -1.0
+    return value is None, -sign * (value or 0.0), row.entry.path
+
+
+def _kinds(board: Board) -> list[TumorType]:
+    used = {kind for group in board.groups for kind in group.task.tumor_types}
+    return [kind for kind in TumorType if kind in used]
+
+
+def _entry_metrics(entry: Entry, group: Group) -> list[str]:
     primary = group.task.primary
-    found = _metrics_of((row.entry for row in group.rows), primary)
-    metrics = [metric for metric in found if metric in _SWITCHABLE or metric == primary]
+    return [primary, *(name for name in wording.METRICS if name in entry.scores[MEAN] and name != primary)]
+
+
+def _group_view(group: Group, detail: Detail) -> dict[str, Any]:
     ranked = group.ranked
     bars = ranked[:MAX_RANK_BARS] if len(ranked) > 1 else ()
+    shown = group.rows[: detail.rows]
+    entries = [row.entry for row in shown]
+    panels = [roc_panel(kind, entries, most=MAX_CURVES) for kind in group.task.tumor_types]
     return {
         "group": group,
-        "names": names,
-        "metrics": metrics,
-        "full": full,
+        "names": [MEAN, *map(str, group.task.tumor_types)],
+        "detail": detail,
+        "rows": shown[:MAX_SERVED_ROWS],
+        "shown": len(shown),
         "bars": bars,
         "places": max((row.rank.last for row in bars if row.rank is not None), default=0),  # where the axis ends
         "legend": sorted({mark for row in group.rows for mark in wording.badges(row.entry)}),
         "sizes": sorted({(row.entry.data.n_cases, row.entry.data.n_patients) for row in group.rows}),
-        "figures": _figures_json(group, names, metrics) if full and len(metrics) > 1 else None,
+        "panels": [panel for panel in panels if panel is not None],
+        "matrix": training_matrix(entries) if detail.data else None,
+        "data": group_data(group, detail),
     }
 
 
-def _figures_json(group: Group, names: Iterable[str], metrics: Iterable[str]) -> Markup:
-    """What the metric switch shows: per metric and row, ``[figure, interval]`` of each column, as they are printed."""
-    names = tuple(names)
-    table = {
-        metric: [[_printed(row.entry, name, metric) for name in names] for row in group.rows] for metric in metrics
-    }
-    units = {metric: wording.metric_unit(metric) for metric in metrics}
-    return script_json({"units": units, "figures": table})
-
-
-def _printed(entry: Entry, name: str, metric: str) -> list[str]:
-    score = score_of(entry, name, metric)
-    if score is None:
-        return [wording.NOTHING, ""]
-    return [wording.figure(score.value, metric), wording.interval(score, metric)]
-
-
-def _curve_view(entry: Entry, kind: Any) -> dict[str, Any]:
-    """One ROC curve in a box of 100 by 100, with the radiologists' figure where the literature gives both numbers."""
-    points = entry.roc[kind]
-    negatives, positives = points[-1].fp, points[-1].tp
-    reader = detection_reader(literature_readers((kind,)), kind)
-    drawn = reader is not None and reader.sensitivity is not None and reader.specificity is not None
-    return {
-        "name": str(kind),
-        "path": " ".join(
-            f"{100 * point.fp / negatives:.1f},{100 - 100 * point.tp / positives:.1f}" for point in points
-        ),
-        "positives": positives,
-        "negatives": negatives,
-        "reader": reader if drawn else None,
-    }
-
-
-def script_json(value: Mapping[str, Any]) -> Markup:
-    """JSON that may stand in a ``<script>`` element: no character that could end it."""
-    text = json.dumps(value, ensure_ascii=True, separators=(",", ":"))
-    return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))  # noqa: S704
-
-
-def _render(template: str, *, script: str, **values: Any) -> str:
-    style = _asset("board.css")
+def _render(template: str, *, scripts: Iterable[str] = (), **values: Any) -> str:
+    style = page_asset("page_style.css") + page_asset("site/board.css", _PACKAGE)
+    script = page_asset("page_script.js") + "".join(page_asset(name, _PACKAGE) for name in scripts)
     text = (
         _environment()
         .get_template(template)
         .render(
-            style=Markup(style),  # noqa: S704 - our own file
-            style_digest=_csp_digest(style),
-            script=Markup(script),  # noqa: S704 - our own file
-            script_digest=_csp_digest(script) if script else None,
+            style=Markup(style),  # noqa: S704 - our own files
+            script=Markup(script),  # noqa: S704 - our own files
+            policy=content_policy(style, script),
             **values,
         )
     )
@@ -148,7 +165,7 @@ def _render(template: str, *, script: str, **values: Any) -> str:
 @cache
 def _environment() -> Environment:
     environment = Environment(
-        loader=PackageLoader("rsuper_bench.leaderboard", "site"),
+        loader=PackageLoader(_PACKAGE, "site"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -157,13 +174,15 @@ def _environment() -> Environment:
     environment.globals.update(
         {
             "MEAN": MEAN,
+            "MEANINGS": MEANINGS,
+            "SYMBOLS": SYMBOLS,
             "badges": wording.badges,
             "figure": wording.figure,
             "interval": wording.interval,
+            "leaks": leaks,
             "metric_label": wording.metric_label,
             "metric_unit": wording.metric_unit,
             "rank_interval": wording.rank_interval,
-            "rank_text": wording.rank_text,
             "reader_figure": wording.reader_figure,
             "score_of": score_of,
             "shares_text": wording.shares_text,
@@ -171,13 +190,3 @@ def _environment() -> Environment:
         }
     )
     return environment
-
-
-@cache
-def _asset(name: str) -> str:
-    return (files("rsuper_bench.leaderboard") / "site" / name).read_text(encoding="utf-8")
-
-
-@cache
-def _csp_digest(text: str) -> str:
-    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

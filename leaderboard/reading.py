@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,12 @@ from pydantic import ValidationError
 
 from rsuper_bench.benchmark.errors import ConfigError, DataError, Problem
 from rsuper_bench.benchmark.files import model_problems
+from rsuper_bench.benchmark.submission import read_submission
 from rsuper_bench.leaderboard.entry import ENTRY_SUFFIX, MAX_ENTRY_BYTES, Entry
 
+ATTACHED_SUFFIX = ".submission"  # <task>.submission/ beside <task>.json holds the predictions it was made from
+ATTACHED_FILES = frozenset({"submission.yaml", "predictions.csv", "predictions.parquet", "thresholds.json"})
+MAX_ATTACHED_BYTES = 20 * 1024**2
 _NOTES = (".md", ".txt")  # explanations beside the entries are welcome
 
 
@@ -30,6 +34,9 @@ def read_entries(folder: Path) -> list[Entry]:
         )
     entries, problems = [], []
     for path, relative in _candidates(folder):
+        if path.parent.suffix == ATTACHED_SUFFIX:
+            problems += _attached_problems(path, relative)
+            continue
         found = read_entry(path, relative)
         if isinstance(found, Entry):
             entries.append(found)
@@ -46,9 +53,46 @@ def _candidates(folder: Path) -> Iterator[tuple[Path, str]]:
     for relative in sorted(paths):
         path = paths[relative]
         hidden = any(part.startswith(".") for part in relative.split("/"))
-        if hidden or path.is_dir() or path.suffix in _NOTES:
+        if hidden or (path.is_dir() and not path.is_symlink()) or path.suffix in _NOTES:
             continue
         yield path, relative
+
+
+def attached_submission(path: Path) -> Path | None:
+    """Folder of the predictions beside an entry file; None when there is none."""
+    folder = path.with_suffix(ATTACHED_SUFFIX)
+    return folder if folder.is_dir() else None
+
+
+def attached_problems(folder: Path, entries: Iterable[Entry]) -> list[Problem]:
+    """Predictions that lie beside an entry and are not those it was made from."""
+    problems = []
+    for entry in entries:
+        beside = attached_submission(folder / entry.path)
+        if beside is None:
+            continue
+        where = _shown(beside.relative_to(folder).as_posix())
+        submission, found = read_submission(beside)
+        if submission is None or found:
+            problems += [replace(problem, where=f"{where}: {_shown(problem.where)}") for problem in found]
+        elif submission.digest != entry.digests.get("submission"):
+            expected, fix = "the predictions the entry was made from", "Attach those, or evaluate these and add again."
+            problems.append(Problem(where, f"digest {submission.digest[:12]}", expected, fix))
+    return problems
+
+
+def _attached_problems(path: Path, relative: str) -> list[Problem]:
+    where = _shown(relative)
+    if path.is_symlink() or not path.is_file():
+        return [Problem(where, "not a plain file", "a file of predictions", "Remove it.")]
+    if path.name not in ATTACHED_FILES:
+        return [Problem(where, "not part of a submission", f"one of {', '.join(sorted(ATTACHED_FILES))}", "Remove it.")]
+    if path.stat().st_size > MAX_ATTACHED_BYTES:
+        found = f"{path.stat().st_size / 1024**2:.1f} MiB"
+        return [Problem(where, found, f"at most {MAX_ATTACHED_BYTES // 1024**2} MiB", "Keep them elsewhere.")]
+    if not path.parent.with_suffix(ENTRY_SUFFIX).is_file():
+        return [Problem(where, "predictions without an entry", "an entry beside them", "Add it, or remove them.")]
+    return []
 
 
 def read_entry(path: Path, relative: str) -> Entry | list[Problem]:

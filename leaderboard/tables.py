@@ -12,6 +12,7 @@ from rsuper_bench.benchmark.report import MEAN
 from rsuper_bench.leaderboard.board import Board, Group, Row, score_of
 from rsuper_bench.leaderboard.entry import Entry
 from rsuper_bench.leaderboard.reported import PublishedFigure
+from rsuper_bench.leaderboard.training import leaks
 from rsuper_bench.leaderboard.wording import (
     METRICS,
     NOTHING,
@@ -44,6 +45,7 @@ _LEAD = (
     "n_cases",
     "n_patients",
     "training_data",
+    "leaks",
     "primary",
 )
 _MARKDOWN = re.compile(r"[&<>|\\`*_\[\]#~$:@]|(?<=[wW]{3})\.")
@@ -60,7 +62,8 @@ def board_csv(board: Board) -> str:
 
 
 def _csv_row(entry: Entry, row: Row | None, names: Sequence[str], metrics: Sequence[str]) -> dict[str, Any]:
-    cells = _identity(entry, row) | {"training_data": "; ".join(entry.training_data)}
+    joined = {"training_data": "; ".join(entry.training_data), "leaks": "; ".join(leaks(entry))}
+    cells = _identity(entry, row) | joined
     for name in names:
         for metric in metrics:
             score = score_of(entry, name, metric)
@@ -88,6 +91,7 @@ def _identity(entry: Entry, row: Row | None) -> dict[str, Any]:
         "n_cases": entry.data.n_cases,
         "n_patients": entry.data.n_patients,
         "training_data": list(entry.training_data),
+        "leaks": leaks(entry),
         "primary": entry.task_definition.primary,
     }
 
@@ -100,7 +104,15 @@ def board_json(board: Board) -> str:
             name: {metric: score.model_dump(mode="json", exclude_none=True) for metric, score in metrics.items()}
             for name, metrics in entry.scores.items()
         }
-        return _identity(entry, row) | {"digests": entry.digests, "scores": scores}
+        more = {
+            "source": entry.source,
+            "model_repo": entry.model_repo,
+            "release": entry.data.release,
+            "release_digest": entry.data.digest,
+            "overlaps": [overlap.model_dump(mode="json") for overlap in entry.overlaps],
+            "page": f"entries/{entry.key}.html" if row is not None else None,
+        }
+        return _identity(entry, row) | more | {"digests": entry.digests, "scores": scores}
 
     value = {
         "schema_version": 1,
@@ -150,15 +162,21 @@ def board_markdown(board: Board) -> str:
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
-def _group_markdown(group: Group) -> list[str]:
+def ranking_markdown(board: Board) -> str:
+    """Only the ranked groups, to stand inside another Markdown file."""
+    lines = [line for group in board.groups for line in _group_markdown(group, "###")]
+    return "\n".join(lines or ["No entries yet."])
+
+
+def _group_markdown(group: Group, level: str = "##") -> list[str]:
     primary = group.task.primary
     kinds = [str(kind) for kind in group.task.tumor_types]
     unit = f" ({metric_unit(primary)})" if metric_unit(primary) else ""
-    lines = [f"## {group.task.name}", "", escape_markdown(group.task.description), ""]
+    lines = [f"{level} {group.task.name}", "", escape_markdown(group.task.description), ""]
     for label in group.labels:
         lines += [f"**{escape_markdown(label)}**", ""]
     measure = f"{metric_label(primary)}{unit}, mean over tumor types, with {group.task.confidence:.0%} intervals."
-    ties = f"Entries that cannot be told apart share a rank. Fingerprint `{group.fingerprint}`."
+    ties = f"A rank is 1 + the number of entries that are clearly better. Fingerprint `{group.fingerprint}`."
     lines += [f"{measure} {ties}", ""]
     rows = []
     for row in group.rows:

@@ -8,6 +8,7 @@ from rsuper_bench.benchmark.report import Score
 from rsuper_bench.leaderboard.entry import Entry
 from rsuper_bench.leaderboard.ranking import Rank
 from rsuper_bench.leaderboard.reported import Shares
+from rsuper_bench.leaderboard.training import leaks
 
 NOTHING = "–"
 
@@ -96,11 +97,13 @@ def badges(entry: Entry) -> list[tuple[str, str]]:
     if entry.provenance.value == "verified":
         marks.append(("verified", "Scored again by the maintainers from the predictions."))
     else:
-        marks.append(("self-reported", "Scored by whoever added the entry, with this project's evaluator."))
+        marks.append(("reported", "Scored by whoever added the entry, with this project's evaluator."))
     if entry.data.smoke:
         marks.append(("smoke", "One anatomy is in several splits: not evidence."))
     if entry.data.synthetic:
         marks.append(("synthetic", "Scored on synthetic images, not on patients."))
+    if leaks(entry):
+        marks.append(("leak", "Evaluated cases, or their patients or anatomy, are in the training data."))
     if entry.missing_policy == "fail" and entry.coverage.get("missing", 0) > 0:
         marks.append(("incomplete", "Missing predictions were scored the worst way."))
     return marks

@@ -49,7 +49,7 @@ def run_demo(out: Path, *, seed: int = 0) -> None:
     )
     recipes = {baseline: f"demo_{baseline}" for baseline in BASELINES}
     reports = train_and_evaluate(chain, release, out, recipes, task="demo-phantom-v1")
-    board = build_board(chain, reports, out)
+    board = build_board(chain, reports, out, release)
     print_table(reports)
     combined = reports["combined"].scores[MEAN]["auroc"]
     print(f"combined: mean AUROC {interval_text(combined)} on synthetic phantoms, which are not patients")
@@ -103,8 +103,8 @@ def train_and_evaluate(
     return reports
 
 
-def build_board(chain: Chain, reports: dict[str, EvaluationReport], out: Path) -> Path:
-    """Add an entry for each report and build the board.
+def build_board(chain: Chain, reports: dict[str, EvaluationReport], out: Path, release: Path) -> Path:
+    """Add an entry for each report, with what its training split shares with the test, and build the board.
 
     Returns:
         The page to open.
@@ -125,6 +125,8 @@ def build_board(chain: Chain, reports: dict[str, EvaluationReport], out: Path) -
                 URL,
                 "--entries",
                 entries,
+                "--trained-on",
+                release,
                 "--replace",
             )
             for baseline in reports

@@ -62,7 +62,7 @@ def run_real_demo(data_dir: Path, out: Path, *, seed: int = 0) -> None:
         ),
     )
     evaluated = _planted_chain(chain, release, out)
-    board = build_board(chain, evaluated, out)
+    board = build_board(chain, evaluated, out, release)
     print_table(evaluated)
     for line in opened:
         print(line)

@@ -5,6 +5,8 @@ import io
 import json
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from synthetic_reports import make_report
 
 from rsuper_bench.benchmark.errors import DataError
@@ -12,6 +14,7 @@ from rsuper_bench.benchmark.report import SubmissionInfo
 from rsuper_bench.leaderboard.add import entry_of
 from rsuper_bench.leaderboard.board import make_board
 from rsuper_bench.leaderboard.entry import Entry
+from rsuper_bench.leaderboard.page import index_page
 from rsuper_bench.leaderboard.reported import Reported, published_figures
 from rsuper_bench.leaderboard.tables import board_csv, board_json, board_markdown, escape_markdown
 from rsuper_bench.leaderboard.wording import reader_figure, shares_text
@@ -26,6 +29,18 @@ def entry():
         return Entry.model_validate(made.model_dump() | {"status": status, "reason": reason})
 
     return make
+
+
+LEVELS = [
+    entry_of(
+        make_report(0.4 + 0.1 * level, seed=level, noise=0.06, cases=20, draws=100),
+        team="T",
+        method="M",
+        url=None,
+        report_digest="2" * 64,
+    )
+    for level in range(6)
+]
 
 
 def placed(group):
@@ -48,6 +63,26 @@ def test_ties_share_a_rank(entry):
 def test_fingerprints_are_never_ranked_together(entry):
     board = make_board([entry(0.9, method="a", fingerprint="a" * 12), entry(0.5, method="b", fingerprint="b" * 12)])
     assert [placed(group) for group in board.groups] == [{"a": (1, 1)}, {"b": (1, 1)}]
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 5)), min_size=1, max_size=9), st.randoms())
+def test_a_group_is_ranked_as_if_it_stood_alone_in_any_order(drawn, random):
+    made = [
+        LEVELS[level].model_copy(update={"method": f"m{number}", "fingerprint": letter * 12})
+        for number, (letter, level) in enumerate(drawn)
+    ]
+    alone = {}
+    for letter in "abc":
+        members = [entry for entry in made if entry.fingerprint == letter * 12]
+        for group in make_board(members).groups:
+            alone |= placed(group)
+    random.shuffle(made)
+    together = [placed(group) for group in make_board(made).groups]
+    assert {method: place for group in together for method, place in group.items()} == alone
+    assert sum(map(len, together)) == len(made)
+    for group in together:
+        assert min(rank for rank, _ in group.values()) == 1
 
 
 def test_real_before_synthetic_before_smoke(entry):
@@ -98,6 +133,19 @@ def test_duplicates_and_contradictions_are_listed_together(entry):
         make_board([twin, twin, entry(0.6, method="third"), other])
     assert "team__twin/demo-phantom-v1.json: stands twice" in str(caught.value)
     assert "team__other/demo-phantom-v1.json: its task or reference differs" in str(caught.value)
+
+
+def test_a_task_may_choose_another_primary_metric(entry, tmp_path):
+    path = tmp_path / "auroc-v1.yaml"
+    path.write_text(
+        "name: auroc-v1\ndescription: By AUROC.\ntumor_types: [liver, kidney]\nprimary: auroc\nsynthetic: true\n"
+    )
+    board = make_board([entry(0.5, method="a", task=path), entry(0.8, method="b", task=path)])
+    assert placed(board.groups[0]) == {"b": (1, 1), "a": (2, 2)}
+    assert "AUROC, mean over tumor types" in board_markdown(board)
+    page = index_page(board)
+    assert "<dd>AUROC, mean over 2 tumor types</dd>" in page
+    assert '"metrics":[["auroc","AUROC",""]' in page
 
 
 def test_an_empty_board_is_a_board():
