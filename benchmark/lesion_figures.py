@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,9 +23,13 @@ class Share:
 
     def of(self, weights: Weights) -> Floats:
         """Share of hits in each replicate."""
-        hits = np.bincount(self.patient[self.hit], minlength=self.n_patients)
-        trials = np.bincount(self.patient, minlength=self.n_patients)
+        hits, trials = self._counts
         return _ratio(hits @ weights, trials @ weights)
+
+    @cached_property
+    def _counts(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        hits = np.bincount(self.patient[self.hit], minlength=self.n_patients)
+        return hits, np.bincount(self.patient, minlength=self.n_patients)
 
 
 @dataclass(frozen=True)
@@ -37,16 +42,26 @@ class PerCase:
 
     def mean(self, weights: Weights) -> Floats:
         """Mean in each replicate."""
-        sums = np.bincount(self.patient, weights=self.values, minlength=self.n_patients)
-        counts = np.bincount(self.patient, minlength=self.n_patients)
+        sums, counts = self._sums
         return _ratio(sums @ weights, counts @ weights)
+
+    @cached_property
+    def _sums(self) -> tuple[Floats, NDArray[np.intp]]:
+        sums = np.bincount(self.patient, weights=self.values, minlength=self.n_patients)
+        return sums.astype(np.float64), np.bincount(self.patient, minlength=self.n_patients)
+
+    @cached_property
+    def _sorted(self) -> tuple[Floats, NDArray[np.intp]]:
+        order = np.argsort(self.values, kind="stable")
+        return self.values[order], self.patient[order]
 
     def median(self, weights: Weights) -> Floats:
         """Median in each replicate, of the cases as often as they were drawn."""
         if not len(self.values):
             return np.full(weights.shape[1], np.nan)
-        order = np.argsort(self.values, kind="stable")
-        values, upto = self.values[order], np.cumsum(weights[self.patient[order]], axis=0, dtype=np.int64)
+        values, patient = self._sorted
+        upto = weights[patient]
+        np.cumsum(upto, axis=0, out=upto)
         total = upto[-1]
         low = np.minimum((2 * upto < total).sum(0), len(values) - 1)
         high = np.minimum((2 * upto <= total).sum(0), len(values) - 1)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from rsuper_bench.benchmark.lesion_record import MAX_FROC_POINTS, FrocPoint, LesionOutcome
 from rsuper_bench.benchmark.metrics import Curve, RankedCases
@@ -28,6 +30,11 @@ class FrocEvents:
     lesions: NDArray[np.int64]
     cases: NDArray[np.int64]
 
+    @cached_property
+    def segments(self) -> csr_array:
+        """The ranking laid out by patient, made once for all replicates."""
+        return self.ranked.segments(len(self.lesions))
+
     @classmethod
     def of(cls, outcomes: Sequence[LesionOutcome], patient: NDArray[np.intp], n_patients: int) -> FrocEvents:
         """Collect the candidates of all cases; ``patient`` is the index of the patient of each case."""
@@ -48,7 +55,7 @@ class FrocEvents:
 
 def froc_points(events: FrocEvents) -> tuple[FrocPoint, ...]:
     """Operating points at which more lesions are found, evenly thinned to :data:`MAX_FROC_POINTS`."""
-    curve = Curve.of(events.ranked, np.ones((len(events.lesions), 1), dtype=np.int32))
+    curve = Curve.from_segments(events.segments, np.ones((len(events.lesions), 1), dtype=np.int32))
     thresholds = events.ranked.values[np.unique(events.ranked.group[events.ranked.positive])]
     chosen = np.arange(len(thresholds))
     if len(chosen) > MAX_FROC_POINTS:
@@ -77,7 +84,7 @@ def sensitivities_at_rates(
     Returns:
         ``(rates, R)``, NaN where no lesion was drawn.
     """
-    curve = Curve.of(events.ranked, weights)
+    curve = Curve.from_segments(events.segments, weights)
     lesions, cases = events.lesions @ weights, events.cases @ weights
     found = np.concatenate([np.zeros((1, weights.shape[1]), dtype=np.int64), curve.true_positives])
     result = np.full((len(rates), weights.shape[1]), np.nan)

@@ -130,6 +130,7 @@ def examine(folder: Path) -> list[Check]:
                 ("datasets", "datasets"),
                 ("huggingface_hub", "huggingface_hub"),
                 ("connected-components-3d", "cc3d"),
+                ("surface-distance", "surface_distance"),
             )
         ),
         *(
