@@ -14,16 +14,24 @@ from rsuper_bench.benchmark.figures import write_figures
 from rsuper_bench.benchmark.files import atomic_path, canonical_json, check_out_folder, pretty_json, write_text
 from rsuper_bench.benchmark.report import REPORT_FILE, EvaluationReport
 from rsuper_bench.benchmark.report_markdown import report_markdown
+from rsuper_bench.benchmark.report_page import report_page
 from rsuper_bench.benchmark.rsuper_protocol import PROTOCOL_FILE, report_protocol_table
+from rsuper_bench.benchmark.worst_cases import WorstCases, worst_cases
 
+PAGE_FILE = "report.html"
 # In the order in which they take their place.
-WRITTEN = ("figures", "report.md", PROTOCOL_FILE, "run.json", REPORT_FILE)
+WRITTEN = ("figures", "report.md", PAGE_FILE, PROTOCOL_FILE, "run.json", REPORT_FILE)
 
 
 def write_evaluation(
-    report: EvaluationReport, folder: Path, *, protocol: Protocol | None = None, run: dict[str, Any] | None = None
+    report: EvaluationReport,
+    folder: Path,
+    *,
+    protocol: Protocol | None = None,
+    run: dict[str, Any] | None = None,
+    worst: WorstCases | None = None,
 ) -> None:
-    """Write ``report.json``, ``report.md``, ``figures/`` and ``run.json``; ``metrics.csv`` for a protocol.
+    """Write ``report.json``, ``.md``, ``.html``, ``figures/`` and ``run.json``; ``metrics.csv`` for a protocol.
 
     Everything is made in a folder beside ``folder`` first; ``report.json`` arrives last, so a folder that holds one is
     complete.
@@ -33,6 +41,7 @@ def write_evaluation(
         folder: Where to; files of an earlier evaluation are replaced.
         protocol: ``rsuper`` adds the published table of volume thresholds.
         run: Time and command, kept outside every digest.
+        worst: Misses and false alarms with their pictures; without pictures when None.
 
     Raises:
         ConfigError: If files of something else would be replaced.
@@ -40,14 +49,17 @@ def write_evaluation(
     """
     with evaluating(folder):
         check_out_folder(folder, REPORT_FILE, WRITTEN)
-        _write(report, folder, protocol, run)
+        _write(report, folder, protocol, run, worst or worst_cases(report))
 
 
-def _write(report: EvaluationReport, folder: Path, protocol: Protocol | None, run: dict[str, Any] | None) -> None:
+def _write(
+    report: EvaluationReport, folder: Path, protocol: Protocol | None, run: dict[str, Any] | None, worst: WorstCases
+) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".partial", dir=folder.parent))
     try:
         write_text(partial / "report.md", report_markdown(report))
+        write_text(partial / PAGE_FILE, report_page(report, worst))
         write_figures(report, partial / "figures")
         if protocol == "rsuper":
             write_text(partial / PROTOCOL_FILE, report_protocol_table(report))

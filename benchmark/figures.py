@@ -1,204 +1,239 @@
-"""Figures of a report: ROC curves with the radiologist's point, and sensitivity beside specificity."""
+"""Figures of a report for papers, as PNG and SVG: the panels put together, with a legend and what they do not show."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from rsuper_bench.benchmark.case_panels import (
+    SMALL,
+    UNPAIRED,
+    bar_panel,
+    flow_panel,
+    radiologists,
+    roc_panel,
+    type_name,
+)
 from rsuper_bench.benchmark.files import atomic_path
+from rsuper_bench.benchmark.inline_svg import figure_style
+from rsuper_bench.benchmark.lesion_panels import froc_panel
 from rsuper_bench.benchmark.literature import detection_reader
-from rsuper_bench.benchmark.report import EvaluationReport, LiteratureReader, Outcome, Score
-from rsuper_bench.benchmark.task import CallRule
+from rsuper_bench.benchmark.palette import CARD, INK, LINE, METHOD, METHOD_SOFT, READER, WARN
+from rsuper_bench.benchmark.report import EvaluationReport
+from rsuper_bench.benchmark.roc_curve import RocCurve, roc_curves
+from rsuper_bench.benchmark.strata_panels import (
+    forest_metrics,
+    forest_panel,
+    forest_rows,
+    size_metric,
+    size_panel,
+    size_scores,
+)
+from rsuper_bench.benchmark.stratum import Axis
 from rsuper_bench.benchmark.tumor_types import TumorType
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
-# Okabe and Ito's colours, which stay apart for colour-blind readers and in print.
-BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#666666"
-_STYLE: dict[Any, Any] = {
-    "font.size": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.titlesize": 10,
-    "axes.titleweight": "bold",
-    "legend.frameon": False,
-    "svg.hashsalt": "rsuper-bench",
-    "svg.fonttype": "none",
-    "figure.facecolor": "white",
-}
+MAX_FOREST_ROWS = 60  # of one picture, which then is a page high
+_PANEL = 2.75  # inches, of panels that stand in a grid
+_LEGEND = 5.8  # inches that the longest legend takes
 
 
 def write_figures(report: EvaluationReport, folder: Path) -> None:
-    """Write ``roc`` and ``sens_spec`` as PNG and SVG; the same report gives the same bytes."""
-    import matplotlib as mpl
+    """Write every figure the report has data for as PNG and SVG; the same report gives the same bytes."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-    with mpl.rc_context(_STYLE):
-        for name, figure in (("roc", roc_figure(report)), ("sens_spec", sens_spec_figure(report))):
+    draw: dict[str, Callable[[], Figure]] = {
+        "roc": lambda: roc_figure(report, roc_curves(report)),
+        "sens_spec": lambda: sens_spec_figure(report),
+        "cases": lambda: flow_figure(report),
+        "size": lambda: size_figure(report),
+        "froc": lambda: froc_figure(report),
+        **{f"forest_{axis}": lambda axis=axis: forest_figure(report, axis) for axis in report.strata},  # type: ignore[misc]
+    }
+    with figure_style():
+        for name in figure_names(report):
+            figure = draw[name]()
             FigureCanvasAgg(figure)
             for suffix, metadata in (("png", {"Software": None}), ("svg", {"Date": None, "Creator": None})):
                 with atomic_path(folder / f"{name}.{suffix}") as path:
                     figure.savefig(path, format=suffix, dpi=150, metadata=metadata)
+                figure.set_layout_engine("none")  # its work is done: the second format keeps the places
 
 
-def roc_figure(report: EvaluationReport) -> Figure:
-    """One ROC curve a tumor type, with the frozen threshold and the radiologist's point."""
+def figure_names(report: EvaluationReport) -> list[str]:
+    """Names of the files that :func:`write_figures` writes, without their suffix."""
+    names = ["roc", "sens_spec", "cases"]
+    if any(size_scores(report, kind) for kind in report.counts):
+        names.append("size")
+    if report.lesions and any(scores.froc.points for scores in report.lesions.values()):
+        names.append("froc")
+    metrics = {axis: forest_metrics(report, axis) for axis in report.strata}
+    return names + [
+        f"forest_{axis}" for axis, found in metrics.items() if any(forest_rows(report, axis, m) for m in found)
+    ]
+
+
+def _grid(report: EvaluationReport, x: str, y: str) -> tuple[Figure, list[tuple[Axes, TumorType]]]:
+    """A square panel a tumor type, at most four in a row."""
     from matplotlib.figure import Figure
 
     kinds = list(report.counts)
     columns = min(len(kinds), 4)
     rows = -(-len(kinds) // columns)
     # Room for the caveat above and the legend below: panels keep their square shape, so they do not give way to them.
-    figure = Figure(figsize=(2.75 * columns + 0.35, 2.75 * rows + 1.0), layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False)
-    for index, axis in enumerate(axes.flat):
-        if index < len(kinds):
-            _roc_panel(axis, report, kinds[index])
-            axis.set_ylabel("sensitivity" if index % columns == 0 else "")
-            axis.set_xlabel("1 - specificity" if index + columns >= len(kinds) else "")
-        else:
-            axis.axis("off")
-    _legend(figure, report)
+    width = max(_PANEL * columns + 0.35, _LEGEND)
+    figure = Figure(figsize=(width, _PANEL * rows + 1.0), layout="constrained")
+    axes = list(figure.subplots(rows, columns, squeeze=False).flat)
+    for index, axis in enumerate(axes[: len(kinds)]):
+        axis.set_title(type_name(kinds[index]), loc="left")
+        axis.set_ylabel(y if index % columns == 0 else "")
+        axis.set_xlabel(x if index + columns >= len(kinds) else "")
+    for axis in axes[len(kinds) :]:
+        axis.axis("off")
     _caveat(figure, report)
-    return figure
+    return figure, list(zip(axes, kinds, strict=False))
 
 
-def roc_points(report: EvaluationReport, kind: TumorType) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """False positive rate and sensitivity of every threshold; empty when a class is missing."""
-    outcomes = [item for item in report.outcomes if item.tumor_type is kind]
-    by_volume = report.task_definition.call_rule is CallRule.VOLUME
-    decision = np.array([_decision(item, by_volume=by_volume) for item in outcomes])
-    positive = np.array([item.reference == 1 for item in outcomes], dtype=bool)
-    if not positive.any() or positive.all():
-        return np.empty(0), np.empty(0)
-    order = np.argsort(-decision, kind="stable")
-    ranked = decision[order]
-    last = np.append(ranked[1:] != ranked[:-1], True)
-    hits = np.cumsum(positive[order])[last]
-    alarms = np.cumsum(~positive[order])[last]
-    return np.append(0, alarms) / (~positive).sum(), np.append(0, hits) / positive.sum()
-
-
-def _decision(outcome: Outcome, *, by_volume: bool) -> float:
-    if outcome.imputed:  # beyond every prediction, on the wrong side
-        return np.inf if outcome.score else -np.inf
-    return (outcome.volume_mm3 or 0.0) if by_volume else outcome.score
-
-
-def _roc_panel(axis: Axes, report: EvaluationReport, kind: TumorType) -> None:
-    counts = report.counts[kind]
-    axis.set_title(kind.replace("_", " "), loc="left")
-    axis.plot([0, 1], [0, 1], color="#cccccc", linewidth=0.8, zorder=1)
-    rate, sensitivity = roc_points(report, kind)
-    if len(rate):
-        axis.plot(rate, sensitivity, color=BLUE, linewidth=1.6, zorder=3)
-    auroc = report.scores[kind]["auroc"]
-    text = "AUROC undefined" if auroc.value is None else f"AUROC {auroc.value:.2f}"
-    if auroc.low is not None and auroc.high is not None:
-        text += f" [{auroc.low:.2f}, {auroc.high:.2f}]"
-    axis.text(0.98, 0.03, f"{text}\n{counts.positive} positive, {counts.negative} negative", **_corner(axis))
-    _threshold_point(axis, report, kind)
-    reader = detection_reader(report.readers.literature, kind)
-    if reader:
-        _reader_point(axis, reader)
-    axis.set_aspect("equal")
-    axis.set_xlim(-0.02, 1.02)
-    axis.set_ylim(-0.02, 1.02)
-    axis.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
-    axis.set_yticks([0, 0.5, 1], ["0", "0.5", "1"])
-
-
-def _corner(axis: Axes) -> dict[str, Any]:
-    place = {"transform": axis.transAxes, "ha": "right", "va": "bottom", "zorder": 8}
-    return place | {"fontsize": 7.5, "color": "#333333"} | _halo()
-
-
-def _halo() -> dict[str, Any]:
-    """A white rim, so that words over a curve can be read."""
-    from matplotlib.patheffects import withStroke
-
-    return {"path_effects": [withStroke(linewidth=2, foreground="white")]}
-
-
-def _threshold_point(axis: Axes, report: EvaluationReport, kind: TumorType) -> None:
-    sensitivity, specificity = report.scores[kind]["sensitivity"], report.scores[kind]["specificity"]
-    if sensitivity.value is None or specificity.value is None:
-        return
-    axis.errorbar(
-        1 - specificity.value,
-        sensitivity.value,
-        xerr=_arms(specificity)[::-1],
-        yerr=_arms(sensitivity),
-        fmt="o",
-        color=ORANGE,
-        markersize=5,
-        elinewidth=1,
-        zorder=5,
-    )
-
-
-def _arms(score: Score) -> NDArray[np.float64]:
-    """Lengths of the error bar below and above a value, ``(2, 1)``."""
-    value = score.value or 0.0
-    low = value if score.low is None else min(score.low, value)
-    high = value if score.high is None else max(score.high, value)
-    return np.array([[value - low], [high - value]])
-
-
-def _reader_point(axis: Axes, reader: LiteratureReader) -> None:
-    words: dict[str, Any] = {"textcoords": "offset points", "fontsize": 7.5, "color": GREEN, "zorder": 8} | _halo()
-    if reader.sensitivity is not None and reader.specificity is not None:
-        point = (1 - reader.specificity, reader.sensitivity)
-        axis.plot(*point, marker="D", color=GREEN, markersize=5.5, markeredgecolor="white", linestyle="", zorder=7)
-        axis.annotate(reader.grade, point, xytext=(6, -4), va="top", **words)
-    elif reader.specificity is not None:
-        axis.axvline(1 - reader.specificity, color=GREEN, linewidth=1, linestyle=":", zorder=2)
-        axis.annotate(f"{reader.grade}, specificity only", (1 - reader.specificity, 0.24), xytext=(5, 0), **words)
-    elif reader.sensitivity is not None:
-        axis.axhline(reader.sensitivity, color=GREEN, linewidth=1, linestyle=":", zorder=2)
-        axis.annotate(f"{reader.grade}, sensitivity only", (0.45, reader.sensitivity), xytext=(0, -9), **words)
-
-
-def _legend(figure: Figure, report: EvaluationReport) -> None:
-    from matplotlib.lines import Line2D
-
-    level = f"{100 * report.task_definition.confidence:g} %"
-    handles = [Line2D([], [], color=BLUE, label="method")]
+def roc_figure(report: EvaluationReport, curves: dict[TumorType, RocCurve]) -> Figure:
+    """One ROC curve a tumor type, with the frozen threshold and the radiologists."""
+    figure, panels = _grid(report, "1 - specificity", "sensitivity")
+    for axis, kind in panels:
+        roc_panel(axis, report, kind, curves.get(kind))
+        counts, auroc = report.counts[kind], report.scores[kind]["auroc"]
+        text = "AUROC undefined" if auroc.value is None else f"AUROC {auroc.value:.2f}"
+        if auroc.low is not None and auroc.high is not None:
+            text += f" [{auroc.low:.2f}, {auroc.high:.2f}]"
+        style: dict[str, Any] = {"ha": "right", "va": "bottom", "fontsize": SMALL, "color": INK, "zorder": 9}
+        box: dict[str, Any] = {"facecolor": CARD, "edgecolor": "none", "pad": 0.6}
+        words = f"{text}\n{counts.positive} positive, {counts.negative} negative"
+        axis.text(0.98, 0.03, words, transform=axis.transAxes, bbox=box, **style)
+    handles = [_handle(METHOD, "", "-", "method")]
     if report.thresholds is not None:
-        handles.append(
-            Line2D([], [], color=ORANGE, marker="o", linestyle="", label=f"frozen threshold, {level} intervals")
-        )
-    if any(detection_reader(report.readers.literature, kind) for kind in report.counts):
-        label = "radiologists in the literature, with grade: other patients"
-        if report.data.synthetic:
-            label += "; orientation only"
-        handles.append(Line2D([], [], color=GREEN, marker="D", linestyle="", label=label))
-    one_row = len(report.counts) > 2
-    figure.legend(handles=handles, loc="outside lower left", ncols=len(handles) if one_row else 1, fontsize=8)
+        handles.append(_handle(METHOD, "o", "", f"frozen threshold, {_level(report)} intervals"))
+    literature = any(detection_reader(report.readers.literature, kind) for kind in report.counts)
+    _legend(figure, report, handles, literature=literature, study=bool(report.readers.study))
+    return figure
 
 
 def sens_spec_figure(report: EvaluationReport) -> Figure:
-    """Sensitivity and specificity of each tumor type with intervals, and the literature beside them."""
+    """Sensitivity and specificity of each tumor type with intervals, and radiologists beside them."""
     from matplotlib.figure import Figure
 
     kinds = list(report.counts)
-    frozen = report.thresholds is not None
-    names = ("sensitivity", "specificity") if frozen else _matched_names(report)
-    figure = Figure(figsize=(8.4, 0.42 * len(kinds) + 1.5), layout="constrained")
-    left, right = figure.subplots(1, 2, sharey=True)
-    for axis, name, side in ((left, names[0], "sensitivity"), (right, names[1], "specificity")):
-        _bars(axis, report, kinds, name, side)
-        axis.set_title(_title(name, frozen=frozen), loc="left")
-    left.set_yticks(range(len(kinds)), [kind.replace("_", " ") for kind in kinds])
-    left.set_ylim(len(kinds) - 0.4, -0.6)
-    _bar_legend(figure, report)
+    figure = Figure(figsize=(8.4, 0.46 * len(kinds) + 1.5), layout="constrained")
+    axes = figure.subplots(1, 2, sharey=True)
+    for axis, (name, side) in zip(axes, bar_metrics(report), strict=True):
+        bar_panel(axis, report, name, side)
+        axis.set_title(metric_title(name), loc="left")
+    beside = [item for kind in kinds for _, side in bar_metrics(report) for item in radiologists(report, kind, side)]
+    handles = [_handle(METHOD, "o", "-", f"method, {_level(report)} interval")]
+    published = any(item.published for item in beside)
+    _legend(figure, report, handles, literature=published, study=any(not item.published for item in beside))
     _caveat(figure, report)
     return figure
+
+
+def bar_metrics(report: EvaluationReport) -> list[tuple[str, str]]:
+    """Both figures of the bars, and the side each is of: at the frozen thresholds, or at matched operating points."""
+    if report.thresholds is not None:
+        return [("sensitivity", "sensitivity"), ("specificity", "specificity")]
+    names = list(next(iter(report.scores.values())))
+    matched = ("sensitivity_at_specificity", "specificity_at_sensitivity")
+    found = [next(name for name in names if name.startswith(start)) for start in matched]
+    return list(zip(found, ("sensitivity", "specificity"), strict=True))
+
+
+def metric_title(name: str) -> str:
+    """``sensitivity_at_specificity_90`` in words."""
+    figure, at, point = name.partition("_at_")
+    if not at:
+        return f"{figure} at the frozen threshold"
+    what, _, value = point.rpartition("_")
+    return f"{figure} at {value} % {what}"
+
+
+def flow_figure(report: EvaluationReport) -> Figure:
+    """How many cases of each type are positive, negative and excluded."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.4, 0.3 * len(report.counts) + 1.5), layout="constrained")
+    axis = figure.subplots()
+    flow_panel(axis, report)
+    axis.set_xlabel("cases")
+    parts = ((METHOD, "positive"), (METHOD_SOFT, "negative"), (LINE, "excluded"))
+    figure.legend(
+        handles=[_handle(c, "s", "", words) for c, words in parts], loc="outside lower left", ncols=3, fontsize=8
+    )
+    _caveat(figure, report)
+    return figure
+
+
+def size_figure(report: EvaluationReport) -> Figure:
+    """Sensitivity of each tumor type by size of the tumor."""
+    figure, panels = _grid(report, "largest reported diameter, mm", size_metric(report).replace("auroc", "AUROC"))
+    for axis, kind in panels:
+        size_panel(axis, report, kind)
+    _legend(
+        figure, report, [_handle(METHOD, "o", "-", f"method, {_level(report)} interval; sizes of at least 10 cases")]
+    )
+    return figure
+
+
+def forest_figure(report: EvaluationReport, axis: Axis) -> Figure:
+    """Figures of every stratum of one axis; the first 60 lines of each where there are more."""
+    from matplotlib.figure import Figure
+
+    metrics = forest_metrics(report, axis)
+    rows = {metric: found[:MAX_FOREST_ROWS] for metric in metrics if (found := forest_rows(report, axis, metric))}
+    longest = max(map(len, rows.values()))
+    figure = Figure(figsize=(4.9 * len(rows), 0.19 * longest + 1.1), layout="constrained")
+    for panel, metric in zip(figure.subplots(1, len(rows), squeeze=False)[0], rows, strict=True):
+        forest_panel(panel, rows[metric], metric=metric)
+        panel.set_title(f"{metric.replace('auroc', 'AUROC')} by {axis}", loc="left", pad=14)
+    _caveat(figure, report)
+    return figure
+
+
+def froc_figure(report: EvaluationReport) -> Figure:
+    """Share of lesions found against false alarms a case, one curve a tumor type."""
+    figure, panels = _grid(report, "false alarms a case", "lesions found")
+    for axis, kind in panels:
+        scores = (report.lesions or {}).get(kind)
+        if scores is None:
+            axis.axis("off")
+        else:
+            froc_panel(axis, scores)
+            axis.text(0.98, 0.03, f"{scores.n_lesions} lesions", transform=axis.transAxes, ha="right", fontsize=SMALL)
+    _legend(figure, report, [_handle(METHOD, "o", "-", f"method, {_level(report)} intervals")])
+    return figure
+
+
+def _level(report: EvaluationReport) -> str:
+    return f"{100 * report.task_definition.confidence:g} %"
+
+
+def _handle(color: str, marker: str, line: Any, label: str, *, hollow: bool = False) -> Line2D:
+    from matplotlib.lines import Line2D
+
+    face = CARD if hollow else color
+    return Line2D([], [], color=color, marker=marker or None, markerfacecolor=face, linestyle=line, label=label)
+
+
+def _legend(
+    figure: Figure, report: EvaluationReport, handles: list[Line2D], *, literature: bool = False, study: bool = False
+) -> None:
+    if study:
+        handles.append(_handle(READER, "^", "", "radiologists who read these cases"))
+    if literature:
+        label = UNPAIRED + ("; orientation only" if report.data.synthetic else "")
+        handles.append(_handle(READER, "D", "", label, hollow=True))
+    wide = figure.get_figwidth() > 2.2 * sum(len(str(handle.get_label())) + 6 for handle in handles) / 32
+    figure.legend(handles=handles, loc="outside lower left", ncols=len(handles) if wide else 1, fontsize=8)
 
 
 def _caveat(figure: Figure, report: EvaluationReport) -> None:
@@ -206,58 +241,4 @@ def _caveat(figure: Figure, report: EvaluationReport) -> None:
     words = ["one anatomy in several splits: not evidence"] if report.data.smoke else []
     words += ["synthetic cases: phantoms are not patients"] if report.data.synthetic else []
     if words:
-        figure.suptitle("; ".join(words).capitalize(), x=0.01, ha="left", fontsize=8.5, color=ORANGE)
-
-
-def _matched_names(report: EvaluationReport) -> tuple[str, str]:
-    names = list(next(iter(report.scores.values())))
-    first = next(name for name in names if name.startswith("sensitivity_at_specificity"))
-    second = next(name for name in names if name.startswith("specificity_at_sensitivity"))
-    return first, second
-
-
-def _title(name: str, *, frozen: bool) -> str:
-    if frozen:
-        return f"{name} at the frozen threshold"
-    figure, _, point = name.partition("_at_")
-    what, _, value = point.rpartition("_")
-    return f"{figure} at {value} % {what}"
-
-
-def _bars(axis: Axes, report: EvaluationReport, kinds: list[TumorType], name: str, side: str) -> None:
-    for row, kind in enumerate(kinds):
-        score = report.scores[kind][name]
-        if score.value is None:
-            axis.text(0.01, row, score.reason or "undefined", fontsize=7.5, color=GREY, va="center")
-        else:
-            axis.barh(row, score.value, height=0.55, color=BLUE, alpha=0.35, zorder=2)
-            axis.errorbar(
-                score.value, row, xerr=_arms(score), fmt="o", color=BLUE, markersize=3.5, elinewidth=1.2, zorder=4
-            )
-        figure = _literature_figure(report, kind, side)
-        if figure is not None:  # below the interval, so that neither hides the other
-            axis.plot(figure, row + 0.27, marker="D", color=GREEN, markersize=5, markeredgecolor="white", zorder=5)
-    axis.set_xlim(0, 1.02)
-    axis.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "25", "50", "75", "100 %"])
-    axis.grid(axis="x", color="#eeeeee", zorder=0)
-    axis.tick_params(axis="y", length=0)
-
-
-def _literature_figure(report: EvaluationReport, kind: TumorType, side: str) -> float | None:
-    """A radiologist's figure beside calls at a frozen threshold; it has no place beside another operating point."""
-    reader = detection_reader(report.readers.literature, kind)
-    if reader is None or report.thresholds is None:
-        return None
-    return reader.sensitivity if side == "sensitivity" else reader.specificity
-
-
-def _bar_legend(figure: Figure, report: EvaluationReport) -> None:
-    from matplotlib.lines import Line2D
-
-    level = f"{100 * report.task_definition.confidence:g} %"
-    handles = [Line2D([], [], color=BLUE, marker="o", label=f"method, {level} interval")]
-    sides = ("sensitivity", "specificity")
-    if any(_literature_figure(report, kind, side) is not None for kind in report.counts for side in sides):
-        label = "radiologists in the literature: other patients, not the same cases"
-        handles.append(Line2D([], [], color=GREEN, marker="D", linestyle="", label=label))
-    figure.legend(handles=handles, loc="outside lower left", ncols=2, fontsize=8)
+        figure.suptitle("; ".join(words).capitalize(), x=0.01, ha="left", fontsize=8.5, color=WARN)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from rsuper_bench.benchmark.lesion_record import FROC_RATES, LESION_SIZES, LesionScores
-from rsuper_bench.benchmark.markdown import NOT_DEFINED, markdown_table, score_cell
+from rsuper_bench.benchmark.markdown import NOT_DEFINED, TextTable, markdown_table, score_cell
 from rsuper_bench.benchmark.score import Score
 from rsuper_bench.benchmark.tumor_types import TumorType
 
@@ -14,24 +14,28 @@ _SHOWN_RATES = tuple(f"{rate:g}" for rate in FROC_RATES)
 
 def lesions_markdown(lesions: Mapping[TumorType, LesionScores], policies: Sequence[str]) -> str:
     """Tables of the types with a figure, why others have none, and what the figures mean."""
-    shown = {kind: scores for kind, scores in lesions.items() if scores.n_cases}
     parts = []
-    if shown:
-        parts += ["**Lesions found, %**, by largest diameter", _found(shown)]
-        parts += ["**Lesions found, %**, at so many false alarms a case (FROC)", _froc(shown)]
-        parts += ["**Masks of whole cases**, mean [interval]; HD95 and volume error also as median", _overlap(shown)]
-        parts += ["**Cases**", _cases(shown)]
-    parts += [_left_out(kind, scores) for kind, scores in lesions.items() if kind not in shown]
+    for table in lesion_tables(lesions):
+        bold, comma, aside = table.title.partition(",")
+        parts += [f"**{bold}**{comma}{aside}", markdown_table(table.header, table.rows)]
+    parts += [_left_out(kind, scores) for kind, scores in lesions.items() if not scores.n_cases]
     return "\n\n".join([*parts, "\n".join(f"- {policy}" for policy in policies)])
+
+
+def lesion_tables(lesions: Mapping[TumorType, LesionScores]) -> list[TextTable]:
+    """Lesions found by size and by false alarms, masks of whole cases, and numbers of cases, of types that have any."""
+    shown = {kind: scores for kind, scores in lesions.items() if scores.n_cases}
+    return [_found(shown), _froc(shown), _overlap(shown), _cases(shown)] if shown else []
 
 
 def _name(kind: TumorType) -> str:
     return kind.replace("_", " ")
 
 
-def _found(lesions: Mapping[TumorType, LesionScores]) -> str:
+def _found(lesions: Mapping[TumorType, LesionScores]) -> TextTable:
     header = ["tumor type", "lesions", "called from", "all", *LESION_SIZES]
-    return markdown_table(
+    return TextTable(
+        "Lesions found in per cent, by largest diameter",
         header,
         [
             [
@@ -43,11 +47,13 @@ def _found(lesions: Mapping[TumorType, LesionScores]) -> str:
             ]
             for kind, scores in lesions.items()
         ],
+        [],
     )
 
 
-def _froc(lesions: Mapping[TumorType, LesionScores]) -> str:
-    return markdown_table(
+def _froc(lesions: Mapping[TumorType, LesionScores]) -> TextTable:
+    return TextTable(
+        "Lesions found in per cent, at so many false alarms a case (FROC)",
         ["tumor type", *_SHOWN_RATES, "mean"],
         [
             [
@@ -57,13 +63,15 @@ def _froc(lesions: Mapping[TumorType, LesionScores]) -> str:
             ]
             for kind, scores in lesions.items()
         ],
+        [],
     )
 
 
-def _overlap(lesions: Mapping[TumorType, LesionScores]) -> str:
+def _overlap(lesions: Mapping[TumorType, LesionScores]) -> TextTable:
     header = ["tumor type", "n", "Dice", "surface Dice 3 mm", "HD95, mm", "HD95, mm, median"]
     header += ["volume error, mm³", "volume error, mm³, median", "count error"]
-    return markdown_table(
+    return TextTable(
+        "Masks of whole cases, mean [interval]; HD95 and volume error also as median",
         header,
         [
             [
@@ -79,10 +87,11 @@ def _overlap(lesions: Mapping[TumorType, LesionScores]) -> str:
             ]
             for kind, scores in lesions.items()
         ],
+        [],
     )
 
 
-def _cases(lesions: Mapping[TumorType, LesionScores]) -> str:
+def _cases(lesions: Mapping[TumorType, LesionScores]) -> TextTable:
     header = ["tumor type", "cases", "patients", "neither drawn nor predicted", "missed", "made up", "false alarms"]
     rows = [
         [
@@ -101,7 +110,7 @@ def _cases(lesions: Mapping[TumorType, LesionScores]) -> str:
         ]
         for kind, scores in lesions.items()
     ]
-    return markdown_table(header, rows)
+    return TextTable("Numbers of cases", header, rows, [])
 
 
 def _left_out(kind: TumorType, scores: LesionScores) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from rsuper_bench.benchmark.score import Score
 
@@ -52,3 +53,12 @@ def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table whose first column is text and whose others are figures."""
     lines = ["| " + " | ".join(header) + " |", "|---|" + "---:|" * (len(header) - 1)]
     return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
+
+
+class TextTable(NamedTuple):
+    """A table of plain text, for Markdown and pages alike. Names in its first column are hostile: escape them."""
+
+    title: str
+    header: list[str]
+    rows: list[list[str]]
+    notes: list[str]

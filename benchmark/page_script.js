@@ -23,7 +23,7 @@
   apply(stored());
 
   // The figure of a cell stands before its interval; what is undefined comes last either way.
-  const numberOf = (cell) => parseFloat(cell.firstChild ? cell.firstChild.textContent : "");
+  const numberOf = (cell) => parseFloat((cell.firstChild ? cell.firstChild.textContent : "").replace("<", ""));
   const textOf = (cell) => cell.textContent.trim().toLowerCase();
   for (const table of document.querySelectorAll("table.sortable")) {
     const body = table.tBodies[0];

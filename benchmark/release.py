@@ -233,6 +233,11 @@ class Release:
         named = () if self.info is None else self.info.files
         return any(name.startswith("cases/") for name in named) or bool(self._parquet("cases"))
 
+    @property
+    def volumes_at_hand(self) -> bool:
+        """Whether images lie in the folder already: what is only nice to have fetches none from the Hub."""
+        return bool(self._parquet("cases"))
+
     @cached_property
     def _locations(self) -> dict[str, Location]:
         """By case id; reads the id column only."""

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from collections import Counter
 
+from rsuper_bench.benchmark.figures import figure_names
 from rsuper_bench.benchmark.lesion_markdown import lesions_markdown
 from rsuper_bench.benchmark.literature import detection_reader
 from rsuper_bench.benchmark.markdown import NOT_DEFINED, escape, markdown_table, percent, score_cell
+from rsuper_bench.benchmark.methods_text import headline, methods_text
 from rsuper_bench.benchmark.reader_markdown import study_markdown
 from rsuper_bench.benchmark.report import MEAN, Counts, EvaluationReport, LiteratureReader
+from rsuper_bench.benchmark.scores import FEW
 from rsuper_bench.benchmark.strata_markdown import strata_markdown
 
 
 def report_markdown(report: EvaluationReport) -> str:
     """Render a report."""
+    drawn = figure_names(report)
     parts = [
         f"# {escape(report.submission.method)} ({escape(report.submission.team)}) on {report.task}",
+        f"**{escape(headline(report))}**",
         *[f"> **{statement}**" for statement in report.statements],
         _what(report),
         "## Sensitivity and specificity by tumor type",
@@ -23,9 +28,11 @@ def report_markdown(report: EvaluationReport) -> str:
         _notes(report),
         "![ROC curves](figures/roc.png)",
         "![Sensitivity and specificity](figures/sens_spec.png)",
+        "![Sensitivity by size](figures/size.png)" if "size" in drawn else "",
         "## Calls at the frozen thresholds" if report.thresholds else "",
         _calls(report) if report.thresholds else "",
         "## Cases that do not count",
+        "![Cases](figures/cases.png)",
         _exclusions(report),
         "## Radiologists who read the same cases" if report.readers.study else "",
         study_markdown(report.readers) if report.readers.study else "",
@@ -33,12 +40,18 @@ def report_markdown(report: EvaluationReport) -> str:
         report.readers.statement,
         _literature(report),
         "## Lesions" if report.lesions or report.lesions_reason else "",
+        "![FROC curves](figures/froc.png)" if "froc" in drawn else "",
         lesions_markdown(report.lesions, report.lesion_policies) if report.lesions else "",
         f"No lesion figures: {report.lesions_reason}." if report.lesions_reason else "",
         "## Parts of the cases" if report.strata else "",
         strata_markdown(report.strata) if report.strata else "",
+        *[
+            f"![Forest plot by {name.removeprefix('forest_')}](figures/{name}.png)"
+            for name in drawn
+            if "forest" in name
+        ],
         "## How it was measured",
-        _methods(report),
+        escape(methods_text(report)),
         "## Provenance",
         _provenance(report),
     ]
@@ -59,18 +72,21 @@ def _what(report: EvaluationReport) -> str:
     return "\n".join(lines)
 
 
-def _point_names(report: EvaluationReport) -> list[str]:
-    names = list(report.scores[MEAN])
-    return [name for name in names if name.startswith("sensitivity_at_specificity")]
+def summary_metrics(report: EvaluationReport) -> list[tuple[str, str, bool]]:
+    """Metrics of the summary: name, heading, and whether it reads as 0.87 instead of 87 %."""
+    matched = [name for name in report.scores[MEAN] if name.startswith("sensitivity_at_specificity")]
+    found = [("auroc", "AUROC", True)]
+    if report.thresholds is not None:
+        found += [("sensitivity", "sensitivity, %", False), ("specificity", "specificity, %", False)]
+    found += [(name, f"sensitivity at {name.rsplit('_', 1)[1]} % specificity, %", False) for name in matched]
+    if any(detection_reader(report.readers.literature, kind) for kind in report.counts):
+        found.append(("sensitivity_at_reader", "sensitivity at the literature's specificity, %", False))
+    return found
 
 
 def _table(report: EvaluationReport) -> str:
-    frozen = report.thresholds is not None
-    matched = _point_names(report)
-    header = ["tumor type", "positive", "negative", "AUROC"]
-    header += ["sensitivity, %", "specificity, %"] if frozen else []
-    header += [f"sensitivity at {name.rsplit('_', 1)[1]} % specificity, %" for name in matched]
-    header += ["literature: sensitivity, %", "literature: specificity, %", "sensitivity at that specificity, %"]
+    metrics = summary_metrics(report)
+    header = ["tumor type", "positive", "negative", *(label for _, label, _ in metrics)]
     rows = []
     for name, scores in report.scores.items():
         kind = next((item for item in report.counts if item == name), None)
@@ -78,31 +94,36 @@ def _table(report: EvaluationReport) -> str:
         reader = detection_reader(report.readers.literature, kind) if kind else None
         note = f" [^{kind}]" if kind and reader else ""
         label = f"**{name}**" if kind is None else name.replace("_", " ")
-        row = [label + (" †" if _small(counts) else "")]
+        row = [label + (" †" if too_small(counts) else "")]
         row += [str(counts.positive), str(counts.negative)] if counts else ["", ""]
-        row.append(score_cell(scores["auroc"], as_percent=False))
-        row += [score_cell(scores["sensitivity"]), score_cell(scores["specificity"])] if frozen else []
-        row += [score_cell(scores[item]) for item in matched]
+        row += [score_cell(scores[metric], as_percent=not plain) for metric, _, plain in metrics]
         row += [percent(reader.sensitivity) + note if reader else NOT_DEFINED]
         row += [percent(reader.specificity) if reader else NOT_DEFINED]
-        row.append(score_cell(scores["sensitivity_at_reader"]))
         rows.append(row)
-    return markdown_table(header, rows)
+    return markdown_table([*header, "literature: sensitivity, %", "literature: specificity, %"], rows)
 
 
-def _small(counts: Counts | None) -> bool:
-    return counts is not None and min(counts.positive, counts.negative) < 10
+def too_small(counts: Counts | None) -> bool:
+    """Whether a class is so small that its interval says more than its figure."""
+    return counts is not None and min(counts.positive, counts.negative) < FEW
+
+
+def summary_notes(report: EvaluationReport) -> list[str]:
+    """What to say below the summary."""
+    notes = []
+    if any(too_small(counts) for counts in report.counts.values()):
+        notes.append(f"† Fewer than {FEW} cases of one class: read the interval, not the figure.")
+    means = report.scores[MEAN].values()
+    return notes + [
+        f"Mean: {note}."
+        for note in sorted({score.reason for score in means if score.value is not None and score.reason})
+    ]
 
 
 def _notes(report: EvaluationReport) -> str:
     level = f"{100 * report.task_definition.confidence:g} %"
     lines = [f"Brackets are {level} intervals, parentheses are counts. Literature figures are not of these cases."]
-    if any(_small(counts) for counts in report.counts.values()):
-        lines.append("† Fewer than 10 cases of one class: read the interval, not the figure.")
-    mean_notes = sorted(
-        {score.reason for score in report.scores[MEAN].values() if score.value is not None and score.reason}
-    )
-    lines += [f"Mean: {note}." for note in mean_notes]
+    lines += summary_notes(report)
     footnotes = []
     for kind in report.counts:
         reader = detection_reader(report.readers.literature, kind)
@@ -148,28 +169,30 @@ def _exclusions(report: EvaluationReport) -> str:
     return markdown_table(["tumor type", *[reason.replace("_", " ") for reason in reasons], "all"], rows)
 
 
-def _literature(report: EvaluationReport) -> str:
-    parts = []
-    for title, task in (
-        ("Detection: is there a tumor?", "detection"),
-        (
-            "Characterisation: is the tumor malignant? Another question, never compared with the above.",
-            "characterisation",
+def literature_tables(report: EvaluationReport) -> list[tuple[str, list[tuple[LiteratureReader, list[str]]]]]:
+    """Figures of the literature by question, each with its reader and cells of plain text, which is hostile."""
+    titles = {
+        "detection": "Detection: is there a tumor?",
+        "characterisation": (
+            "Characterisation: is the tumor malignant? Another question, never compared with the above."
         ),
-    ):
-        readers = [reader for reader in report.readers.literature if reader.task == task]
-        if readers:
-            header = [
-                "tumor type",
-                "sensitivity, %",
-                "specificity, %",
-                "unit",
-                "grade",
-                "patients",
-                "readers",
-                "source",
-            ]
-            parts += [f"**{title}**", markdown_table(header, [_literature_row(reader) for reader in readers])]
+    }
+    tables = []
+    for task, title in titles.items():
+        rows = [(reader, _literature_row(reader)) for reader in report.readers.literature if reader.task == task]
+        tables += [(title, rows)] if rows else []
+    return tables
+
+
+def _literature(report: EvaluationReport) -> str:
+    header = ["tumor type", "sensitivity, %", "specificity, %", "unit", "grade", "patients", "readers", "source"]
+    parts = []
+    for title, rows in literature_tables(report):
+        cells = []
+        for reader, row in rows:
+            bold = "**" if reader.primary else ""
+            cells.append([f"{bold}{row[0]}{bold}", *row[1:3], *map(escape, row[3:])])
+        parts += [f"**{title}**", markdown_table(header, cells)]
     return "\n\n".join(parts) or "The shipped table has no figure for these tumor types."
 
 
@@ -180,16 +203,15 @@ def _literature_row(reader: LiteratureReader) -> list[str]:
         text += f" range {_percent_range(spread)}" if spread else ""
         return text.strip() or NOT_DEFINED
 
-    primary = "**" if reader.primary else ""
     return [
-        f"{primary}{reader.tumor_type.replace('_', ' ')}{primary}",
+        reader.tumor_type.replace("_", " "),
         figure(reader.sensitivity, reader.sensitivity_interval, reader.sensitivity_range),
         figure(reader.specificity, reader.specificity_interval, reader.specificity_range),
         reader.unit,
         reader.grade,
-        escape(reader.n_patients),
-        escape(reader.n_readers),
-        escape(f"{reader.citation} {reader.doi_or_pmid}".strip()),
+        reader.n_patients,
+        reader.n_readers,
+        f"{reader.citation} {reader.doi_or_pmid}".strip(),
     ]
 
 
@@ -199,22 +221,6 @@ def _percent_range(text: str) -> str:
         ends = word.split("-")
         words.append("–".join(percent(float(end)) for end in ends) if word[0].isdigit() else word)
     return " ".join(words)
-
-
-def _methods(report: EvaluationReport) -> str:
-    task = report.task_definition
-    matched = (
-        "Sensitivity at a matched specificity is read off the test ROC curve (exploratory: no threshold was frozen)."
-    )
-    intervals = (
-        "Intervals: Wilson for proportions at frozen thresholds and logit-DeLong for the AUROC when each patient has "
-        "one case; otherwise, and for every other figure, a bootstrap over patients "
-        f"({task.bootstrap_replicates} replicates, seed {report.seed}, operating points matched again in each): its "
-        "standard error on the logit scale, and its percentiles at matched operating points. report.json names the "
-        "method of each figure."
-    )
-    kinds = ", ".join(kind.replace("_", " ") for kind in task.positive_kinds)
-    return f"Positive: {kinds}. {matched} {intervals} A case left out can only lower a figure."
 
 
 def _provenance(report: EvaluationReport) -> str:

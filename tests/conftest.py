@@ -70,3 +70,9 @@ def serious_violations(page):
         for rule in found
         if rule["impact"] in ("serious", "critical")
     ]
+
+
+@pytest.fixture(name="serious_violations")
+def _serious_violations():
+    """The function, for tests below a folder that has a conftest of its own."""
+    return serious_violations

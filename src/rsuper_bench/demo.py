@@ -53,7 +53,7 @@ def run_demo(out: Path, *, seed: int = 0) -> None:
     print_table(reports)
     combined = reports["combined"].scores[MEAN]["auroc"]
     print(f"combined: mean AUROC {interval_text(combined)} on synthetic phantoms, which are not patients")
-    print(f"report: {out / 'evaluation' / 'combined' / 'report.md'}")
+    print(f"report: {out / 'evaluation' / 'combined' / 'report.html'}")
     print(f"board:  {board}")
 
 

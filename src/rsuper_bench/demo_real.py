@@ -67,7 +67,7 @@ def run_real_demo(data_dir: Path, out: Path, *, seed: int = 0) -> None:
     for line in opened:
         print(line)
     print(f"agreement on real reports: {out / 'agreement.json'}")
-    print(f"report (not evidence: one anatomy): {out / 'evaluation' / 'combined' / 'report.md'}")
+    print(f"report (not evidence: one anatomy): {out / 'evaluation' / 'combined' / 'report.html'}")
     print(f"board:  {board}")
 
 

@@ -71,8 +71,9 @@ def test_validate_lists_everything(small_release, test_rows, submit):
 def test_evaluate_writes_what_the_contract_names(evaluated):
     out = evaluated / "out"
     files = {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()}
-    figures = {f"figures/{name}.{kind}" for name in ("roc", "sens_spec") for kind in ("png", "svg")}
-    assert files == {"report.json", "report.md", "run.json", *figures}
+    names = ("roc", "sens_spec", "cases", "forest_sex")
+    figures = {f"figures/{name}.{kind}" for name in names for kind in ("png", "svg")}
+    assert files == {"report.json", "report.md", "report.html", "run.json", *figures}
     assert not list(evaluated.glob(".*"))
     value = json.loads((out / "report.json").read_text())
     assert {"task", "fingerprint", "scores", "readers", "coverage", "excluded", "outcomes", "digests"} <= value.keys()

@@ -38,6 +38,14 @@ class Missing(StrEnum):
     FAIL = "fail"
 
 
+class Shown(StrEnum):
+    """Which CTs may be drawn in the report's page."""
+
+    SHAREABLE = "shareable"
+    ALL = "all"
+    NONE = "none"
+
+
 class ProtocolName(StrEnum):
     """A published way of counting, written besides the report."""
 
@@ -173,6 +181,13 @@ def evaluate(
         ProtocolName | None,
         typer.Option(help="rsuper: also metrics.csv, the published table of volume thresholds (swept on these cases)."),
     ] = None,
+    pictures: Annotated[
+        Shown,
+        typer.Option(
+            help="Worst cases in report.html: those whose licence lets their CT be passed on, all the release holds, "
+            "or none."
+        ),
+    ] = Shown.SHAREABLE,
     margin: Annotated[
         float, typer.Option(min=0, max=1, help="Sensitivity below a reader's that still counts as not inferior.")
     ] = 0.05,
@@ -195,6 +210,7 @@ def evaluate(
     from rsuper_bench.benchmark.release import open_release
     from rsuper_bench.benchmark.report import REPORT_FILE
     from rsuper_bench.benchmark.thresholds import load_thresholds
+    from rsuper_bench.benchmark.worst_cases import Pictures, with_pictures, worst_cases
 
     if cluster is not None and Path(submission).is_file():
         found = f"--cluster with {submission}, which is unpacked where only this machine sees it"
@@ -224,6 +240,7 @@ def evaluate(
             jobs=jobs,
             reading=reading,
         )
+        worst = with_pictures(worst_cases(report), release, read, pictures=Pictures(pictures.value), jobs=jobs)
         run = {
             "started": started.isoformat(timespec="seconds"),
             "seconds": round(time.monotonic() - clock, 1),
@@ -231,11 +248,11 @@ def evaluate(
             "seed": seed,
             "jobs": jobs,
         }
-        write_evaluation(report, out, protocol=counting, run=run)
+        write_evaluation(report, out, protocol=counting, run=run, worst=worst)
     typer.echo(_summary(report))
     if protocol is not None:
         typer.echo(f"wrote {out / 'metrics.csv'}: thresholds swept on the evaluated cases, none of them frozen")
-    typer.echo(f"wrote {out / 'report.json'} and {out / 'report.md'}")
+    typer.echo(f"wrote {out / 'report.json'}, {out / 'report.md'} and {out / 'report.html'}")
 
 
 @contextmanager
