@@ -12,10 +12,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from rsuper_bench.baselines.arrays import StoredArray
 from rsuper_bench.baselines.crop_targets import CropView, Targets, draw_targets, stack
 from rsuper_bench.baselines.inputs import network_input
-from rsuper_bench.baselines.prepare import CaseIndex, Store
 from rsuper_bench.baselines.recipe import Pool, Recipe
+from rsuper_bench.baselines.store import CaseIndex, Store
 from rsuper_bench.baselines.targets import (
     Box,
     ChannelLabel,
@@ -273,7 +274,7 @@ def place_crop(low: NDArray[Any], high: NDArray[Any], shape: Voxel, crop: Voxel,
     return origin[0], origin[1], origin[2]
 
 
-def cut(array: NDArray[Any], origin: Voxel, crop: Voxel, outside: float) -> NDArray[Any]:
+def cut(array: NDArray[Any] | StoredArray, origin: Voxel, crop: Voxel, outside: float) -> NDArray[Any]:
     """Read a crop; what lies outside the case is filled."""
     inside = tuple(slice(max(o, 0), min(o + c, n)) for o, c, n in zip(origin, crop, array.shape, strict=True))
     part = np.asarray(array[inside])

@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rsuper_bench.baselines.prepare import CaseIndex
 from rsuper_bench.baselines.recipe import Recipe
+from rsuper_bench.baselines.store import CaseIndex
 from rsuper_bench.benchmark.release import LabelMap
 from rsuper_bench.benchmark.tumor_types import region_labels
 

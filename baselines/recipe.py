@@ -278,7 +278,7 @@ class Recipe(Record):
         return self
 
 
-STORE_VERSION = 1  # raised by any change of what prepare writes
+STORE_VERSION = 2  # raised by any change of what prepare writes
 
 
 def shipped_recipes() -> list[str]:

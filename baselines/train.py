@@ -27,9 +27,9 @@ from rsuper_bench.baselines.checkpoint import (
 from rsuper_bench.baselines.data import Batch, TrainingData
 from rsuper_bench.baselines.networks import Model, build_model
 from rsuper_bench.baselines.objectives import OBJECTIVES
-from rsuper_bench.baselines.prepare import Store
 from rsuper_bench.baselines.recipe import Recipe
 from rsuper_bench.baselines.schedule import ema_decay, learning_rate
+from rsuper_bench.baselines.store import Store
 from rsuper_bench.benchmark.errors import ConfigError, Problem, RsuperBenchError
 from rsuper_bench.benchmark.files import canonical_json, pretty_json, write_text
 
