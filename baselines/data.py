@@ -119,13 +119,20 @@ class TrainingData:
             for pool, cases in self.pools.items()
         }
 
-    def batch(self, step: int) -> Batch:
-        """The batch of a step (counted from 0 over all stages)."""
+    def batch(self, step: int, crops: range | None = None) -> Batch:
+        """The batch of a step (counted from 0 over all stages), or some of its crops.
+
+        A crop follows from seed, step and its place in the batch: whoever draws it, it is the same.
+        """
         recipe = self.recipe
         rng = np.random.default_rng(np.random.SeedSequence([recipe.seed, step]))
         stage, _ = recipe.stage_at(step)
-        crops = [self._crop(pool, rng) for pool in _shares(recipe.cases[stage], recipe.batch, rng)]
-        images, hu, targets, names = zip(*crops, strict=True)
+        pools = _shares(recipe.cases[stage], recipe.batch, rng)
+        drawn = [
+            self._crop(pools[place], np.random.default_rng(np.random.SeedSequence([recipe.seed, step, place])))
+            for place in (range(recipe.batch) if crops is None else crops)
+        ]
+        images, hu, targets, names = zip(*drawn, strict=True)
         return Batch(
             image=torch.stack(images),
             hu=torch.stack(hu),
