@@ -103,12 +103,14 @@ def picture(shown: Shown, title: str) -> bytes:
     """PNG of three planes: on the left what is known, on the right what the network says."""
     figure = Figure(figsize=(7.2, 10.6), dpi=110, facecolor="white", layout="constrained")
     FigureCanvasAgg(figure)
+    figure.get_layout_engine().set(w_pad=0.08, h_pad=0.06)
     figure.suptitle(title, fontsize=11, fontweight="bold", x=0.02, ha="left")
     rows = figure.subplots(3, 2)
     for (plane, axis, left, right), (known, said) in zip(PLANES, rows, strict=True):
         index = shown.centre[axis]
         for axes in (known, said):
             _ct(axes, _cut(shown.hu, axis, index), left, right)
+            _cross(axes, shown, axis)
         known.set_ylabel(f"{plane}, slice {index}", fontsize=9)
         for name, mask in shown.masks.items():
             _draw(known, name, _cut(mask, axis, index))
@@ -133,7 +135,7 @@ def picture(shown: Shown, title: str) -> bytes:
         for name in shown.masks
     ]
     handles.append(Line2D([], [], color=PREDICTED, lw=1.6, label=f"predicted, at least {CUT:g}"))
-    figure.legend(handles=handles, loc="outside lower left", ncols=4, fontsize=9, frameon=False)
+    figure.legend(handles=handles, loc="outside lower left", ncols=7, fontsize=8.5, frameon=False, handlelength=1.4, columnspacing=1.4)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()
@@ -190,6 +192,14 @@ def _ct(axes: Axes, slice_: NDArray[Any], left: str, right: str) -> None:
     axes.set_yticks([])
     for x, letter, align in ((0.02, left, "left"), (0.98, right, "right")):
         axes.text(x, 0.03, letter, color="white", fontsize=9, fontweight="bold", ha=align, transform=axes.transAxes)
+
+
+def _cross(axes: Axes, shown: Shown, axis: int) -> None:
+    """Where the other two slices pass; a tumor of one voxel is found there."""
+    across, up = (other for other in range(3) if other != axis)
+    x, y = shown.hu.shape[across] - 1 - shown.centre[across], shown.centre[up]
+    for line, at in ((axes.axvline, x), (axes.axhline, y)):
+        line(at, color="white", linewidth=0.7, alpha=0.45, linestyle=(0, (2, 4)))
 
 
 def _draw(axes: Axes, name: str, mask: Mask) -> None:
