@@ -86,8 +86,7 @@ class Journal:
     ) -> None:
         try:
             if isinstance(error, TrainingError):
-                if self.leads:
-                    self.log.write(self.run.folder / LOSS_LOG)
+                self._write_what_was_finite()
             elif self.run.whole and self.run.step > self._tried:
                 self.save()
             finished = error is None and self.run.step == self.run.recipe.steps
@@ -96,6 +95,14 @@ class Journal:
         finally:
             if self.events is not None:
                 self.events.close()
+
+    def _write_what_was_finite(self) -> None:
+        """For whoever looks for the cause. What is still unread may be an earlier step, and then is the cause."""
+        try:
+            self.log.publish(now=True)
+        finally:
+            if self.leads:
+                self.log.write(self.run.folder / LOSS_LOG)
 
     def _publish(self, line: StepLog) -> None:
         if self.events is not None:

@@ -135,7 +135,15 @@ def picture(shown: Shown, title: str) -> bytes:
         for name in shown.masks
     ]
     handles.append(Line2D([], [], color=PREDICTED, lw=1.6, label=f"predicted, at least {CUT:g}"))
-    figure.legend(handles=handles, loc="outside lower left", ncols=7, fontsize=8.5, frameon=False, handlelength=1.4, columnspacing=1.4)
+    figure.legend(
+        handles=handles,
+        loc="outside lower left",
+        ncols=7,
+        fontsize=8.5,
+        frameon=False,
+        handlelength=1.4,
+        columnspacing=1.4,
+    )
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()

@@ -73,5 +73,5 @@ def supervised_mean(values: Tensor, carries: Tensor, *, of_whole_batch: bool = F
     # masked_fill, not a product: an unsupervised value may be NaN and must not reach the sum or its gradient
     found, count = values.masked_fill(~carries, 0).sum(), carries.sum()
     if not of_whole_batch:
-        found, count = total(torch.stack([found, count.to(found.dtype)])).unbind()
+        found, count = total(torch.stack([found, count.to(found)])).unbind()
     return found / count.clamp(min=1)
