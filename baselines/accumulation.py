@@ -33,7 +33,7 @@ def backward(
     Args:
         model: The model; the network must treat crops one by one (instance, layer or group normalisation).
         batch: Crops of this process.
-        losses_of: Model and batch -> losses; it may call the model on ``batch.image`` alone.
+        losses_of: Model and batch -> losses. The images it shows the model need no gradient.
         parts: In how many parts.
         seed: Of the noise in the network.
     """
@@ -42,43 +42,57 @@ def backward(
         losses = losses_of(model, batch)
         losses.loss.backward()  # type: ignore[no-untyped-call]
         return losses
-    images = batch.image.chunk(parts)
-    with torch.no_grad():
-        answers = [_answer(model, image, seed + number) for number, image in enumerate(images)]
-    joined = _joined(answers)
-    losses = losses_of(_Answered(model, batch.image, joined), batch)
+    stand_in = _InParts(model, parts, seed)
+    losses = losses_of(stand_in, batch)
     losses.loss.backward()  # type: ignore[no-untyped-call]
-    first = 0
-    for number, image in enumerate(images):
-        outputs = _answer(model, image, seed + number)
-        pairs = {
-            id(tensor): (tensor, whole.grad[first : first + len(image)])
-            for tensor, whole in zip(outputs, joined, strict=True)
-            if isinstance(whole, Tensor) and whole.grad is not None
-        }
-        first += len(image)
-        if pairs:
-            tensors, gradients = zip(*pairs.values(), strict=True)
-            torch.autograd.backward(tensors, gradients)
+    stand_in.carry_on()
     return losses
 
 
-class _Answered(Model):
-    """Stands for a model whose answer to one image is known already."""
+class _Answer(NamedTuple):
+    """An image in parts, the seed of each part's noise, and the joined outputs, which collect a gradient."""
 
-    def __init__(self, model: Model, image: Tensor, outputs: Outputs) -> None:
+    images: tuple[Tensor, ...]
+    seeds: range
+    outputs: Outputs
+
+
+class _InParts(Model):
+    """Answers like a model, part by part and without a graph; the gradient of an answer is carried on afterwards."""
+
+    def __init__(self, model: Model, parts: int, seed: int) -> None:
         torch.nn.Module.__init__(self)
-        self.__dict__["_own"] = (model, image, outputs)
+        self.__dict__["_own"] = (model, parts, seed, [])  # not a part of this module: its parameters are the model's
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.__dict__["_own"][0], name)
 
     def forward(self, image: Tensor) -> Outputs:
-        _, known, outputs = self.__dict__["_own"]
-        if image is not known:
-            raise ValueError("with accumulate above 1 an objective may show the model batch.image only")
-        answer: Outputs = outputs
-        return answer
+        model, parts, seed, answers = self.__dict__["_own"]
+        images = image.chunk(parts)
+        seeds = range(seed + parts * len(answers), seed + parts * len(answers) + len(images))
+        with torch.no_grad():
+            outputs = _joined([_answer(model, *part) for part in zip(images, seeds, strict=True)])
+        answers.append(_Answer(images, seeds, outputs))
+        return outputs
+
+    def carry_on(self) -> None:
+        """Compute each part once more, with a graph, and add its gradient to the parameters."""
+        model, _, _, answers = self.__dict__["_own"]
+        for images, seeds, joined in answers:
+            wanted = {
+                id(whole): (place, whole.grad)
+                for place, whole in enumerate(joined)
+                if isinstance(whole, Tensor) and whole.grad is not None
+            }
+            if not wanted:
+                continue
+            first = 0
+            for image, seed in zip(images, seeds, strict=True):
+                outputs = _answer(model, image, seed)
+                tensors = [outputs[place] for place, _ in wanted.values()]
+                torch.autograd.backward(tensors, [grad[first : first + len(image)] for _, grad in wanted.values()])
+                first += len(image)
 
 
 def _answer(model: Model, image: Tensor, seed: int) -> Outputs:

@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
@@ -101,9 +102,10 @@ def what_to_show(batch: Batch, place: int, channel: int, probability: Tensor, re
 
 def picture(shown: Shown, title: str) -> bytes:
     """PNG of three planes: on the left what is known, on the right what the network says."""
-    figure = Figure(figsize=(7.2, 10.6), dpi=110, facecolor="white", layout="constrained")
+    figure = Figure(
+        figsize=(7.2, 10.6), dpi=110, facecolor="white", layout=ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.06)
+    )
     FigureCanvasAgg(figure)
-    figure.get_layout_engine().set(w_pad=0.08, h_pad=0.06)
     figure.suptitle(title, fontsize=11, fontweight="bold", x=0.02, ha="left")
     rows = figure.subplots(3, 2)
     for (plane, axis, left, right), (known, said) in zip(PLANES, rows, strict=True):

@@ -68,7 +68,7 @@ class Run:
             ConfigError: The network cannot be built, or cannot take the recipe's crop.
         """
         torch.manual_seed(recipe.seed)
-        model = build_model(recipe).to(device)
+        model = build_model(recipe, device)
         optimizer = torch.optim.AdamW(model.parameters(), betas=recipe.betas, weight_decay=recipe.weight_decay)
         ema = {name: value.detach().clone() for name, value in model.state_dict().items()}
         return cls(folder, recipe, model, optimizer, store_digest, device, provenance, ema=ema)

@@ -121,8 +121,8 @@ class Model(nn.Module):
         return outputs
 
 
-def build_model(recipe: Recipe) -> Model:
-    """The recipe's model, its weights drawn from torch's global generator.
+def build_model(recipe: Recipe, device: torch.device | str = "cpu") -> Model:
+    """The recipe's model, its weights drawn from torch's global generator of the CPU, then moved to the device.
 
     Raises:
         ConfigError: Unknown name ("did you mean"), options the network refuses, or a crop it cannot take.
@@ -134,10 +134,12 @@ def build_model(recipe: Recipe) -> Model:
         raise refused(
             f"{recipe.network.name} cannot take crop {list(recipe.crop)}: {problem}", "Change crop or network."
         )
-    if recipe.network.fold > 1 and not _has_depthwise(network):  # folded networks are for CPUs
+    on_cpu = torch.device(device).type == "cpu"  # on a GPU channels last cost time
+    if on_cpu and recipe.network.fold > 1 and not _has_depthwise(network):
         network = network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
     has_term = "attenuation" in recipe.weights
-    return Model(network, attenuation_classifier(recipe.losses.attenuation.variant) if has_term else None)
+    model = Model(network, attenuation_classifier(recipe.losses.attenuation.variant) if has_term else None)
+    return model.to(device)
 
 
 def _has_depthwise(network: nn.Module) -> bool:

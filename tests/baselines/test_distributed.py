@@ -37,7 +37,7 @@ def losses(folder):
 
 @pytest.mark.slow
 def test_two_processes_train_like_one_with_the_doubled_batch(toy_store, tmp_path):
-    """And each computes its share in two parts. Tolerance: the order of float32 sums, carried through eight steps of AdamW."""
+    """And each computes its share in two parts. Tolerance: the order of float32 sums, through eight steps of AdamW."""
     changes = {"batch": 4, "network": NETWORK}
     train(toy_store, recipe_of(**changes), tmp_path / "one")
     result = torchrun(toy_store.folder, tmp_path / "two", json.dumps(changes | {"accumulate": 2}))

@@ -2,7 +2,6 @@
 
 import json
 import os
-import random
 import resource
 import signal
 import subprocess
@@ -10,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -47,12 +47,12 @@ def assert_same(one, other, names=SAME):
 def test_a_run_killed_at_random_ends_bit_for_bit_like_an_uninterrupted_one(toy_store, tmp_path):
     seed = int.from_bytes(os.urandom(4), "big")
     print("seed of the kills:", seed)
-    chance = random.Random(seed)
+    chance = np.random.default_rng(seed)
     changes = {"overlay_every": 2, "save_every": 2}
     train(toy_store, recipe_of(**changes), tmp_path / "whole")
     for _ in range(2):  # times
         process = begin(toy_store, tmp_path / "killed", changes)
-        step = chance.randint(1, 4)  # printed lines, counted from where this process went on
+        step = int(chance.integers(1, 5))  # printed lines, counted from where this process went on
         for _, _line in zip(range(step), process.stdout, strict=False):
             pass
         time.sleep(chance.random() * 0.3)  # anywhere in a step, a picture or a save
