@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from rsuper_bench.baselines.data import Batch
+from rsuper_bench.baselines.batch import Batch
 from rsuper_bench.baselines.networks import Model, Outputs
 
 
@@ -90,7 +90,7 @@ class _InParts(Model):
             first = 0
             for image, seed in zip(images, seeds, strict=True):
                 outputs = _answer(model, image, seed)
-                tensors = [outputs[place] for place, _ in wanted.values()]
+                tensors = [tensor for place, _ in wanted.values() if (tensor := outputs[place]) is not None]
                 torch.autograd.backward(tensors, [grad[first : first + len(image)] for _, grad in wanted.values()])
                 first += len(image)
 

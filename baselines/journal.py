@@ -5,8 +5,8 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Self
 
+from rsuper_bench.baselines.batch import Batch
 from rsuper_bench.baselines.checkpoint import WEIGHTS_FILE
-from rsuper_bench.baselines.data import Batch
 from rsuper_bench.baselines.distributed import Team
 from rsuper_bench.baselines.events import Events
 from rsuper_bench.baselines.loss_log import (

@@ -21,7 +21,7 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rsuper_bench.baselines.data import Batch
+from rsuper_bench.baselines.batch import Batch
 from rsuper_bench.baselines.losses import ReportedTumors, place_tumors
 from rsuper_bench.baselines.recipe import Recipe
 from rsuper_bench.baselines.run_state import Run

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from rsuper_bench.baselines.recipe import Recipe
 
 EXPONENTIAL_START = 0.01  # part of the peak rate at which an exponential warm-up starts
@@ -36,8 +34,3 @@ def ema_decay(recipe: Recipe, step: int) -> float:
 def noise_seed(recipe: Recipe, step: int, rank: int) -> int:
     """Seed of the noise inside the network, which follows from step and process alone."""
     return (recipe.seed * 1_000_003 + step + rank * 2**40) % 2**63
-
-
-def crop_seed(recipe: Recipe, step: int, place: int) -> int:
-    """Seed of what augmentation draws for one crop of a batch, the same in whichever process it is."""
-    return int(np.random.SeedSequence([recipe.seed, step, place]).generate_state(1, np.uint64)[0] >> 1)

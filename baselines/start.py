@@ -11,10 +11,10 @@ import torch
 from rsuper_bench.baselines.checkpoint import WEIGHTS_FILE, has_state
 from rsuper_bench.baselines.data import TrainingData
 from rsuper_bench.baselines.distributed import Team
-from rsuper_bench.baselines.prepare import Store
 from rsuper_bench.baselines.provenance import note_session, provenance_of
 from rsuper_bench.baselines.recipe import Recipe
 from rsuper_bench.baselines.run_state import RECIPE_FILE, Run
+from rsuper_bench.baselines.store import Store
 from rsuper_bench.benchmark.errors import ConfigError, Problem, RsuperBenchError
 from rsuper_bench.benchmark.files import pretty_json, write_text
 from rsuper_bench.benchmark.records import Split

@@ -11,25 +11,23 @@ import torch
 from torch.nn.utils import clip_grad_norm_
 
 from rsuper_bench.baselines.accumulation import Losses, backward
-from rsuper_bench.baselines.augment import augment_intensity
-from rsuper_bench.baselines.data import Batch, TrainingData
+from rsuper_bench.baselines.augment import augmented
+from rsuper_bench.baselines.batch import Batch
+from rsuper_bench.baselines.data import TrainingData
 from rsuper_bench.baselines.distributed import Team
 from rsuper_bench.baselines.journal import Journal
 from rsuper_bench.baselines.loss_log import LOSS_LOG, Measured, OnStep, StepLog, TrainingError, not_finite
 from rsuper_bench.baselines.losses.arguments import NotFiniteError
 from rsuper_bench.baselines.networks import Model
 from rsuper_bench.baselines.objectives import OBJECTIVES
-from rsuper_bench.baselines.prepare import Store
 from rsuper_bench.baselines.recipe import Recipe
 from rsuper_bench.baselines.run_state import RECIPE_FILE, Run
-from rsuper_bench.baselines.schedule import crop_seed, learning_rate, noise_seed
+from rsuper_bench.baselines.schedule import learning_rate, noise_seed
 from rsuper_bench.baselines.start import DATA_FILE, enough_memory, start
 from rsuper_bench.baselines.stopping import stop_between_steps
+from rsuper_bench.baselines.store import Store
 
-READ_AHEAD = 2
 __all__ = ["DATA_FILE", "LOSS_LOG", "RECIPE_FILE", "OnStep", "Run", "StepLog", "TrainingError", "train"]
-
-READ_AHEAD = 2
 
 READ_AHEAD = 2
 
@@ -70,7 +68,7 @@ def train(
     with stop_between_steps(alone=team.size == 1) as stop, Journal(run, team, on_step) as journal:
         try:
             while run.step < last and not stop.asked:
-                batch = _augmented(next(batches).to(run.device), recipe, run.step, team)
+                batch = augmented(next(batches).to(run.device))
                 journal.add(_step(run, batch, team))  # on a CPU a step that is not finite ends here
                 run.update(learning_rate(recipe, run.step))
                 journal.after_step(batch)
@@ -117,13 +115,3 @@ def _batches(data: TrainingData, share: range, first: int, last: int) -> Generat
                 yield ahead.popleft().result()
         while ahead:
             yield ahead.popleft().result()
-
-
-def _augmented(batch: Batch, recipe: Recipe, step: int, team: Team) -> Batch:
-    """Each crop is changed by its own seed, so that it looks the same in whichever process it is."""
-    chosen = recipe.augmentation
-    if chosen is None:
-        return batch
-    seeds = [crop_seed(recipe, step, place) for place in team.share(recipe.batch)]
-    crops = [augment_intensity(batch.image[place : place + 1], chosen, seed=seed) for place, seed in enumerate(seeds)]
-    return batch.with_image(torch.cat(crops))

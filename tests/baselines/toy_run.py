@@ -12,7 +12,7 @@ from toy_world import recipe_of
 
 from rsuper_bench.baselines import data
 from rsuper_bench.baselines.distributed import joined
-from rsuper_bench.baselines.prepare import Store
+from rsuper_bench.baselines.store import Store
 from rsuper_bench.baselines.train import train
 from rsuper_bench.benchmark.errors import DataError, Problem, RsuperBenchError
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from rsuper_bench.commands.evaluation import SplitName
+
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from rsuper_bench.baselines.prepare import Store
     from rsuper_bench.baselines.recipe import Recipe
+    from rsuper_bench.baselines.store import Store
 
 RecipeOption = Annotated[str, typer.Option(help="A shipped name (mask_only, combined, ...) or a YAML file.")]
 SetOption = Annotated[
@@ -31,16 +34,22 @@ def prepare(
     data: Annotated[str, typer.Argument(metavar="DATA", help="Release folder or org/name@revision.")],
     recipe: RecipeOption,
     out: Annotated[Path, typer.Option(help="Folder of the store.")],
+    split: Annotated[
+        list[SplitName] | None,
+        typer.Option(help="Which cases, may be repeated; training needs only train."),
+    ] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
     change: SetOption = None,
 ) -> None:
-    """Bring the training cases of a release to a recipe's grid, once for all trainings."""
-    from rsuper_bench.baselines.prepare import STORE_FILE
+    """Bring the training cases of a release to a recipe's grid, once for all trainings; what is there is checked."""
     from rsuper_bench.baselines.recipe import load_recipe
+    from rsuper_bench.baselines.store import STORE_FILE
     from rsuper_bench.benchmark.files import check_out_folder
 
     check_out_folder(out, STORE_FILE, ())
-    store = _prepared(data, load_recipe(recipe, change or ()), out, jobs)
+    store = _prepared(
+        data, load_recipe(recipe, change or ()), out, jobs, [item.value for item in split or [SplitName.TRAIN]]
+    )
     typer.echo(f"{len(store.info.cases)} cases at {store.info.grid_mm:g} mm: {out}")
 
 
@@ -59,9 +68,9 @@ def train(
     """
     from rsuper_bench.baselines.checkpoint import STATE_FILE, WEIGHTS_FILE
     from rsuper_bench.baselines.distributed import joined, own_device
-    from rsuper_bench.baselines.prepare import STORE_FILE, Store
     from rsuper_bench.baselines.progress import TrainingProgress
     from rsuper_bench.baselines.recipe import load_recipe
+    from rsuper_bench.baselines.store import STORE_FILE
     from rsuper_bench.baselines.train import DATA_FILE, LOSS_LOG, RECIPE_FILE
     from rsuper_bench.baselines.train import train as train_recipe
     from rsuper_bench.benchmark.errors import ConfigError, Problem
@@ -75,7 +84,7 @@ def train(
         if team.size > 1 and not prepared:
             fix = "Run `rsuper-bench prepare` once, then train on its folder."
             raise ConfigError.of([Problem(data, "not prepared", "a store, because several processes share it", fix)])
-        store = Store(Path(data)) if prepared else _prepared(data, chosen, out / "store", jobs)
+        store = _verified(Path(data), jobs) if prepared else _prepared(data, chosen, out / "store", jobs)
         if not team.leads:
             train_recipe(store, chosen, out, resume=resume, device=where, team=team)
             return
@@ -129,8 +138,18 @@ def predict(
     typer.echo(f"submission: {out}")
 
 
-def _prepared(data: str, recipe: Recipe, out: Path, jobs: int) -> Store:
+def _verified(folder: Path, jobs: int) -> Store:
+    """A store whose every file is as it was written."""
+    from rsuper_bench.baselines.store import Store
+
+    store = Store(folder)
+    store.verify(jobs)
+    return store
+
+
+def _prepared(data: str, recipe: Recipe, out: Path, jobs: int, splits: Sequence[str] = ("train",)) -> Store:
     from rsuper_bench.baselines.prepare import prepare as prepare_release
+    from rsuper_bench.benchmark.records import Split
     from rsuper_bench.benchmark.release import open_release
 
     release = open_release(data)
@@ -140,6 +159,7 @@ def _prepared(data: str, recipe: Recipe, out: Path, jobs: int) -> Store:
             release,
             recipe,
             out,
+            splits=[Split(name) for name in dict.fromkeys(splits)],
             jobs=jobs,
             on_case=lambda done, total: progress.update(task, completed=done, total=total),
         )
