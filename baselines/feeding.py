@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -35,10 +36,16 @@ class Feeding:
     ahead: int = 2
 
     @classmethod
-    def on(cls, device: torch.device) -> Feeding:
-        """What keeps a device busy: a GPU takes batches faster than one core makes them."""
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        return cls(workers=min(MOST_WORKERS, cores - 1) if device.type == "cuda" else 0)
+    def on(cls, device: torch.device | str, *, workers: int | None = None, ahead: int = 2) -> Feeding:
+        """What keeps a device busy: a GPU takes batches faster than one core makes them.
+
+        The cores of the machine are shared by the processes that torchrun starts on it.
+        """
+        if workers is None:
+            cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+            own = cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+            workers = min(MOST_WORKERS, max(own - 1, 1)) if torch.device(device).type == "cuda" else 0
+        return cls(workers, ahead)
 
 
 def feed(read: Read, steps: Sequence[int], feeding: Feeding, device: torch.device) -> Generator[Batch, None, None]:
@@ -97,6 +104,7 @@ def _by_workers(read: Read, steps: Sequence[int], feeding: Feeding, device: torc
         num_workers=feeding.workers,
         prefetch_factor=feeding.ahead,
         pin_memory=device.type == "cuda",
+        worker_init_fn=_leave_signals_to_the_loop,
     )
     made = iter(loader)
     while True:
@@ -109,6 +117,12 @@ def _by_workers(read: Read, steps: Sequence[int], feeding: Feeding, device: torc
         if isinstance(batch, RsuperBenchError):
             raise batch
         yield batch
+
+
+def _leave_signals_to_the_loop(_: int) -> None:
+    """Ctrl-C and a scheduler's SIGTERM reach every process; the loop saves, then ends its workers."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 def _dead(cause: RuntimeError) -> RsuperBenchError | RuntimeError:

@@ -1,5 +1,6 @@
 """Batches come in order and are the same, whoever makes them."""
 
+import multiprocessing
 import os
 import signal
 import threading
@@ -61,6 +62,21 @@ def test_a_dead_worker_is_one_clear_error():
         next(feed(die, [3], Feeding(1), CPU))
 
 
+def test_an_interrupt_that_reaches_the_workers_does_not_end_them(toy_store):
+    data = TrainingData(toy_store, recipe_of())
+    batches = feed(data.batch, range(6), Feeding(2), CPU)
+    next(batches)
+    workers = multiprocessing.active_children()
+    assert len(workers) == 2
+    for worker in workers:
+        os.kill(worker.pid, signal.SIGINT)
+        os.kill(worker.pid, signal.SIGTERM)
+    assert len(list(batches)) == 5
+    for worker in workers:
+        worker.join(20)
+        assert not worker.is_alive()
+
+
 def test_it_works_ahead_and_stops_when_nobody_asks(toy_store):
     data, made, enough = TrainingData(toy_store, recipe_of()), [], threading.Event()
 
@@ -80,5 +96,6 @@ def test_it_works_ahead_and_stops_when_nobody_asks(toy_store):
 
 
 def test_a_gpu_gets_workers_and_a_cpu_a_thread():
-    assert Feeding.on(CPU).workers == 0
-    assert 0 <= Feeding.on(torch.device("cuda")).workers <= 8
+    assert Feeding.on(CPU) == Feeding(0, 2)
+    assert 1 <= Feeding.on("cuda").workers <= 8
+    assert Feeding.on("cuda", workers=0, ahead=5) == Feeding(0, 5)
