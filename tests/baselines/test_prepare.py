@@ -7,6 +7,7 @@ from pathlib import Path
 import blosc2
 import numpy as np
 import pytest
+from filelock import FileLock
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -145,6 +146,23 @@ def test_a_store_of_another_grid_is_refused(toy_store):
 def test_an_unfinished_store_is_refused(tmp_path):
     with pytest.raises(DataError, match="no such file"):
         Store(tmp_path)
+
+
+def test_two_processes_do_not_fill_one_store(tmp_path):
+    with FileLock(tmp_path / ".lock"), pytest.raises(DataError, match="another process prepares cases here"):
+        prepare(toy_release(n_train=1), recipe_of(), tmp_path)
+    prepare(toy_release(n_train=1), recipe_of(), tmp_path)
+
+
+def test_an_index_names_no_file_outside_the_store(small_store):
+    path = small_store.folder / "cases" / "case-00.json"
+    path.write_text(path.read_text().replace('"organs": "', '"../../organs": "'))
+    with pytest.raises(DataError, match="files"):
+        small_store.indices(Split.TRAIN)
+    path = small_store.folder / "store.json"
+    path.write_text(path.read_text().replace('"case-01": "', '"../case-01": "'))
+    with pytest.raises(DataError, match="cases"):
+        Store(small_store.folder)
 
 
 @pytest.fixture
