@@ -172,7 +172,7 @@ def prepare(
     Args:
         release: A release with images.
         recipe: Its grid and window.
-        out: Folder of the store; splits prepared there before stay.
+        out: Folder of the store; splits prepared there before stay, and are checked too.
         splits: Splits to prepare; training needs only ``train``.
         jobs: Processes, each with one case in memory; the store has the same bytes for any number.
         on_case: Called with the number of finished cases and of all cases.
@@ -211,6 +211,8 @@ def _fill(
 
     _start(out, info)
     cases = Store(out).info.cases if (out / STORE_FILE).exists() else {}
+    wanted = {record.case_id for record in records} | set(cases)  # what is there is checked, whatever its split
+    records = [record for record in release.records() if record.case_id in wanted]
     problems: list[Problem] = []
     work = Parallel(n_jobs=jobs, return_as="generator_unordered")(
         delayed(_prepare_one)(release, record, recipe, out, cases.get(record.case_id)) for record in records

@@ -116,6 +116,8 @@ def test_another_split_joins_the_store_and_training_does_not_notice(tmp_path):
     assert [len(after.indices(split)) for split in (Split.TRAIN, Split.TEST)] == [2, 1]
     assert after.digest == before.digest
     after.verify()
+    (tmp_path / "cases" / "case-00.organs.b2nd").write_bytes(b"rot")
+    prepare(release, recipe_of(), tmp_path, splits=[Split.TEST]).verify()  # what is there is mended too
 
 
 @pytest.mark.parametrize(("other", "message"), [("release", "another release"), ("grid", "grid of 4.0 mm")])
