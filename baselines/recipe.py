@@ -383,6 +383,9 @@ def _placed(value: Any, path: list[str], new: Any, key: str) -> Any:
 
 def _with_hint(problem: Problem) -> Problem:
     """``model_problems`` knows the keys of the outer model; a key of an inner one is looked up here."""
+    if problem.where.endswith(": the whole file"):  # what `Recipe._fits_together` says is what was found
+        where = problem.where.removesuffix(": the whole file")
+        return Problem(where, problem.expected, "values that fit together", "Correct them.")
     if problem.found != "unknown key":
         return problem
     *outer, key = problem.where.rpartition(": ")[2].split(".")
