@@ -95,7 +95,7 @@ def prepare_case(record: CaseRecord, volumes: CaseVolumes, label_map: LabelMap, 
         std_hu=float(max(hu.std(dtype=np.float64), 1.0)),
         organ_voxels={number: int(counts[number]) for number in present},
         organ_boxes={number: _box(boxes[number - 1]) for number in present},
-        organ_hu={number: _spread(hu[organs == number]) for number in present},
+        organ_hu={number: _spread(hu[boxes[number - 1]][organs[boxes[number - 1]] == number]) for number in present},
         lesions=found,
     )
     return PreparedCase(index, hu, organs, lesions)
@@ -112,6 +112,8 @@ def _prepare_lesions(
     numbers = {kind: number for number, kind in label_map.lesions.items()}
     for kind in sorted(record.lesion_masks):
         mask = label_map.lesion_mask(drawn.data, kind)
+        if not mask.any():
+            continue
         components = np.asarray(cc3d.connected_components(mask, connectivity=26))
         large = np.bincount(components.ravel()) * drawn.voxel_mm3 >= SMALLEST_VOXELS * recipe.grid_mm**3
         large[0] = False
