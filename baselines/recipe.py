@@ -18,6 +18,7 @@ from rsuper_bench.benchmark.records import Fraction, Kind, Record
 from rsuper_bench.benchmark.tumor_types import TumorType
 
 Pool = Literal["masks", "reports"]
+OrganGate = Literal["model", "release", "none"]
 Weight = Annotated[float, Field(ge=0)]
 TERMS = {
     "mask_only": ("segmentation", "organs"),
@@ -201,7 +202,7 @@ class Recipe(Record):
     poly_power: PositiveFloat
     ema: Annotated[float, Field(ge=0, lt=1)]
     save_every: PositiveInt
-    organ_gate: Literal["model", "release", "none"]
+    organ_gate: OrganGate
     seed: Annotated[int, Field(ge=0, lt=2**32)]
 
     @property

@@ -1,0 +1,73 @@
+"""A trained network that maps a prepared case to probability maps, in memory that follows the organs it shows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rsuper_bench.baselines.checkpoint import WEIGHTS_FILE, load_into, read_checkpoint
+from rsuper_bench.baselines.data import cut
+from rsuper_bench.baselines.detection import gated
+from rsuper_bench.baselines.inputs import network_input, organ_numbers
+from rsuper_bench.baselines.networks import Segmenter, build_model
+from rsuper_bench.baselines.prepare import PreparedCase
+from rsuper_bench.baselines.probability_map import ProbabilityMap
+from rsuper_bench.baselines.recipe import load_recipe
+from rsuper_bench.baselines.sliding_window import Voxel, blended_slabs
+from rsuper_bench.baselines.train import RECIPE_FILE
+from rsuper_bench.benchmark.errors import DataError, Problem
+from rsuper_bench.benchmark.files import sha256_file
+from rsuper_bench.benchmark.release import LabelMap
+
+
+class Predictor:
+    """A trained network and its recipe.
+
+    Raises:
+        DataError: When the run has no weights, or they are not those of its recipe.
+    """
+
+    def __init__(self, run: Path, device: torch.device | str = "cpu") -> None:
+        if not (run / WEIGHTS_FILE).exists():
+            raise DataError.of(
+                [Problem(str(run), f"no {WEIGHTS_FILE}", "a finished run", "Finish it with `train ... --resume`.")]
+            )
+        self.recipe = load_recipe(run / RECIPE_FILE)
+        self.digest = sha256_file(run / WEIGHTS_FILE)
+        self.device = torch.device(device)
+        self.network: Segmenter = build_model(self.recipe).segmenter
+        load_into(self.network, read_checkpoint(run / WEIGHTS_FILE).tensors, str(run / WEIGHTS_FILE))
+        self.network.to(self.device).eval()
+
+    def __call__(self, case: PreparedCase, label_map: LabelMap) -> list[ProbabilityMap]:
+        """Tumor probabilities inside the organ, one map a tumor type of the recipe.
+
+        Windows without an organ of the recipe are left out where the organ masks of the release decide anyway.
+        """
+        recipe, shape = self.recipe, case.index.shape
+        organs = organ_numbers(case.index, label_map, recipe)
+        all_organs = [number for numbers in organs for number in numbers]
+        kinds = len(recipe.tumor_types)
+
+        def window(origin: Voxel) -> Tensor | None:
+            labels = cut(case.organs, origin, recipe.crop, 0)
+            if recipe.organ_gate == "release" and not np.isin(labels, all_organs).any():
+                return None
+            hu = cut(case.ct, origin, recipe.crop, recipe.window_hu[0])
+            return network_input(hu, labels, case.index, label_map, recipe)
+
+        maps = [ProbabilityMap(shape) for _ in range(kinds)]
+        for first, slab in blended_slabs(shape, recipe.crop, window, self._probabilities, device=self.device):
+            labels = np.asarray(case.organs[..., first : first + slab.shape[-1]])
+            for channel, (numbers, found) in enumerate(zip(organs, maps, strict=True)):
+                own = slab[kinds + channel].cpu().numpy() if recipe.organ_gate == "model" else None
+                found.add(first, gated(slab[channel].cpu().numpy(), own, np.isin(labels, numbers), recipe.organ_gate))
+        return maps
+
+    def _probabilities(self, image: Tensor) -> Tensor:
+        outputs = self.network(image)
+        shown = [outputs.final, outputs.organs] if self.recipe.organ_gate == "model" else [outputs.final]
+        return torch.cat(shown, 1).sigmoid_()
