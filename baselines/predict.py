@@ -11,7 +11,6 @@ from pathlib import Path
 import torch
 import yaml
 
-from rsuper_bench.baselines.detection import score_and_volume
 from rsuper_bench.baselines.predictor import Predictor
 from rsuper_bench.baselines.prepare import PreparedCase, prepare_case
 from rsuper_bench.baselines.probability_map import write_map
@@ -19,6 +18,7 @@ from rsuper_bench.baselines.recipe import Recipe
 from rsuper_bench.baselines.train import DATA_FILE
 from rsuper_bench.benchmark.errors import DataError, Problem
 from rsuper_bench.benchmark.files import csv_text, pretty_json, read_text, write_text
+from rsuper_bench.benchmark.mask_prediction import denoised_volume_mm3
 from rsuper_bench.benchmark.nifti import Grid, Volume
 from rsuper_bench.benchmark.records import CaseRecord, Split
 from rsuper_bench.benchmark.release import Release
@@ -90,19 +90,18 @@ def _predict_case(predictor: Predictor, release: Release, record: CaseRecord, ou
     """Rows of one case; with ``out`` its maps are written first."""
     case, grid = _prepared(predictor.recipe, release, record)
     rows = []
-    for kind, found in zip(predictor.recipe.tumor_types, predictor(case, release.label_map), strict=True):
-        score, volume_mm3 = score_and_volume(found, case.affine)
+    for kind, found, score in zip(predictor.recipe.tumor_types, *predictor(case, release.label_map), strict=True):
+        shown = Volume(found.dense(), case.affine)
         rows.append(
             {
                 "case_id": record.case_id,
                 "tumor_type": str(kind),
                 "score": f"{score:.6f}",
-                "volume_mm3": f"{volume_mm3:.1f}",
+                "volume_mm3": f"{denoised_volume_mm3(shown):.1f}",
             }
         )
         if out is not None:
-            path = out / "masks" / record.case_id / f"{kind}.nii.gz"
-            write_map(path, Volume(found.dense(), case.affine), grid)
+            write_map(out / "masks" / record.case_id / f"{kind}.nii.gz", shown, grid)
     return rows
 
 

@@ -5,27 +5,36 @@ from __future__ import annotations
 from collections.abc import Sequence
 from difflib import get_close_matches
 from enum import StrEnum
-from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import Field, PositiveFloat, PositiveInt, ValidationError, model_validator
 
+from rsuper_bench.baselines.shipped import shipped_recipe, shipped_recipes
 from rsuper_bench.benchmark.errors import ConfigError, Problem
 from rsuper_bench.benchmark.files import digest_of, model_problems, read_text
 from rsuper_bench.benchmark.records import Fraction, Kind, Record
 from rsuper_bench.benchmark.tumor_types import TumorType
 
 Pool = Literal["masks", "reports"]
+Objective = Literal[
+    "mask_only", "report_only", "combined", "multi_task", "clip_like", "models_genesis", "pseudo_labels"
+]
 OrganGate = Literal["model", "release", "none"]
 Weight = Annotated[float, Field(ge=0)]
 TERMS = {
     "mask_only": ("segmentation", "organs"),
     "report_only": ("segmentation", "organs", "volume", "ball", "attenuation"),
     "combined": ("segmentation", "organs", "volume", "ball", "attenuation"),
+    "multi_task": ("segmentation", "organs", "presence"),
+    "clip_like": ("segmentation", "organs", "contrast"),
+    "models_genesis": ("segmentation", "organs", "restoration"),
+    "pseudo_labels": ("segmentation", "organs"),
 }
-OPTIONAL_TERMS = {"mask_only": (), "report_only": ("malignancy",), "combined": ("malignancy",)}
+OPTIONAL_TERMS = {"report_only": ("malignancy",), "combined": ("malignancy",)}
+POOLS: dict[str, set[Pool]] = {"mask_only": {"masks"}, "report_only": {"reports"}, "pseudo_labels": {"masks"}}
+BASELINES = ("mask_only", "report_only", "combined")
 
 
 class NotStated(StrEnum):
@@ -134,6 +143,12 @@ class MalignancyOptions(Record):
     consistency: Weight = 0.0
 
 
+class ContrastOptions(Record):
+    """Options of contrastive pre-training (contrast.py)."""
+
+    temperature: PositiveFloat = 0.1
+
+
 class LossOptions(Record):
     """Options of every term."""
 
@@ -143,6 +158,7 @@ class LossOptions(Record):
     attenuation: AttenuationOptions = AttenuationOptions()
     slices: SliceOptions = SliceOptions()
     malignancy: MalignancyOptions = MalignancyOptions()
+    contrast: ContrastOptions = ContrastOptions()
 
 
 class Augmentation(Record):
@@ -176,7 +192,7 @@ class Recipe(Record):
     """
 
     name: Annotated[str, Field(min_length=1, max_length=100)]
-    objective: Literal["mask_only", "report_only", "combined"]
+    objective: Objective
     cases: Annotated[tuple[dict[Pool, PositiveFloat], ...], Field(min_length=1)]
     weights: dict[str, Weight | tuple[Weight, ...]]
     max_mask_cases: PositiveInt | None = None
@@ -250,7 +266,7 @@ class Recipe(Record):
     @model_validator(mode="after")
     def _terms_and_stages_agree(self) -> Recipe:
         terms = TERMS[self.objective]
-        known = (*terms, *OPTIONAL_TERMS[self.objective])
+        known = (*terms, *OPTIONAL_TERMS.get(self.objective, ()))
         if unknown := sorted(set(self.weights) - set(known)):
             raise ValueError(f"{self.objective} has no term {', '.join(unknown)}; its terms are {', '.join(known)}")
         if missing := [term for term in terms if term not in self.weights]:
@@ -262,7 +278,7 @@ class Recipe(Record):
             raise ValueError("each stage needs a term with a weight above 0")
         if len(self.cases) != len(self.stages):
             raise ValueError(f"cases has {len(self.cases)} entries for {len(self.stages)} stages")
-        allowed = {"mask_only": {"masks"}, "report_only": {"reports"}, "combined": {"masks", "reports"}}[self.objective]
+        allowed = POOLS.get(self.objective, {"masks", "reports"})
         for pools in self.cases:
             if not pools or not set(pools) <= allowed:
                 raise ValueError(f"each entry of cases of {self.objective} draws from {' and '.join(sorted(allowed))}")
@@ -282,12 +298,6 @@ class Recipe(Record):
 STORE_VERSION = 1  # raised by any change of what prepare writes
 
 
-def shipped_recipes() -> list[str]:
-    """Names of the recipes that come with the package."""
-    folder = files("rsuper_bench.baselines") / "recipes"
-    return sorted(item.name.removesuffix(".yaml") for item in folder.iterdir() if item.name.endswith(".yaml"))
-
-
 def load_recipe(name: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     """Read a shipped recipe by name, or a YAML file, and change some of its values.
 
@@ -305,20 +315,25 @@ def load_recipe(name: str | Path, overrides: Sequence[str] = ()) -> Recipe:
             fix = f"Did you mean '{close[0]}'?" if close else "Name one of these, or a YAML file."
             expected = f"one of {', '.join(shipped_recipes())}"
             raise ConfigError.of([Problem("--recipe", f"unknown recipe '{name}'", expected, fix)])
-        path = Path(str(files("rsuper_bench.baselines") / "recipes" / f"{name}.yaml"))
-    try:
-        value = yaml.safe_load(read_text(path, ConfigError))
-    except (yaml.YAMLError, RecursionError) as cause:
-        line = getattr(getattr(cause, "problem_mark", None), "line", 0) + 1
-        raise ConfigError.of(
-            [Problem(f"{path}:{line}", "cannot be parsed", "YAML", "Mend the syntax at this line.")]
-        ) from None
+        value: Any = shipped_recipe(str(name))
+    else:
+        value = _from_file(path)
     for override in overrides:
         value = _override(value, override)
     try:
         return Recipe.model_validate(value)
     except ValidationError as cause:
-        raise ConfigError.of([_with_hint(problem) for problem in model_problems(cause, Recipe, str(path))]) from None
+        raise ConfigError.of([_with_hint(problem) for problem in model_problems(cause, Recipe, str(name))]) from None
+
+
+def _from_file(path: Path) -> Any:
+    try:
+        return yaml.safe_load(read_text(path, ConfigError))
+    except (yaml.YAMLError, RecursionError) as cause:
+        line = getattr(getattr(cause, "problem_mark", None), "line", 0) + 1
+        raise ConfigError.of(
+            [Problem(f"{path}:{line}", "cannot be parsed", "YAML", "Mend the syntax at this line.")]
+        ) from None
 
 
 def _override(value: Any, override: str) -> Any:

@@ -9,13 +9,15 @@ are cut out of the prepared case one at a time.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import groupby, islice
 from math import prod
 
+import numpy as np
 import torch
 from monai.data.utils import compute_importance_map, dense_patch_slices
+from numpy.typing import NDArray
 from torch import Tensor
 
 OVERLAP = 0.5
@@ -37,6 +39,47 @@ def window_origins(shape: Voxel, crop: Voxel, overlap: float = OVERLAP) -> list[
         for slices in dense_patch_slices(padded, crop, steps)
     ]
     return sorted(((x, y, z) for x, y, z in found), key=lambda origin: (origin[2], origin[0], origin[1]))
+
+
+class GrowingBox:
+    """The box of an organ, found slab by slab; ``low`` and ``high`` are its first and past-the-last voxel."""
+
+    def __init__(self, low: Voxel | None = None, high: Voxel | None = None) -> None:
+        self.low, self.high = low, high
+
+    @classmethod
+    def around(cls, boxes: Iterable[tuple[Voxel, Voxel]]) -> GrowingBox:
+        """The box of several."""
+        box = cls()
+        for low, high in boxes:
+            box._include(low, high)
+        return box
+
+    def add(self, first: int, inside: NDArray[np.bool_]) -> None:
+        """Include the voxels of ``(X, Y, slices)`` from slice ``first`` on."""
+        hit = [
+            np.flatnonzero(inside.any(axis=tuple(other for other in range(3) if other != axis))) for axis in range(3)
+        ]
+        if len(hit[0]):
+            (x0, y0, z0), (x1, y1, z1) = [int(h[0]) for h in hit], [int(h[-1]) + 1 for h in hit]
+            self._include((x0, y0, first + z0), (x1, y1, first + z1))
+
+    def windows(self, shape: Voxel, crop: Voxel) -> list[Voxel]:
+        """Origins of crops that show the whole organ together: one around its centre where it fits into one."""
+        if self.low is None or self.high is None:
+            return []
+        size = [max(high - low, side) for low, high, side in zip(self.low, self.high, crop, strict=True)]
+        start = []
+        for low, high, wide, length in zip(self.low, self.high, size, shape, strict=True):
+            centred = (low + high - wide) // 2
+            start.append((length - wide) // 2 if length <= wide else min(max(centred, 0), length - wide))
+        x, y, z = size
+        return [(start[0] + i, start[1] + j, start[2] + k) for i, j, k in window_origins((x, y, z), crop)]
+
+    def _include(self, low: Voxel, high: Voxel) -> None:
+        a, b = self.low or low, self.high or high
+        self.low = (min(a[0], low[0]), min(a[1], low[1]), min(a[2], low[2]))
+        self.high = (max(b[0], high[0]), max(b[1], high[1]), max(b[2], high[2]))
 
 
 @torch.inference_mode()

@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
@@ -15,15 +16,16 @@ import torch
 from toy_world import GRID_MM, LIVER, organs_of_toy, recipe_of, toy_case, toy_release
 
 from rsuper_bench.baselines import predict as prediction
-from rsuper_bench.baselines.detection import gated, score_and_volume
 from rsuper_bench.baselines.inputs import input_channels, network_input
+from rsuper_bench.baselines.organ_gate import gated
 from rsuper_bench.baselines.predict import Predictor, predict
 from rsuper_bench.baselines.prepare import prepare_case
 from rsuper_bench.baselines.probability_map import ProbabilityMap, write_map
 from rsuper_bench.baselines.resampling import onto_slabs
-from rsuper_bench.baselines.sliding_window import blended_slabs
+from rsuper_bench.baselines.sliding_window import GrowingBox, blended_slabs
 from rsuper_bench.baselines.train import train
 from rsuper_bench.benchmark.errors import DataError
+from rsuper_bench.benchmark.mask_prediction import denoised_volume_mm3
 from rsuper_bench.benchmark.nifti import Grid, Volume, read_nifti
 from rsuper_bench.benchmark.records import Split
 from rsuper_bench.benchmark.submission import load_submission
@@ -188,13 +190,12 @@ def test_lesions_outside_the_organ_are_removed(where):
 def test_score_and_volume_by_hand():
     lesion = np.zeros((24, 16, 16), np.float32)
     found = ProbabilityMap(lesion.shape)
-    affine = np.diag([GRID_MM, GRID_MM, GRID_MM, 1.0])
-    assert score_and_volume(found, affine) == (0.0, 0.0)
+    assert (found.largest, found.dense().max()) == (0.0, 0.0)
     lesion[4:8, 5:9, 5:9] = 0.8
     for first in (0, 7):  # a slab border goes through it
         found.add(first, lesion[..., first : first + (7 if first == 0 else 9)])
-    score, volume_mm3 = score_and_volume(found, affine)
-    assert score == pytest.approx(0.8)
+    assert found.largest == pytest.approx(0.8)
+    volume_mm3 = denoised_volume_mm3(Volume(found.dense(), np.diag([GRID_MM, GRID_MM, GRID_MM, 1.0])))
     # 16 mm along each axis, up to the half-way crossing of 0.8 -> 0: 4 (0.8 - 0.5) / 0.8 - 2 = -0.5 mm a side; the
     # 1 mm voxels at half steps that reach 0.5 are 16, and rounded corners can only take from the cube
     assert 0.75 * 16**3 < volume_mm3 <= 16**3
@@ -274,6 +275,47 @@ def test_blended_slabs_are_what_monai_blends_at_once(shape, crop):
         expected = sliding_window_inference(image[None], crop, 4, lambda x: layer(x).sigmoid(), 0.5, mode="gaussian")[0]
     assert slabs[0][0] == 0
     assert torch.allclose(torch.cat([slab for _, slab in slabs], -1), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("box", "shape", "expected"),
+    [
+        (((3, 3, 3), (7, 7, 7)), (20, 20, 20), [(1, 1, 1)]),  # around the centre
+        (((0, 16, 3), (4, 20, 7)), (20, 20, 20), [(0, 12, 1)]),  # at the border of the case
+        (((0, 0, 2), (4, 4, 14)), (5, 8, 20), [(-2, 0, 2), (-2, 0, 6)]),  # longer than a crop; the case is shorter
+        (None, (20, 20, 20), []),  # no organ
+    ],
+)
+def test_crops_that_show_an_organ(box, shape, expected):
+    found = GrowingBox.around([] if box is None else [box])
+    assert found.windows(shape, (8, 8, 8)) == expected
+    if box is not None:
+        inside = np.zeros(shape, dtype=bool)
+        inside[tuple(slice(a, b) for a, b in zip(*box, strict=True))] = True
+        grown = GrowingBox()
+        for first in range(0, shape[2], 3):
+            grown.add(first, inside[..., first : first + 3])
+        assert (grown.low, grown.high) == box
+
+
+def test_the_score_of_multi_task_is_that_of_its_head(toy_store, tmp_path):
+    weights = {"segmentation": 1, "organs": 1, "presence": 1}
+    recipe = recipe_of(objective="multi_task", cases=[{"masks": 1, "reports": 1}] * 2, weights=weights)
+    train(toy_store, recipe, tmp_path / "run")
+    predict(tmp_path / "run", toy_release(), Split.TEST, tmp_path / "sub", masks=True)
+    with (tmp_path / "sub" / "predictions.csv").open() as file:
+        row = next(csv.DictReader(file))
+    predictor = Predictor(tmp_path / "run")
+    record, volumes = toy_release().cases["case-08"]
+    case = prepare_case(record, replace(volumes, lesions=None), toy_release().label_map, recipe)
+    # the liver is 10 voxels wide in y and z, from 3 to 13; x from 1 to 11: one crop of 16 around (6, 8, 8)
+    image = network_input(case.ct[:16], case.organs[:16], case.index, toy_release().label_map, recipe)
+    with torch.inference_mode():
+        expected = predictor.network(image[None]).presence[0, 0].sigmoid().item()
+    assert float(row["score"]) == pytest.approx(expected, abs=1e-5)
+    assert float(row["score"]) != pytest.approx(
+        read_nifti(tmp_path / "sub/masks/case-08/liver.nii.gz").data.max(), 0.01
+    )
 
 
 def test_unwanted_windows_leave_zeros():

@@ -1,16 +1,11 @@
-"""From probability maps to what a submission says of a case (METHOD 9)."""
+"""Where predicted lesions are kept (METHOD 9)."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rsuper_bench.baselines.probability_map import ProbabilityMap
 from rsuper_bench.baselines.recipe import OrganGate
-from rsuper_bench.benchmark.mask_prediction import denoised_volume_mm3
-from rsuper_bench.benchmark.nifti import Volume
 
 Map = NDArray[np.float32]
 
@@ -31,8 +26,3 @@ def gated(lesion: Map, organ: Map | None, shown: NDArray[np.bool_], where: Organ
         return lesion
     inside = shown if organ is None else organ >= 0.5
     return np.where(inside, lesion, np.float32(0))
-
-
-def score_and_volume(probability: ProbabilityMap, affine: NDArray[Any]) -> tuple[float, float]:
-    """Case score (maximum probability) and predicted volume in mm^3 at 0.5 after denoising (METHOD 9)."""
-    return min(probability.largest, 1.0), denoised_volume_mm3(Volume(probability.dense(), affine))
