@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -22,8 +22,10 @@ from rsuper_bench.baselines.losses import (
     volume_bounds,
     widened_band,
 )
+from rsuper_bench.baselines.losses.balls import bounding_box
 from rsuper_bench.baselines.recipe import Recipe
 from rsuper_bench.baselines.targets import EXCLUDED_LESION, Box, ChannelLabel, Known, Tumor, possible_box
+from rsuper_bench.baselines.turning import Turn
 from rsuper_bench.benchmark.records import Malignancy, Phase
 from rsuper_bench.benchmark.tumor_types import TumorType
 
@@ -41,6 +43,7 @@ class CropView:
         origin: First voxel of the crop in the case; may be negative.
         size: Voxels of the crop.
         grid_mm: Voxel length.
+        turn: How it will be rotated (augment.py); what that takes out of view is cut, too.
     """
 
     organ_voxels: Mapping[int, int]
@@ -48,10 +51,19 @@ class CropView:
     origin: tuple[int, int, int]
     size: tuple[int, int, int]
     grid_mm: float
+    turn: Turn | None = None
 
-    def voxels(self, place: Sequence[int]) -> int:
-        """Voxels of a place in the whole case."""
-        return sum(self.organ_voxels.get(number, 0) for number in place)
+    def shows_all(self, place: Sequence[int], voxels: int) -> bool:
+        """Whether a place of which so many voxels are in the crop lies wholly in it."""
+        if voxels != sum(self.organ_voxels.get(number, 0) for number in place):
+            return False
+        return all(self.keeps(self.organ_boxes[number]) for number in place if number in self.organ_boxes)
+
+    def keeps(self, box: Box) -> bool:
+        """Whether a box of the case that lies in the crop is still in view when the crop is turned."""
+        low, high = box
+        inside = [(a - o, b - o) for a, b, o in zip(low, high, self.origin, strict=True)]
+        return self.turn is None or self.turn.keeps(inside, self.size)
 
     def slices(self, band: Band | None, count: int) -> Tensor:
         """``(Z,)`` true on the slices of the crop in a band; all without one."""
@@ -64,10 +76,11 @@ class CropView:
         box = possible_box(tumor, self.organ_boxes, self.grid_mm)
         if tumor.band is None or box is None:
             return False
-        return all(
+        inside = all(
             start <= low and high <= start + length
             for start, length, low, high in zip(self.origin, self.size, *box, strict=True)
         )
+        return inside and self.keeps(box)
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,18 +115,29 @@ class Targets:
     tumors: Any
     malignancy: Any
 
-    def to(self, device: torch.device) -> Targets:
-        """Move a batch of targets, reported regions included.
+    def map(self, change: Callable[[Tensor], Tensor]) -> Targets:
+        """Change the tensors of a batch, by a move to a device for example; reported regions follow.
 
         What the host decides by (`ON_HOST`) stays there, so that nothing has to wait for the device.
         """
-        moved = {
-            field.name: getattr(self, field.name).to(device, non_blocking=True)
+        changed = {
+            field.name: change(getattr(self, field.name))
             for field in fields(self)
             if field.name not in (*LISTS, *ON_HOST)
         }
-        tumors = tuple(tuple(item if item is None else item.to(device) for item in crop) for crop in self.tumors)
-        return replace(self, **moved, tumors=tumors)
+        tumors = tuple(tuple(item if item is None else item.map(change) for item in crop) for crop in self.tumors)
+        return replace(self, **changed, tumors=tumors)
+
+    @classmethod
+    def join(cls, batches: Sequence[Targets]) -> Targets:
+        """One batch of several."""
+        joined: dict[str, Any] = {
+            field.name: torch.cat([getattr(item, field.name) for item in batches])
+            for field in fields(cls)
+            if field.name not in LISTS
+        }
+        joined |= {name: tuple(crop for item in batches for crop in getattr(item, name)) for name in LISTS}
+        return cls(**joined)
 
 
 def draw_targets(
@@ -144,7 +168,7 @@ def draw_targets(
         if label.known is Known.MASK:
             if lesions is None:
                 raise ValueError("a channel with a mask needs the lesion labels")
-            drawn.append(_from_mask(label, organs, lesions, lesion_numbers[kind], hu, phase, recipe))
+            drawn.append(_from_mask(label, organs, lesions, lesion_numbers[kind], view, hu, phase, recipe))
         else:
             drawn.append(_from_report(label, organs, view, phase, recipe))
     return stack(drawn)
@@ -186,6 +210,7 @@ def _from_mask(
     organs: NDArray[np.integer],
     lesions: NDArray[np.integer],
     number: int,
+    view: CropView,
     hu: NDArray[np.integer],
     phase: Phase,
     recipe: Recipe,
@@ -196,10 +221,16 @@ def _from_mask(
     known = ~grow(too_small, max(recipe.unknown_margin_mm, recipe.grid_mm), spacing)
     mask, organ = torch.from_numpy(lesions == number), _inside(organs, label.organ)
     attenuation = AttenuationTarget.NONE
-    if phase is Phase.PORTAL_VENOUS and not too_small.any():
+    if phase is Phase.PORTAL_VENOUS and not too_small.any() and _stays(mask, view):
         attenuation = attenuation_target_from_mask(torch.from_numpy(hu.astype(np.float32)), mask, organ)
     stated = {"attenuation": torch.tensor(int(attenuation)), "malignancy": label.malignancy}
     return _channel(mask, known, organ, torch.tensor(bool(label.organ)), **stated)
+
+
+def _stays(mask: Tensor, view: CropView) -> bool:
+    """Whether all of a mask of the crop is still in view when the crop is turned."""
+    box = None if view.turn is None else bounding_box(mask)
+    return box is None or view.turn is None or view.turn.keeps([(p.start, p.stop) for p in box], view.size)
 
 
 def _from_report(
@@ -246,7 +277,7 @@ def _reported(
     }
     # Where the tumors of a place can be: all of it, or the slices that the report gives for every one of them
     possible = {place: grown[place] & torch.stack(bands[place]).any(0) for place in by_place}
-    entire = {place: int(masks[place].sum()) == view.voxels(place) for place in by_place}
+    entire = {place: view.shows_all(place, int(masks[place].sum())) for place in by_place}
     whole = [place for place in by_place if entire[place] or all(view.holds(tumor) for tumor in by_place[place])]
     cut = len(whole) < len(by_place)
     bounds = volume_bounds([tumor.volume_mm3 for tumor in label.tumors], complete=label.complete, cut=cut)

@@ -14,8 +14,8 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from rsuper_bench.baselines.batch import Batch
 from rsuper_bench.baselines.contrast import contrast_loss, finding_attributes
-from rsuper_bench.baselines.data import Batch
 from rsuper_bench.baselines.distortion import Distortion, distorted
 from rsuper_bench.baselines.losses import (
     attenuation_loss,
@@ -124,6 +124,8 @@ def _organs(outputs: Outputs, batch: Batch) -> Tensor:
     """The organs lesions grow in, from the organ masks that every case of a release brings along."""
     organ = batch.targets.organ
     known = batch.targets.organ_known[..., None, None, None].expand_as(organ)
+    if batch.inside is not None:
+        known = known & batch.inside
     return segmentation_loss(outputs.organs, organ, known)
 
 

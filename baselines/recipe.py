@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import Field, PositiveFloat, PositiveInt, ValidationError, model_validator
+from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt, ValidationError, model_validator
 
 from rsuper_bench.baselines.shipped import shipped_recipe, shipped_recipes
 from rsuper_bench.benchmark.errors import ConfigError, Problem
@@ -23,6 +23,15 @@ Objective = Literal[
 ]
 OrganGate = Literal["model", "release", "none"]
 Weight = Annotated[float, Field(ge=0)]
+
+
+def _rising(pair: tuple[float, float]) -> tuple[float, float]:
+    if pair[0] > pair[1]:
+        raise ValueError("the first value is the smaller one")
+    return pair
+
+
+Range = Annotated[tuple[PositiveFloat, PositiveFloat], AfterValidator(_rising)]
 TERMS = {
     "mask_only": ("segmentation", "organs"),
     "report_only": ("segmentation", "organs", "volume", "ball", "attenuation"),
@@ -162,12 +171,16 @@ class LossOptions(Record):
 
 
 class Augmentation(Record):
-    """Intensity augmentation on the training device; each with its own chance (METHOD 8)."""
+    """Augmentation on the training device (METHOD 8, augment.py); each intensity change has its own ``chance``."""
 
+    rotation_chance: Fraction = 0.4
+    rotation_degrees: Annotated[float, Field(ge=0, le=180)] = 30.0
     chance: Fraction = 0.3
-    brightness: tuple[float, float] = (0.7, 1.3)
-    contrast: tuple[float, float] = (0.7, 1.3)
+    brightness: Range = (0.7, 1.3)
+    contrast: Range = (0.7, 1.3)
     shift: Annotated[float, Field(ge=0)] = 0.1
+    gamma: Range = (0.7, 1.5)
+    blur_voxels: Range = (0.5, 1.5)
     noise: Annotated[float, Field(ge=0)] = 0.1
 
 
@@ -295,7 +308,7 @@ class Recipe(Record):
         return self
 
 
-STORE_VERSION = 1  # raised by any change of what prepare writes
+STORE_VERSION = 2  # raised by any change of what prepare writes
 
 
 def load_recipe(name: str | Path, overrides: Sequence[str] = ()) -> Recipe:

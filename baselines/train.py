@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
-from rsuper_bench.baselines.augment import augment_intensity
+from rsuper_bench.baselines.augment import augmented
+from rsuper_bench.baselines.batch import Batch
 from rsuper_bench.baselines.checkpoint import (
     STATE_FILE,
     WEIGHTS_FILE,
@@ -24,12 +25,12 @@ from rsuper_bench.baselines.checkpoint import (
     write_checkpoint,
     write_state,
 )
-from rsuper_bench.baselines.data import Batch, TrainingData
+from rsuper_bench.baselines.data import TrainingData
 from rsuper_bench.baselines.networks import Model, build_model
 from rsuper_bench.baselines.objectives import OBJECTIVES
-from rsuper_bench.baselines.prepare import Store
 from rsuper_bench.baselines.recipe import Recipe
 from rsuper_bench.baselines.schedule import ema_decay, learning_rate
+from rsuper_bench.baselines.store import Store
 from rsuper_bench.benchmark.errors import ConfigError, Problem, RsuperBenchError
 from rsuper_bench.benchmark.files import canonical_json, pretty_json, write_text
 
@@ -177,7 +178,7 @@ def train(
         while run.step < last:
             seed = (recipe.seed * 1_000_003 + run.step) % 2**63
             torch.manual_seed(seed)  # dropout too follows from the step alone
-            batch = _augmented(next(batches).to(run.device), recipe, seed)
+            batch = augmented(next(batches).to(run.device))
             stage, _ = recipe.stage_at(run.step)
             weights = {name: recipe.weight(name, stage) for name in recipe.weights}
             offered = objective(run.model, batch, recipe.losses)
@@ -235,12 +236,6 @@ def _batches(data: TrainingData, first: int, last: int) -> Generator[Batch, None
                 yield ahead.popleft().result()
         while ahead:
             yield ahead.popleft().result()
-
-
-def _augmented(batch: Batch, recipe: Recipe, seed: int) -> Batch:
-    if recipe.augmentation is None:
-        return batch
-    return batch.with_image(augment_intensity(batch.image, recipe.augmentation, seed=seed))
 
 
 def _check_finite(value: Tensor, terms: Mapping[str, Tensor], batch: Batch, step: int) -> None:

@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +142,10 @@ class Release:
                     )
                 ]
             )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A worker gets the folder, not every record, and opens it once for all its cases.
+        return _opened, (self.folder, self.digest)
 
     @cached_property
     def digest(self) -> str:
@@ -275,6 +279,12 @@ class Release:
             fix = "Join the release with your own download first: rsuper-bench dataset attach."
             raise DataError.of([Problem(f"case {case_id}", "the release does not carry its CT", "a CT", fix)])
         return CaseVolumes(ct=ct, organs=read["organs"], lesions=read["lesions"])
+
+
+@lru_cache(maxsize=4)
+def _opened(folder: Path, digest: str) -> Release:  # noqa: ARG001 - of the key: a release built again is another
+    """The release of a folder, as long as a process lives and the release does not change."""
+    return Release(folder)
 
 
 def _damaged(path: Path, cause: Exception) -> RsuperBenchError:

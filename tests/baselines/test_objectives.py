@@ -51,7 +51,7 @@ def terms_of(store, objective, step=5, **changes):
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_terms_are_those_the_recipe_weighs_and_reach_the_network(toy_store, objective):
-    terms, model = terms_of(toy_store, objective)
+    terms, model = terms_of(toy_store, objective, batch=8)
     assert tuple(terms) == TERMS[objective]
     for name, term in terms.items():
         model.zero_grad()

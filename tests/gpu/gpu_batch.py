@@ -8,8 +8,8 @@ from math import pi
 import numpy as np
 import torch
 
+from rsuper_bench.baselines.batch import Batch
 from rsuper_bench.baselines.crop_targets import CropView, draw_targets, stack
-from rsuper_bench.baselines.data import Batch
 from rsuper_bench.baselines.recipe import Recipe, load_recipe
 from rsuper_bench.baselines.targets import ChannelLabel, Known, Tumor
 from rsuper_bench.benchmark.records import Attenuation, Phase

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from rsuper_bench.commands.evaluation import SplitName
+
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from rsuper_bench.baselines.prepare import Store
     from rsuper_bench.baselines.recipe import Recipe
+    from rsuper_bench.baselines.store import Store
 
 RecipeOption = Annotated[str, typer.Option(help="A shipped name (mask_only, combined, ...) or a YAML file.")]
 SetOption = Annotated[
@@ -31,16 +34,22 @@ def prepare(
     data: Annotated[str, typer.Argument(metavar="DATA", help="Release folder or org/name@revision.")],
     recipe: RecipeOption,
     out: Annotated[Path, typer.Option(help="Folder of the store.")],
+    split: Annotated[
+        list[SplitName] | None,
+        typer.Option(help="Which cases, may be repeated; training needs only train."),
+    ] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
     change: SetOption = None,
 ) -> None:
-    """Bring the training cases of a release to a recipe's grid, once for all trainings."""
-    from rsuper_bench.baselines.prepare import STORE_FILE
+    """Bring the training cases of a release to a recipe's grid, once for all trainings; what is there is checked."""
     from rsuper_bench.baselines.recipe import load_recipe
+    from rsuper_bench.baselines.store import STORE_FILE
     from rsuper_bench.benchmark.files import check_out_folder
 
     check_out_folder(out, STORE_FILE, ())
-    store = _prepared(data, load_recipe(recipe, change or ()), out, jobs)
+    store = _prepared(
+        data, load_recipe(recipe, change or ()), out, jobs, [item.value for item in split or [SplitName.TRAIN]]
+    )
     typer.echo(f"{len(store.info.cases)} cases at {store.info.grid_mm:g} mm: {out}")
 
 
@@ -56,15 +65,16 @@ def train(
     """Train a baseline; an interrupted run goes on with --resume as if nothing had happened."""
     from rsuper_bench.baselines import train as training
     from rsuper_bench.baselines.checkpoint import WEIGHTS_FILE
-    from rsuper_bench.baselines.prepare import STORE_FILE, Store
+    from rsuper_bench.baselines.pseudo_labels import train_recipe
     from rsuper_bench.baselines.recipe import load_recipe
+    from rsuper_bench.baselines.store import STORE_FILE
     from rsuper_bench.benchmark.files import check_out_folder
 
     check_out_folder(out, training.RECIPE_FILE, (training.DATA_FILE, training.LOSS_LOG, WEIGHTS_FILE))
     chosen = load_recipe(recipe, change or ())
     where = _device(device)
     prepared = (Path(data) / STORE_FILE).exists()
-    store = Store(Path(data)) if prepared else _prepared(data, chosen, out / "store", jobs)
+    store = _verified(Path(data), jobs) if prepared else _prepared(data, chosen, out / "store", jobs)
     with _progress() as progress:
         task = progress.add_task(chosen.name, total=chosen.steps, terms="")
 
@@ -72,7 +82,7 @@ def train(
             terms = " ".join(f"{name[:3]} {value:.2f}" for name, value in line.terms.items())  # losses.jsonl has all
             progress.update(task, completed=line.step, terms=terms)
 
-        run = training.train(store, chosen, out, resume=resume, device=where, on_step=show)
+        run = train_recipe(store, chosen, out, resume=resume, device=where, on_step=show)
         progress.update(task, completed=run.step)
     typer.echo(f"{chosen.name}, {run.step} steps: {out}")
 
@@ -109,8 +119,18 @@ def predict(
     typer.echo(f"submission: {out}")
 
 
-def _prepared(data: str, recipe: Recipe, out: Path, jobs: int) -> Store:
+def _verified(folder: Path, jobs: int) -> Store:
+    """A store whose every file is as it was written."""
+    from rsuper_bench.baselines.store import Store
+
+    store = Store(folder)
+    store.verify(jobs)
+    return store
+
+
+def _prepared(data: str, recipe: Recipe, out: Path, jobs: int, splits: Sequence[str] = ("train",)) -> Store:
     from rsuper_bench.baselines.prepare import prepare as prepare_release
+    from rsuper_bench.benchmark.records import Split
     from rsuper_bench.benchmark.release import open_release
 
     release = open_release(data)
@@ -120,6 +140,7 @@ def _prepared(data: str, recipe: Recipe, out: Path, jobs: int) -> Store:
             release,
             recipe,
             out,
+            splits=[Split(name) for name in dict.fromkeys(splits)],
             jobs=jobs,
             on_case=lambda done, total: progress.update(task, completed=done, total=total),
         )
