@@ -90,6 +90,8 @@ class TrainingData:
         return {
             pool: {
                 "cases": len(cases),
+                "synthetic": sum(case.index.record.synthetic for case in cases),
+                "licences": dict(sorted(Counter(case.index.record.licence for case in cases).items())),
                 "known": {
                     str(kind): dict(sorted(Counter(str(case.labels[channel].known) for case in cases).items()))
                     for channel, kind in enumerate(self.recipe.tumor_types)

@@ -16,8 +16,9 @@ from rsuper_bench.baselines.prepare import PreparedCase, prepare_case
 from rsuper_bench.baselines.probability_map import write_map
 from rsuper_bench.baselines.recipe import Recipe
 from rsuper_bench.baselines.train import DATA_FILE
+from rsuper_bench.baselines.trained_on import TrainedOn
 from rsuper_bench.benchmark.errors import DataError, Problem
-from rsuper_bench.benchmark.files import csv_text, pretty_json, read_text, write_text
+from rsuper_bench.benchmark.files import csv_text, pretty_json, read_model, write_text
 from rsuper_bench.benchmark.mask_prediction import denoised_volume_mm3
 from rsuper_bench.benchmark.nifti import Grid, Volume
 from rsuper_bench.benchmark.records import CaseRecord, Split
@@ -81,7 +82,7 @@ def predict(
         for record in records
         for row in json.loads((out / PARTIAL / f"{record.case_id}.json").read_text(encoding="utf-8"))
     ]
-    write_text(out / INFORMATION, _information(run, predictor.recipe, release))
+    write_text(out / INFORMATION, _information(run, predictor, release))
     write_text(out / TABLE, csv_text(rows, COLUMNS))
     _forget_parts(out)
 
@@ -133,19 +134,18 @@ def _forget_parts(out: Path) -> None:
     (out / PARTIAL).rmdir()
 
 
-def _information(run: Path, recipe: Recipe, release: Release) -> str:
-    trained = json.loads(read_text(run / DATA_FILE, DataError))
-    pools = " and ".join(
-        f"{trained[pool]['cases']} cases with {pool}" for pool in ("masks", "reports") if pool in trained
-    )
-    same = trained["release"] == release.digest
-    name = release.name if same else f"release {trained['release'][:12]}"
+def _information(run: Path, predictor: Predictor, release: Release) -> str:
+    recipe = predictor.recipe
+    trained = read_model(run / DATA_FILE, TrainedOn, DataError)
+    pools = " and ".join(f"{pool.cases} cases with {name}" for name, pool in trained.pools.items())
+    same = trained.release == release.digest
+    name = release.name if same else f"release {trained.release[:12]}"
     return yaml.safe_dump(
         {
             "team": "rsuper-bench baselines",
             "method": recipe.name,
             "description": f"{recipe.network.name} at {recipe.grid_mm:g} mm, objective {recipe.objective}. "
-            f"{INPUTS[recipe.organ_input]} {GATES[recipe.organ_gate]}",
+            f"{INPUTS[recipe.organ_input]} {GATES[recipe.organ_gate]} Weights {predictor.digest[:12]}.",
             "training_data": [f"{name}, training split: {pools}"],
             "licence": "Apache-2.0",
             "contact": "https://github.com/rsuper-bench/rsuper-bench",
