@@ -191,7 +191,8 @@ class Recipe(Record):
         objective: Which terms there are (objectives.py).
         cases: For each stage, the pools a batch is drawn from and their shares.
         weights: Weight of every term of the objective: one number, or one a stage.
-        max_mask_cases: Use the lesion masks of at most so many training cases (the first by a hash of their id).
+        max_mask_cases: Use the lesion masks of at most so many training cases (the first by a hash of seed and id).
+        max_report_cases: Use the reports of at most so many of the other cases, chosen in the same way.
         window_hu: CT values are clipped to it, then z-scored per volume.
         not_stated: What a silent report means.
         positive_kinds: Kinds of finding that are tumors; an organ with none of them is negative.
@@ -209,6 +210,7 @@ class Recipe(Record):
     cases: Annotated[tuple[dict[Pool, PositiveFloat], ...], Field(min_length=1)]
     weights: dict[str, Weight | tuple[Weight, ...]]
     max_mask_cases: PositiveInt | None = None
+    max_report_cases: PositiveInt | None = None
     tumor_types: Annotated[tuple[TumorType, ...], Field(min_length=1)]
     positive_kinds: Annotated[tuple[Kind, ...], Field(min_length=1)]
     not_stated: NotStated

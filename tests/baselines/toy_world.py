@@ -28,6 +28,7 @@ objective: combined
 cases: [{masks: 1}, {masks: 1, reports: 1}]
 weights: {segmentation: 1.0, organs: 1.0, volume: 0.05, ball: [0.0, 0.5], attenuation: 0.1}
 max_mask_cases: null
+max_report_cases: null
 tumor_types: [liver, kidney]
 positive_kinds: [mass, metastasis, wall_thickening, indeterminate]
 not_stated: unknown
