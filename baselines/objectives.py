@@ -22,9 +22,11 @@ from rsuper_bench.baselines.losses import (
     attenuation_supervised,
     ball_loss,
     malignancy_loss,
-    no_loss,
+    mean_over_batch,
+    nothing,
     segmentation_loss,
     supervised_mean,
+    total,
     volume_band_loss,
 )
 from rsuper_bench.baselines.losses.looking import on_device
@@ -133,7 +135,7 @@ def _volume(outputs: Outputs, batch: Batch, options: LossOptions) -> Tensor:
     logits = outputs.auxiliary if options.volume.output == "auxiliary" else outputs.final
     chosen = batch.targets.volume_known
     if not bool(chosen.any()):
-        return no_loss(logits)
+        return mean_over_batch(nothing(logits))  # other processes may have reports
     pair = _pairs(chosen, logits.device)
     low, high = batch.targets.volume_mm3[chosen].unbind(-1)
     x, y, z = batch.spacing_mm
@@ -145,7 +147,7 @@ def _volume(outputs: Outputs, batch: Batch, options: LossOptions) -> Tensor:
         voxel_mm3=torch.full_like(low, x * y * z),
         tolerance=options.volume.tolerance,
     )
-    return loss.mean()
+    return mean_over_batch(loss)
 
 
 def _ball(outputs: Outputs, batch: Batch, options: LossOptions) -> Tensor:
@@ -169,7 +171,7 @@ def _attenuation(outputs: Outputs, batch: Batch, options: LossOptions, classifie
     if classifier is None:
         chosen = chosen & ~targets.drawn  # nothing to learn from a mask without a learned part
     if not bool(chosen.any()):
-        return no_loss(outputs.final)
+        return mean_over_batch(nothing(outputs.final))
     pair = _pairs(chosen, outputs.final.device)
     probability = outputs.final[pair].float().sigmoid()
     # A case with masks teaches the classifier what the words mean: there the lesion mask stands for the prediction.
@@ -183,7 +185,7 @@ def _attenuation(outputs: Outputs, batch: Batch, options: LossOptions, classifie
         classifier=classifier,
         margin=options.attenuation.margin,
     )
-    return loss.mean()
+    return mean_over_batch(loss)
 
 
 def _malignancy(outputs: Outputs, stated: Tensor, batch: Batch, options: LossOptions) -> Tensor:
@@ -202,7 +204,8 @@ def _malignancy(outputs: Outputs, stated: Tensor, batch: Batch, options: LossOpt
         )
         for channel in range(stated.shape[1])
     ]
-    return supervised_mean(torch.stack(terms), targets.known.flatten(2).any(2).any(0))
+    known = total(targets.known.flatten(2).any(2).any(0).float()) > 0
+    return supervised_mean(torch.stack(terms), known, of_whole_batch=True)
 
 
 def _pairs(chosen: Tensor, device: torch.device) -> tuple[Tensor, Tensor]:
@@ -230,7 +233,7 @@ def _restoration(model: Model, batch: Batch) -> Tensor:
     seed = int(torch.randint(2**62, ()))  # torch's generator follows from the step
     image = distorted(batch.image, Distortion(), generator=torch.Generator().manual_seed(seed))
     error = (_there(model(image).restored) - batch.image[:, :1]).square().flatten(1).mean(1)
-    return supervised_mean(error, torch.ones_like(error, dtype=torch.bool))
+    return mean_over_batch(error)
 
 
 def _there(part: Part | None) -> Part:

@@ -22,6 +22,7 @@ from scipy import ndimage
 from rsuper_bench.baselines.arrays import SUFFIX, array_bytes
 from rsuper_bench.baselines.checkpoint import WEIGHTS_FILE
 from rsuper_bench.baselines.data import TrainingCase, TrainingData
+from rsuper_bench.baselines.distributed import Team
 from rsuper_bench.baselines.predictor import Predictor
 from rsuper_bench.baselines.prepare import PreparedCase
 from rsuper_bench.baselines.probability_map import ProbabilityMap
@@ -29,7 +30,7 @@ from rsuper_bench.baselines.recipe import Pool, Recipe
 from rsuper_bench.baselines.store import CASES, STORE_FILE, CaseIndex, LesionIndex, Store, case_file
 from rsuper_bench.baselines.targets import ChannelLabel, Known
 from rsuper_bench.baselines.train import Run, train
-from rsuper_bench.benchmark.errors import DataError
+from rsuper_bench.benchmark.errors import ConfigError, DataError, Problem
 from rsuper_bench.benchmark.files import pretty_json, read_model, sha256_bytes, sha256_file, write_bytes, write_text
 from rsuper_bench.benchmark.tumor_types import TumorType
 
@@ -92,14 +93,24 @@ def train_recipe(store: Store, recipe: Recipe, out: Path, **options: Any) -> Run
 
     For ``pseudo_labels`` three things happen, each of which is left as it is when it is finished: mask_only of the same
     recipe in ``out/teacher``, the store of its pseudo-labels in ``out/pseudo_labels``, and training on that store.
+
+    Raises:
+        ConfigError: Several processes, and no pseudo-labels yet: one process draws them.
     """
     if recipe.objective != "pseudo_labels":
         return train(store, recipe, out, **options)
-    if not (out / "teacher" / WEIGHTS_FILE).exists():
+    note = options.get("on_note") or str
+    weights, drawn = out / "teacher" / WEIGHTS_FILE, out / "pseudo_labels"
+    if not weights.exists():
+        note("first of two trainings: the teacher, on masks alone")
         train(store, recipe.model_copy(update={"objective": "mask_only"}), out / "teacher", **options)
-        if not (out / "teacher" / WEIGHTS_FILE).exists():  # it was told to stop before
+        if not weights.exists():  # it was told to stop before
             raise KeyboardInterrupt
-    refined = pseudo_label(store, recipe, out / "teacher", out / "pseudo_labels", device=options.get("device", "cpu"))
+    if options.get("team", Team()).size > 1 and not (drawn / STORE_FILE).exists():
+        fix = "Run the same command with --resume and without torchrun; stop it when its second training begins."
+        raise ConfigError.of([Problem(str(drawn), "no pseudo-labels yet", "one process, which draws them", fix)])
+    note("the teacher draws pseudo-labels in the report cases, or finds them drawn")
+    refined = pseudo_label(store, recipe, out / "teacher", drawn, device=options.get("device", "cpu"))
     return train(refined, recipe.model_copy(update={"max_mask_cases": None}), out, **options)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from enum import StrEnum
 from pathlib import Path
@@ -54,19 +54,24 @@ class NotStated(StrEnum):
 
 
 class NetworkSpec(Record):
-    """A network by name. ``fold`` trades resolution for channels at both ends (networks/segmenter.py)."""
+    """A network by name. ``fold`` trades resolution for channels at both ends (networks/segmenter.py).
+
+    ``compile`` runs it through torch.compile in training: minutes of waiting at the start, then faster steps.
+    """
 
     name: str
     fold: Annotated[int, Field(ge=1, le=8)] = 1
+    compile: bool = False
     options: dict[str, Any] = {}
 
 
 class Stage(Record):
-    """A stretch of training with its own peak learning rate, warm-up and decay to 0."""
+    """A stretch of training with its own peak learning rate, warm-up (schedule.py) and decay to 0."""
 
     steps: PositiveInt
     learning_rate: PositiveFloat
     warmup_steps: Annotated[int, Field(ge=0)] = 0
+    warmup: Literal["linear", "exponential"] = "linear"
 
 
 class CropShares(Record):
@@ -201,6 +206,12 @@ class Recipe(Record):
         organ_input: Whether the network also sees the release's organ masks and the CT relative to them (inputs.py);
             they are then an input at test time too.
         initial_probability: What the untrained lesion channels say everywhere.
+        batch: Crops of a step, over all processes.
+        accumulate: In how many parts a process computes its crops: less memory, more time, the same step
+            (accumulation.py).
+        precision: ``bf16`` runs the network in bfloat16, ``auto`` where the GPU computes in it; losses, weights and
+            optimiser are float32 in any case.
+        overlay_every: A picture of what the network and the report say after every so many steps (overlays.py).
         organ_gate: Where predicted lesions are kept: in the organ the ``model`` predicts, in the organ masks of the
             ``release``, or everywhere (``none``).
     """
@@ -227,12 +238,15 @@ class Recipe(Record):
     augmentation: Augmentation | None
     stages: Annotated[tuple[Stage, ...], Field(min_length=1)]
     batch: PositiveInt
+    accumulate: PositiveInt = 1
+    precision: Literal["auto", "bf16", "fp32"] = "auto"
     betas: tuple[Fraction, Fraction]
     weight_decay: Annotated[float, Field(ge=0)]
     max_grad_norm: PositiveFloat
     poly_power: PositiveFloat
     ema: Annotated[float, Field(ge=0, lt=1)]
     save_every: PositiveInt
+    overlay_every: PositiveInt | None = None
     organ_gate: OrganGate
     seed: Annotated[int, Field(ge=0, lt=2**32)]
 
@@ -279,35 +293,46 @@ class Recipe(Record):
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, width=120)
 
     @model_validator(mode="after")
-    def _terms_and_stages_agree(self) -> Recipe:
-        terms = TERMS[self.objective]
-        known = (*terms, *OPTIONAL_TERMS.get(self.objective, ()))
-        if unknown := sorted(set(self.weights) - set(known)):
-            raise ValueError(f"{self.objective} has no term {', '.join(unknown)}; its terms are {', '.join(known)}")
-        if missing := [term for term in terms if term not in self.weights]:
-            raise ValueError(f"weights lacks {', '.join(missing)}")
-        for term, value in self.weights.items():
-            if isinstance(value, tuple) and len(value) != len(self.stages):
-                raise ValueError(f"weights.{term} has {len(value)} values for {len(self.stages)} stages")
-        if any(not any(self.weight(term, stage) for term in self.weights) for stage in range(len(self.stages))):
-            raise ValueError("each stage needs a term with a weight above 0")
-        if len(self.cases) != len(self.stages):
-            raise ValueError(f"cases has {len(self.cases)} entries for {len(self.stages)} stages")
-        allowed = POOLS.get(self.objective, {"masks", "reports"})
-        for pools in self.cases:
-            if not pools or not set(pools) <= allowed:
-                raise ValueError(f"each entry of cases of {self.objective} draws from {' and '.join(sorted(allowed))}")
+    def _fits_together(self) -> Recipe:
+        if problems := [*self._wrong_terms(), *self._wrong_stages(), *self._wrong_values()]:
+            raise ValueError("; ".join(problems))
         return self
 
-    @model_validator(mode="after")
-    def _fits_together(self) -> Recipe:
-        if self.window_hu[0] >= self.window_hu[1]:
-            raise ValueError("the first value of window_hu is its lower end")
-        if len(set(self.tumor_types)) != len(self.tumor_types):
-            raise ValueError("a tumor type stands twice")
+    def _wrong_terms(self) -> Iterator[str]:
+        terms = TERMS[self.objective]
+        known = (*terms, *OPTIONAL_TERMS.get(self.objective, ()))
+        for name in sorted(set(self.weights) - set(known)):
+            close = get_close_matches(name, known, n=1)
+            hint = f"did you mean '{close[0]}'?" if close else f"its terms are {', '.join(known)}"
+            yield f"{self.objective} has no term {name} ({hint})"
+        if missing := [term for term in terms if term not in self.weights]:
+            yield f"weights lacks {', '.join(missing)}"
+        stages = range(len(self.stages))
+        for name, value in self.weights.items():
+            if isinstance(value, tuple) and len(value) != len(stages):
+                yield f"weights.{name} has {len(value)} values for {len(stages)} stages"
+                return
+        if any(not any(self.weight(term, stage) for term in self.weights) for stage in stages):
+            yield "each stage needs a term with a weight above 0"
+
+    def _wrong_stages(self) -> Iterator[str]:
+        if len(self.cases) != len(self.stages):
+            yield f"cases has {len(self.cases)} entries for {len(self.stages)} stages"
+        allowed = POOLS.get(self.objective, {"masks", "reports"})
+        if any(not pools or not set(pools) <= allowed for pools in self.cases):
+            yield f"each entry of cases of {self.objective} draws from {' and '.join(sorted(allowed))}"
         if any(stage.warmup_steps >= stage.steps for stage in self.stages):
-            raise ValueError("a stage has more steps than its warm-up")
-        return self
+            yield "a stage has more steps than its warm-up"
+
+    def _wrong_values(self) -> Iterator[str]:
+        if self.window_hu[0] >= self.window_hu[1]:
+            yield "the first value of window_hu is its lower end"
+        if len(set(self.tumor_types)) != len(self.tumor_types):
+            yield "a tumor type stands twice"
+        if self.batch % self.accumulate:
+            yield f"batch {self.batch} cannot be computed in {self.accumulate} equal parts (accumulate)"
+        if self.accumulate > 1 and "restoration" in self.weights:
+            yield "restoration needs accumulate 1: its network sees another image than the batch's"
 
 
 STORE_VERSION = 2  # raised by any change of what prepare writes

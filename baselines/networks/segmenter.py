@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
 from math import log
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,8 @@ from rsuper_bench.baselines.networks.folding import fold, unfold
 from rsuper_bench.baselines.networks.heads import ContrastHead, PresenceHead, needed_features, watched
 from rsuper_bench.baselines.networks.registry import build_network, refused, sides_of
 from rsuper_bench.baselines.recipe import NetworkSpec, Recipe
+
+Precision = Literal["auto", "bf16", "fp32"]
 
 
 class Outputs(NamedTuple):
@@ -54,6 +56,7 @@ class Segmenter(nn.Module):
         in_channels: Channels of the image.
         channels: What the network says.
         initial_probability: What the untrained lesion channels say.
+        precision: ``bf16``, ``fp32``, or ``auto``: bfloat16 where the GPU computes in it. Logits are always float32.
         heads: Terms that look at the encoder's coarsest features: ``presence`` and ``contrast``.
 
     Raises:
@@ -66,10 +69,12 @@ class Segmenter(nn.Module):
         in_channels: int,
         channels: Channels,
         initial_probability: float,
+        precision: Precision = "auto",
         *,
         heads: tuple[str, ...] = (),
     ) -> None:
         super().__init__()
+        self.precision: Precision = precision
         self.fold = spec.fold
         self.channels = channels
         blocks = spec.fold**3
@@ -93,7 +98,7 @@ class Segmenter(nn.Module):
         return f"{problem}, after folding by {self.fold}" if problem and self.fold > 1 else problem
 
     def forward(self, image: Tensor) -> Outputs:
-        """Logits of every lesion and organ channel. On a GPU that has it the network runs in bfloat16.
+        """Logits of every lesion and organ channel.
 
         Args:
             image: ``(B, I, X, Y, Z)`` from `network_input`.
@@ -104,7 +109,7 @@ class Segmenter(nn.Module):
         shape = tuple(image.shape[2:])
         if problem := self.refusal(shape):
             raise ValueError(f"image {shape}: {problem}")
-        with _mixed_precision(image), watched(self._deepest) as seen:
+        with _computing_in(self.precision, image), watched(self._deepest) as seen:
             raw = self.network(fold(image, self.fold))
         first, *others = raw if isinstance(raw, list | tuple) else [raw]
         lesions, organs, malignancy, restored = self.channels.split(unfold(first.float(), self.fold) + self.bias)
@@ -144,21 +149,27 @@ class Model(nn.Module):
         return outputs
 
 
-def build_model(recipe: Recipe) -> Model:
-    """The recipe's model, its weights drawn from torch's global generator.
+def build_model(recipe: Recipe, device: torch.device | str = "cpu") -> Model:
+    """The recipe's model, its weights drawn from torch's global generator of the CPU, then moved to the device.
 
     Raises:
         ConfigError: Unknown name ("did you mean"), options the network refuses, or a crop it cannot take.
     """
     heads = tuple(term for term in ("presence", "contrast") if term in recipe.weights)
     network = Segmenter(
-        recipe.network, input_channels(recipe), Channels.of(recipe), recipe.initial_probability, heads=heads
+        recipe.network,
+        input_channels(recipe),
+        Channels.of(recipe),
+        recipe.initial_probability,
+        recipe.precision,
+        heads=heads,
     )
     if problem := network.refusal(recipe.crop):
         raise refused(
             f"{recipe.network.name} cannot take crop {list(recipe.crop)}: {problem}", "Change crop or network."
         )
-    if recipe.network.fold > 1 and not _has_depthwise(network):  # folded networks are for CPUs
+    on_cpu = torch.device(device).type == "cpu"  # on a GPU channels last cost time
+    if on_cpu and recipe.network.fold > 1 and not _has_depthwise(network):
         network = network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
     attenuation = contrast = None
     if "attenuation" in recipe.weights:
@@ -166,7 +177,7 @@ def build_model(recipe: Recipe) -> Model:
     if "contrast" in heads:
         features = needed_features(network.network, recipe.network.name, "contrast").channels
         contrast = ContrastHead(features, attribute_count(len(recipe.tumor_types)))
-    return Model(network, attenuation, contrast)
+    return Model(network, attenuation, contrast).to(device)
 
 
 def _has_depthwise(network: nn.Module) -> bool:
@@ -174,8 +185,10 @@ def _has_depthwise(network: nn.Module) -> bool:
     return any(isinstance(layer, nn.Conv3d) and layer.groups > 1 for layer in network.modules())
 
 
-def _mixed_precision(image: Tensor) -> AbstractContextManager[None]:
-    """bfloat16 where the GPU computes in it; elsewhere whatever the caller has set."""
-    if image.is_cuda and torch.cuda.is_bf16_supported(including_emulation=False):
-        return torch.autocast("cuda", torch.bfloat16)
-    return nullcontext()
+def _computing_in(precision: Precision, image: Tensor) -> AbstractContextManager[None]:
+    """The recipe's precision; ``auto`` leaves it to the caller where a GPU does not compute in bfloat16."""
+    device = image.device.type
+    if precision == "fp32":
+        return torch.autocast(device, enabled=False)
+    has_it = device == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.autocast(device, torch.bfloat16) if has_it or precision == "bf16" else nullcontext()

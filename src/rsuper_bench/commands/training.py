@@ -62,28 +62,47 @@ def train(
     jobs: Annotated[int, typer.Option(min=1, help="Processes that prepare cases.")] = 1,
     device: DeviceOption = "auto",
 ) -> None:
-    """Train a baseline; an interrupted run goes on with --resume as if nothing had happened."""
-    from rsuper_bench.baselines import train as training
-    from rsuper_bench.baselines.checkpoint import WEIGHTS_FILE
+    """Train a baseline; an interrupted run goes on with --resume as if nothing had happened.
+
+    On several GPUs: torchrun --nproc-per-node 8 -m rsuper_bench train STORE ...
+    """
+    from rsuper_bench.baselines.checkpoint import STATE_FILE, WEIGHTS_FILE
+    from rsuper_bench.baselines.distributed import joined, own_device
+    from rsuper_bench.baselines.progress import TrainingProgress
     from rsuper_bench.baselines.pseudo_labels import train_recipe
     from rsuper_bench.baselines.recipe import load_recipe
     from rsuper_bench.baselines.store import STORE_FILE
+    from rsuper_bench.baselines.train import DATA_FILE, LOSS_LOG, RECIPE_FILE
+    from rsuper_bench.benchmark.errors import ConfigError, Problem
     from rsuper_bench.benchmark.files import check_out_folder
 
-    check_out_folder(out, training.RECIPE_FILE, (training.DATA_FILE, training.LOSS_LOG, WEIGHTS_FILE))
-    chosen = load_recipe(recipe, change or ())
-    where = _device(device)
-    prepared = (Path(data) / STORE_FILE).exists()
-    store = _verified(Path(data), jobs) if prepared else _prepared(data, chosen, out / "store", jobs)
-    with _progress() as progress:
-        task = progress.add_task(chosen.name, total=chosen.steps, terms="")
-
-        def show(line: training.StepLog) -> None:
-            terms = " ".join(f"{name[:3]} {value:.2f}" for name, value in line.terms.items())  # losses.jsonl has all
-            progress.update(task, completed=line.step, terms=terms)
-
-        run = train_recipe(store, chosen, out, resume=resume, device=where, on_step=show)
-        progress.update(task, completed=run.step)
+    where = own_device(_device(device))
+    with joined(where) as team:
+        check_out_folder(out, RECIPE_FILE, (DATA_FILE, LOSS_LOG, STATE_FILE, WEIGHTS_FILE))
+        chosen = load_recipe(recipe, change or ())
+        prepared = (Path(data) / STORE_FILE).exists()
+        if team.size > 1 and not prepared:
+            fix = "Run `rsuper-bench prepare` once, then train on its folder."
+            raise ConfigError.of([Problem(data, "not prepared", "a store, because several processes share it", fix)])
+        store = _verified(Path(data), jobs) if prepared else _prepared(data, chosen, out / "store", jobs)
+        if not team.leads:
+            train_recipe(store, chosen, out, resume=resume, device=where, team=team)
+            return
+        with TrainingProgress(chosen) as progress:
+            try:
+                run = train_recipe(
+                    store,
+                    chosen,
+                    out,
+                    resume=resume,
+                    device=where,
+                    team=team,
+                    on_step=progress.step,
+                    on_note=progress.note,
+                )
+            except KeyboardInterrupt:
+                progress.note(f"stopped; the same command with --resume goes on: {out}")
+                raise typer.Exit(130) from None
     typer.echo(f"{chosen.name}, {run.step} steps: {out}")
 
 
