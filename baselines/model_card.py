@@ -29,9 +29,9 @@ Pin the weights with `{repo}@REVISION`. They are safetensors; nothing in this re
 
 METHOD = """## Method
 
-Report supervision after Bassi et al. (arXiv 2507.05582 and 2510.14803), reimplemented from the papers by
-[rsuper-bench](https://github.com/rsuper-bench/rsuper-bench). Licence of the weights: {licence}. The licences of the
-training cases stand above: they may limit what the weights may be used for."""
+One of the baselines of [rsuper-bench](https://github.com/rsuper-bench/rsuper-bench), which reimplements report
+supervision (Bassi et al., arXiv 2507.05582 and 2510.14803) from the papers. Licence of the weights: {licence}. The
+licences of the training cases stand above: they may limit what the weights may be used for."""
 
 
 def model_card(

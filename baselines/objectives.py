@@ -233,7 +233,7 @@ def _restoration(model: Model, batch: Batch) -> Tensor:
     seed = int(torch.randint(2**62, ()))  # torch's generator follows from the step
     image = distorted(batch.image, Distortion(), generator=torch.Generator().manual_seed(seed))
     error = (_there(model(image).restored) - batch.image[:, :1]).square().flatten(1).mean(1)
-    return supervised_mean(error, torch.ones_like(error, dtype=torch.bool))
+    return mean_over_batch(error)
 
 
 def _there(part: Part | None) -> Part:

@@ -50,9 +50,9 @@ class Predictor:
         self.recipe = load_recipe(run / RECIPE_FILE)
         self.digest = sha256_file(run / WEIGHTS_FILE)
         self.device = torch.device(device)
-        self.network: Segmenter = build_model(self.recipe).segmenter
+        self.network: Segmenter = build_model(self.recipe, self.device).segmenter
         load_into(self.network, read_checkpoint(run / WEIGHTS_FILE).tensors, str(run / WEIGHTS_FILE))
-        self.network.to(self.device).eval()
+        self.network.eval()
 
     def __call__(self, case: PreparedCase, label_map: LabelMap) -> Prediction:
         """Tumor probabilities inside the organ, one map a tumor type of the recipe, and the score of each type.

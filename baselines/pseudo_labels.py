@@ -93,18 +93,24 @@ def train_recipe(store: Store, recipe: Recipe, out: Path, **options: Any) -> Run
 
     For ``pseudo_labels`` three things happen, each of which is left as it is when it is finished: mask_only of the same
     recipe in ``out/teacher``, the store of its pseudo-labels in ``out/pseudo_labels``, and training on that store.
+
+    Raises:
+        ConfigError: Several processes, and no pseudo-labels yet: one process draws them.
     """
     if recipe.objective != "pseudo_labels":
         return train(store, recipe, out, **options)
-    if options.get("team", Team()).size > 1:
-        found = "several processes"
-        fix = "Start it without torchrun."
-        raise ConfigError.of([Problem(recipe.name, found, "one: it predicts between two trainings", fix)])
-    if not (out / "teacher" / WEIGHTS_FILE).exists():
+    note = options.get("on_note") or str
+    weights, drawn = out / "teacher" / WEIGHTS_FILE, out / "pseudo_labels"
+    if not weights.exists():
+        note("first of two trainings: the teacher, on masks alone")
         train(store, recipe.model_copy(update={"objective": "mask_only"}), out / "teacher", **options)
-        if not (out / "teacher" / WEIGHTS_FILE).exists():  # it was told to stop before
+        if not weights.exists():  # it was told to stop before
             raise KeyboardInterrupt
-    refined = pseudo_label(store, recipe, out / "teacher", out / "pseudo_labels", device=options.get("device", "cpu"))
+    if options.get("team", Team()).size > 1 and not (drawn / STORE_FILE).exists():
+        fix = "Run the same command with --resume and without torchrun; stop it when its second training begins."
+        raise ConfigError.of([Problem(str(drawn), "no pseudo-labels yet", "one process, which draws them", fix)])
+    note("the teacher draws pseudo-labels in the report cases, or finds them drawn")
+    refined = pseudo_label(store, recipe, out / "teacher", drawn, device=options.get("device", "cpu"))
     return train(refined, recipe.model_copy(update={"max_mask_cases": None}), out, **options)
 
 

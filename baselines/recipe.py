@@ -209,6 +209,8 @@ class Recipe(Record):
             yield "a tumor type stands twice"
         if self.batch % self.accumulate:
             yield f"batch {self.batch} cannot be computed in {self.accumulate} equal parts (accumulate)"
+        if self.accumulate > 1 and "restoration" in self.weights:
+            yield "restoration needs accumulate 1: its network sees another image than the batch's"
 
 
 STORE_VERSION = 2  # raised by any change of what prepare writes

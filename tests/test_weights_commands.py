@@ -79,7 +79,7 @@ def test_the_card_holds_the_table_and_names_no_case(run):
         assert f"{100 * scores['sensitivity'].value:.1f} [" in row
     assert "rsuper-bench predict org/name DATA" in card
     assert "ab" * 32 in card
-    assert "3 cases for their masks, 3 of them **synthetic**; their licences: CC0-1.0: 3" in card
+    assert "3 cases for their masks, 3 of them **synthetic**; licences of the cases: CC0-1.0: 3" in card
     assert "Synthetic cases: no evidence about patients" in card
     assert "organ masks" in card  # smoke removes lesions outside of the organ masks of the release
     everything = card + "".join(
