@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -90,6 +91,8 @@ class TrainingData:
         return {
             pool: {
                 "cases": len(cases),
+                "synthetic": sum(case.index.record.synthetic for case in cases),
+                "licences": dict(sorted(Counter(case.index.record.licence for case in cases).items())),
                 "known": {
                     str(kind): dict(sorted(Counter(str(case.labels[channel].known) for case in cases).items()))
                     for channel, kind in enumerate(self.recipe.tumor_types)
@@ -184,12 +187,15 @@ def _pools(entries: Iterable[CaseIndex], label_map: LabelMap, recipe: Recipe) ->
     wanted = set(recipe.tumor_types)
     entries = list(entries)
     masked = [entry for entry in entries if wanted & set(entry.record.lesion_masks)] if recipe.uses_masks else []
-    masked.sort(key=lambda entry: sha256_bytes(entry.record.case_id.encode()))
+    masked.sort(key=partial(_lot, recipe.seed))
     drawn_for_masks = {entry.record.case_id for entry in masked[: recipe.max_mask_cases]}
+    others = [entry for entry in entries if entry.record.case_id not in drawn_for_masks] if recipe.uses_reports else []
+    others.sort(key=partial(_lot, recipe.seed))
+    drawn_for_reports = {entry.record.case_id for entry in others[: recipe.max_report_cases]}
     pools: dict[Pool, list[TrainingCase]] = {}
     for entry in entries:
         pool: Pool = "masks" if entry.record.case_id in drawn_for_masks else "reports"
-        if pool == "reports" and not recipe.uses_reports:
+        if pool == "reports" and entry.record.case_id not in drawn_for_reports:
             continue
         labels = [
             without_missing_bands(label, entry.organ_boxes, recipe.grid_mm)
@@ -197,6 +203,11 @@ def _pools(entries: Iterable[CaseIndex], label_map: LabelMap, recipe: Recipe) ->
         ]
         pools.setdefault(pool, []).append(TrainingCase(entry, pool, recipe.tumor_types, labels))
     return pools
+
+
+def _lot(seed: int, entry: CaseIndex) -> str:
+    """Its place in a draw that depends on nothing but the recipe's seed: fewer cases are a part of more."""
+    return sha256_bytes(f"{seed} {entry.record.case_id}".encode())
 
 
 def _check_pools(pools: dict[Pool, list[TrainingCase]], recipe: Recipe, where: str) -> None:

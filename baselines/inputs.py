@@ -114,8 +114,11 @@ def network_image(hu: Tensor, organs: Tensor, looks: Looks) -> Tensor:
 
 def organ_masks(organs: NDArray[Any], index: CaseIndex, label_map: LabelMap, recipe: Recipe) -> NDArray[np.bool_]:
     """``(C, X, Y, Z)``: the organ of every tumor type of a recipe, empty where the case does not show it."""
+    return np.stack([np.isin(organs, numbers) for numbers in organ_numbers(index, label_map, recipe)])
+
+
+def organ_numbers(index: CaseIndex, label_map: LabelMap, recipe: Recipe) -> list[list[int]]:
+    """For every tumor type of a recipe the organ labels of a case that make up its organ; none if it has none."""
     numbers = {name: number for number, name in label_map.organs.items()}
     shown = [name for name in index.record.organ_labels if name in numbers]
-    return np.stack(
-        [np.isin(organs, [numbers[name] for name in region_labels(kind, shown)]) for kind in recipe.tumor_types]
-    )
+    return [[numbers[name] for name in region_labels(kind, shown)] for kind in recipe.tumor_types]

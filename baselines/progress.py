@@ -65,6 +65,9 @@ class TrainingProgress:
         """Take the numbers of a step."""
         if self._recent and self._recent[-1].stage != line.stage:
             self._recent.clear()  # other terms, other weights
+        if self._times and self._times[-1][0] >= line.step:
+            self._recent.clear()  # a second training, after that of a teacher
+            self._times.clear()
         self._recent.append(line)
         self._times.append((line.step, self._now()))
         if not self.console.is_terminal and self._now() - self._said_at >= LINE_EVERY_S:

@@ -5,35 +5,38 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from enum import StrEnum
-from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt, ValidationError, model_validator
+from pydantic import Field, PositiveFloat, PositiveInt, ValidationError, model_validator
 
+from rsuper_bench.baselines.options import Augmentation, CropPolicy, LossOptions, Weight
+from rsuper_bench.baselines.shipped import shipped_recipe, shipped_recipes
 from rsuper_bench.benchmark.errors import ConfigError, Problem
 from rsuper_bench.benchmark.files import digest_of, model_problems, read_text
 from rsuper_bench.benchmark.records import Fraction, Kind, Record
 from rsuper_bench.benchmark.tumor_types import TumorType
 
 Pool = Literal["masks", "reports"]
-Weight = Annotated[float, Field(ge=0)]
+Objective = Literal[
+    "mask_only", "report_only", "combined", "multi_task", "clip_like", "models_genesis", "pseudo_labels"
+]
+OrganGate = Literal["model", "release", "none"]
 
 
-def _rising(pair: tuple[float, float]) -> tuple[float, float]:
-    if pair[0] > pair[1]:
-        raise ValueError("the first value is the smaller one")
-    return pair
-
-
-Range = Annotated[tuple[PositiveFloat, PositiveFloat], AfterValidator(_rising)]
 TERMS = {
     "mask_only": ("segmentation", "organs"),
     "report_only": ("segmentation", "organs", "volume", "ball", "attenuation"),
     "combined": ("segmentation", "organs", "volume", "ball", "attenuation"),
+    "multi_task": ("segmentation", "organs", "presence"),
+    "clip_like": ("segmentation", "organs", "contrast"),
+    "models_genesis": ("segmentation", "organs", "restoration"),
+    "pseudo_labels": ("segmentation", "organs"),
 }
-OPTIONAL_TERMS = {"mask_only": (), "report_only": ("malignancy",), "combined": ("malignancy",)}
+OPTIONAL_TERMS = {"report_only": ("malignancy",), "combined": ("malignancy",)}
+POOLS: dict[str, set[Pool]] = {"mask_only": {"masks"}, "report_only": {"reports"}, "pseudo_labels": {"masks"}}
+BASELINES = ("mask_only", "report_only", "combined")
 
 
 class NotStated(StrEnum):
@@ -64,114 +67,6 @@ class Stage(Record):
     warmup: Literal["linear", "exponential"] = "linear"
 
 
-class CropShares(Record):
-    """Where crops are taken (METHOD 8): share of crops on a tumor and on the organ; the rest is background."""
-
-    tumor: Fraction
-    organ: Fraction
-
-    @model_validator(mode="after")
-    def _at_most_all(self) -> CropShares:
-        if self.tumor + self.organ > 1 + 1e-9:
-            raise ValueError("tumor and organ sum to at most 1")
-        return self
-
-
-class CropPolicy(Record):
-    """Crops by what is known of the drawn tumor type in the drawn case.
-
-    Attributes:
-        mask: Cases with a lesion mask of that type and a tumor in it; ``tumor`` is a tumor voxel.
-        report: Cases whose report places a tumor; ``tumor`` is the reported region.
-        unsized: The same where no reported tumor of that type has a size.
-        negative: Cases without a tumor of that type (``tumor`` is not used).
-        positives: Share of draws for which a case with a tumor of the drawn type is taken; null leaves it to chance.
-    """
-
-    mask: CropShares = CropShares(tumor=0.8, organ=0.1)
-    report: CropShares = CropShares(tumor=0.8, organ=0.0)
-    unsized: CropShares = CropShares(tumor=0.5, organ=0.3)
-    negative: CropShares = CropShares(tumor=0.0, organ=0.8)
-    positives: Fraction | None = None
-
-
-class SegmentationOptions(Record):
-    """Options of the segmentation loss (METHOD 2). ``background``: all known voxels, or only those of the organ."""
-
-    balance: Literal["crop", "own"] = "crop"
-    background: Literal["known", "organ"] = "known"
-    tversky_weight: Weight = 1.0
-
-
-class VolumeOptions(Record):
-    """Options of the Volume Loss (METHOD 3)."""
-
-    tolerance: Annotated[float, Field(ge=0, lt=1)] = 0.1
-    output: Literal["auxiliary", "final"] = "auxiliary"
-
-
-class BallOptions(Record):
-    """Options of the Ball Loss (METHOD 4). ``background``: negatives are all known voxels, or only grown regions."""
-
-    margin: Annotated[float, Field(ge=0, le=1)] = 0.25
-    balance: Literal["crop", "own"] = "crop"
-    background: Literal["known", "region"] = "known"
-    tversky_weight: Weight = 1.0
-
-
-class AttenuationOptions(Record):
-    """Options of the Attenuation Loss (METHOD 5). ``sign`` has no learned part; its margin is in organ deviations."""
-
-    variant: Literal["mlp", "linear", "sign"] = "mlp"
-    margin: Annotated[float, Field(ge=0)] = 1.0
-
-
-class SliceOptions(Record):
-    """What a reported image number does (METHOD 6).
-
-    Attributes:
-        use: Whether it limits where tumors are placed and counted, and chooses crops.
-        negative: Whether the organ far from the reported slices is known negative where every tumor has one.
-        margin_mm: How far that is, beyond the band of the reported slices.
-    """
-
-    use: bool = False
-    negative: bool = True
-    margin_mm: Annotated[float, Field(ge=0, le=200)] = 16.0
-
-
-class MalignancyOptions(Record):
-    """Options of the Malignancy Loss (METHOD 7). ``consistency`` weighs the mean |malignant + benign - lesion|."""
-
-    balance: Literal["crop", "own"] = "crop"
-    consistency: Weight = 0.0
-
-
-class LossOptions(Record):
-    """Options of every term."""
-
-    segmentation: SegmentationOptions = SegmentationOptions()
-    volume: VolumeOptions = VolumeOptions()
-    ball: BallOptions = BallOptions()
-    attenuation: AttenuationOptions = AttenuationOptions()
-    slices: SliceOptions = SliceOptions()
-    malignancy: MalignancyOptions = MalignancyOptions()
-
-
-class Augmentation(Record):
-    """Augmentation on the training device (METHOD 8, augment.py); each intensity change has its own ``chance``."""
-
-    rotation_chance: Fraction = 0.4
-    rotation_degrees: Annotated[float, Field(ge=0, le=180)] = 30.0
-    chance: Fraction = 0.3
-    brightness: Range = (0.7, 1.3)
-    contrast: Range = (0.7, 1.3)
-    shift: Annotated[float, Field(ge=0)] = 0.1
-    gamma: Range = (0.7, 1.5)
-    blur_voxels: Range = (0.5, 1.5)
-    noise: Annotated[float, Field(ge=0)] = 0.1
-
-
 class Recipe(Record):
     """A complete description of a training run.
 
@@ -179,7 +74,8 @@ class Recipe(Record):
         objective: Which terms there are (objectives.py).
         cases: For each stage, the pools a batch is drawn from and their shares.
         weights: Weight of every term of the objective: one number, or one a stage.
-        max_mask_cases: Use the lesion masks of at most so many training cases (the first by a hash of their id).
+        max_mask_cases: Use the lesion masks of at most so many training cases (the first by a hash of seed and id).
+        max_report_cases: Use the reports of at most so many of the other cases, chosen in the same way.
         window_hu: CT values are clipped to it, then z-scored per volume.
         not_stated: What a silent report means.
         positive_kinds: Kinds of finding that are tumors; an organ with none of them is negative.
@@ -199,10 +95,11 @@ class Recipe(Record):
     """
 
     name: Annotated[str, Field(min_length=1, max_length=100)]
-    objective: Literal["mask_only", "report_only", "combined"]
+    objective: Objective
     cases: Annotated[tuple[dict[Pool, PositiveFloat], ...], Field(min_length=1)]
     weights: dict[str, Weight | tuple[Weight, ...]]
     max_mask_cases: PositiveInt | None = None
+    max_report_cases: PositiveInt | None = None
     tumor_types: Annotated[tuple[TumorType, ...], Field(min_length=1)]
     positive_kinds: Annotated[tuple[Kind, ...], Field(min_length=1)]
     not_stated: NotStated
@@ -228,7 +125,7 @@ class Recipe(Record):
     ema: Annotated[float, Field(ge=0, lt=1)]
     save_every: PositiveInt
     overlay_every: PositiveInt | None = None
-    organ_gate: Literal["model", "release", "none"]
+    organ_gate: OrganGate
     seed: Annotated[int, Field(ge=0, lt=2**32)]
 
     @property
@@ -281,7 +178,7 @@ class Recipe(Record):
 
     def _wrong_terms(self) -> Iterator[str]:
         terms = TERMS[self.objective]
-        known = (*terms, *OPTIONAL_TERMS[self.objective])
+        known = (*terms, *OPTIONAL_TERMS.get(self.objective, ()))
         for name in sorted(set(self.weights) - set(known)):
             close = get_close_matches(name, known, n=1)
             hint = f"did you mean '{close[0]}'?" if close else f"its terms are {', '.join(known)}"
@@ -299,7 +196,7 @@ class Recipe(Record):
     def _wrong_stages(self) -> Iterator[str]:
         if len(self.cases) != len(self.stages):
             yield f"cases has {len(self.cases)} entries for {len(self.stages)} stages"
-        allowed = {"mask_only": {"masks"}, "report_only": {"reports"}, "combined": {"masks", "reports"}}[self.objective]
+        allowed = POOLS.get(self.objective, {"masks", "reports"})
         if any(not pools or not set(pools) <= allowed for pools in self.cases):
             yield f"each entry of cases of {self.objective} draws from {' and '.join(sorted(allowed))}"
         if any(stage.warmup_steps >= stage.steps for stage in self.stages):
@@ -312,15 +209,11 @@ class Recipe(Record):
             yield "a tumor type stands twice"
         if self.batch % self.accumulate:
             yield f"batch {self.batch} cannot be computed in {self.accumulate} equal parts (accumulate)"
+        if self.accumulate > 1 and "restoration" in self.weights:
+            yield "restoration needs accumulate 1: its network sees another image than the batch's"
 
 
 STORE_VERSION = 2  # raised by any change of what prepare writes
-
-
-def shipped_recipes() -> list[str]:
-    """Names of the recipes that come with the package."""
-    folder = files("rsuper_bench.baselines") / "recipes"
-    return sorted(item.name.removesuffix(".yaml") for item in folder.iterdir() if item.name.endswith(".yaml"))
 
 
 def load_recipe(name: str | Path, overrides: Sequence[str] = ()) -> Recipe:
@@ -340,20 +233,25 @@ def load_recipe(name: str | Path, overrides: Sequence[str] = ()) -> Recipe:
             fix = f"Did you mean '{close[0]}'?" if close else "Name one of these, or a YAML file."
             expected = f"one of {', '.join(shipped_recipes())}"
             raise ConfigError.of([Problem("--recipe", f"unknown recipe '{name}'", expected, fix)])
-        path = Path(str(files("rsuper_bench.baselines") / "recipes" / f"{name}.yaml"))
-    try:
-        value = yaml.safe_load(read_text(path, ConfigError))
-    except (yaml.YAMLError, RecursionError) as cause:
-        line = getattr(getattr(cause, "problem_mark", None), "line", 0) + 1
-        raise ConfigError.of(
-            [Problem(f"{path}:{line}", "cannot be parsed", "YAML", "Mend the syntax at this line.")]
-        ) from None
+        value: Any = shipped_recipe(str(name))
+    else:
+        value = _from_file(path)
     for override in overrides:
         value = _override(value, override)
     try:
         return Recipe.model_validate(value)
     except ValidationError as cause:
-        raise ConfigError.of([_with_hint(problem) for problem in model_problems(cause, Recipe, str(path))]) from None
+        raise ConfigError.of([_with_hint(problem) for problem in model_problems(cause, Recipe, str(name))]) from None
+
+
+def _from_file(path: Path) -> Any:
+    try:
+        return yaml.safe_load(read_text(path, ConfigError))
+    except (yaml.YAMLError, RecursionError) as cause:
+        line = getattr(getattr(cause, "problem_mark", None), "line", 0) + 1
+        raise ConfigError.of(
+            [Problem(f"{path}:{line}", "cannot be parsed", "YAML", "Mend the syntax at this line.")]
+        ) from None
 
 
 def _override(value: Any, override: str) -> Any:
@@ -383,6 +281,11 @@ def _placed(value: Any, path: list[str], new: Any, key: str) -> Any:
 
 def _with_hint(problem: Problem) -> Problem:
     """``model_problems`` knows the keys of the outer model; a key of an inner one is looked up here."""
+    if (
+        problem.where.endswith(": the whole file") and problem.expected != "keys and values"
+    ):  # what `Recipe._fits_together` says is what was found
+        where = problem.where.removesuffix(": the whole file")
+        return Problem(where, problem.expected, "values that fit together", "Correct them.")
     if problem.found != "unknown key":
         return problem
     *outer, key = problem.where.rpartition(": ")[2].split(".")

@@ -53,7 +53,10 @@ class CaseIndex(Record):
 
 
 class StoreInfo(Record):
-    """What a store was made from, and the sha256 of the index of every case, which has those of its arrays."""
+    """What a store was made from, and the sha256 of the index of every case, which has those of its arrays.
+
+    ``pseudo_labels`` is the sha256 of the weights that drew the masks of report cases (pseudo_labels.py), if any did.
+    """
 
     version: int
     release_digest: str
@@ -61,6 +64,7 @@ class StoreInfo(Record):
     grid_mm: float
     label_map: dict[str, dict[str, str]]
     cases: dict[Identifier, str] = {}
+    pseudo_labels: str | None = None
 
     @property
     def origin(self) -> StoreInfo:
@@ -112,6 +116,14 @@ class Store:
                     )
                 ]
             )
+        if (self.info.pseudo_labels is None) == (recipe.objective == "pseudo_labels"):
+            found, expected = "masks as the release has them", "masks that a network drew"
+            if self.info.pseudo_labels is not None:
+                found, expected = expected, found
+            fix = (
+                f"Name the store that `rsuper-bench prepare` wrote, and train {recipe.name} with `rsuper-bench train`."
+            )
+            raise DataError.of([Problem(str(self.folder), found, f"{expected}, for objective {recipe.objective}", fix)])
 
     def verify(self, jobs: int = 1, share: slice = slice(None)) -> None:
         """Compare every file with its sha256: reads all of the store once.

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -124,12 +124,18 @@ def record_from_row(row: dict[str, Any]) -> CaseRecord:
 class Release:
     """A release on disk.
 
+    Args:
+        folder: Where it is.
+        fetch_cases: Brings ``cases/`` there, when something first asks for an image or a report; for a release of
+            the Hub, of which most uses need the attributes only.
+
     Raises:
         DataError: When the folder is not a release.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, fetch_cases: Callable[[], None] | None = None) -> None:
         self.folder = folder
+        self._fetch_cases = fetch_cases
         missing = [name for name in ("manifest.jsonl", "label_map.json", "attributes") if not (folder / name).exists()]
         if missing:
             raise DataError.of(
@@ -220,7 +226,8 @@ class Release:
     @property
     def has_volumes(self) -> bool:
         """False for a release of attributes only."""
-        return bool(self._parquet("cases"))
+        named = () if self.info is None else self.info.files
+        return any(name.startswith("cases/") for name in named) or bool(self._parquet("cases"))
 
     @cached_property
     def _locations(self) -> dict[str, tuple[Path, int, int]]:
@@ -228,6 +235,8 @@ class Release:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
+        if self._fetch_cases is not None:
+            self._fetch_cases()
         found: dict[str, tuple[Path, int, int]] = {}
         for path in self._parquet("cases"):
             try:
@@ -300,8 +309,12 @@ def is_hub_name(data: str) -> bool:
     return HUB_NAME.match(data) is not None and not Path(data.partition("/")[0]).exists()
 
 
-def open_release(data: str | Path) -> Release:
+def open_release(data: str | Path, *, whole: bool = False) -> Release:
     """Open a release folder, or ``org/name@revision`` from the Hub (downloaded once, then cached).
+
+    Args:
+        data: What to open.
+        whole: Download the scans of a Hub release now; otherwise when something first asks for one.
 
     Raises:
         ConfigError: If ``data`` is neither.
@@ -311,23 +324,34 @@ def open_release(data: str | Path) -> Release:
     if folder.is_dir():
         return Release(folder)
     if is_hub_name(str(data)):
-        from huggingface_hub import snapshot_download
-        from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
-        name, _, revision = str(data).partition("@")
-        try:
-            return Release(Path(snapshot_download(name, repo_type="dataset", revision=revision or None)))
-        except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as cause:
-            raise DataError.of(
-                [
-                    Problem(
-                        str(data),
-                        f"not a folder, and the Hub gave {type(cause).__name__}",
-                        "a release",
-                        "Check the name, the revision, `hf auth login` and the network.",
-                    )
-                ]
-            ) from None
+        folder = _download(str(data), ignore_patterns=[] if whole else ["cases/*"])
+        commit = folder.name  # a snapshot is named by its commit: the scans are of the same one, if a branch moves on
+        name = str(data).partition("@")[0]
+        return Release(folder, partial(_fetch_cases, name, commit))
     raise ConfigError.of(
         [Problem(str(data), "no such folder", "a release folder or org/name@revision", "Check the path.")]
     )
+
+
+def _fetch_cases(name: str, commit: str) -> None:
+    _download(f"{name}@{commit}", allow_patterns=["cases/*"])
+
+
+def _download(data: str, *, allow_patterns: list[str] | None = None, ignore_patterns: list[str] | None = None) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    name, _, revision = data.partition("@")
+    try:
+        folder = snapshot_download(
+            name,
+            repo_type="dataset",
+            revision=revision or None,
+            allow_patterns=allow_patterns,
+            ignore_patterns=ignore_patterns,
+        )
+        return Path(folder)
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as cause:
+        found = f"not a folder, and the Hub gave {type(cause).__name__}"
+        fix = "Check the name, the revision, `hf auth login` and the network."
+        raise DataError.of([Problem(data, found, "a release", fix)]) from None

@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from rsuper_bench.benchmark.files import digest_of
 from rsuper_bench.benchmark.records import Split
 from rsuper_bench.benchmark.release_info import ReleaseInfo
 from rsuper_bench.dataset_builder.schema import FEATURES
@@ -39,7 +40,7 @@ def card_text(info: ReleaseInfo, summary: Summary, splits: Mapping[str, Sequence
     """Write the card.
 
     Args:
-        info: What the release says of itself.
+        info: What the release says of itself, its files included.
         summary: Counts.
         splits: Config -> splits that have rows.
     """
@@ -87,6 +88,9 @@ def _header(info: ReleaseInfo, summary: Summary, splits: Mapping[str, Sequence[S
         "configs": [
             {
                 "config_name": config,
+                # datasets keeps the tables of a local folder by path and version alone: without a version of their
+                # own, rows of an earlier release at the same place would be opened.
+                "version": f"1.0.{int(digest_of(info.files)[:8], 16)}",
                 **({"default": True} if config == DEFAULT_CONFIG else {}),
                 "data_files": [
                     {"split": str(split), "path": f"{config}/{split}-*.parquet"} for split in splits[config]

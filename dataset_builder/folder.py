@@ -1,7 +1,8 @@
 """The ``folder`` source: ``cases.csv`` with a row a CT, and NIfTI files beside it.
 
     cases.csv        case_id, patient_id, report, ct and, if you have them: pathology_report, organs, lesions,
-                     lesion_types, sex, age, phase, split, source, licence, redistributable, scanner, kvp, derived_from
+                     lesion_types, sex, age, phase, split, source, licence, redistributable, scanner, kvp, derived_from,
+                     study_date
     label_map.json   {"organs": {"1": "spleen"}, "lesions": {"1": "liver"}}, when masks are label maps
 
 ``organs`` is a label map or a folder with one binary mask a label (``spleen.nii.gz``, as TotalSegmentator writes).
@@ -13,6 +14,7 @@ means "none there". docs/folder-input.md has an example.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from datetime import date
 from functools import cached_property, lru_cache
 from itertools import chain
 from pathlib import Path
@@ -38,6 +40,7 @@ from rsuper_bench.dataset_builder.folder_row import TABLE, FolderRow, RowProblem
 from rsuper_bench.dataset_builder.folder_table import FolderTable, read_folder_table
 from rsuper_bench.dataset_builder.mask_names import lesion_type, organ_number
 from rsuper_bench.dataset_builder.organ_masks import OrganMasksConfig, beside
+from rsuper_bench.dataset_builder.phi.dates import DateOrder
 from rsuper_bench.dataset_builder.raw_case import CaseKey, RawCase
 from rsuper_bench.dataset_builder.rejection import CaseError, Reason, Rejection
 
@@ -49,6 +52,7 @@ class FolderConfig(Record):
     licence: Annotated[str, StringConstraints(min_length=1, max_length=200)] = "unknown"
     redistributable: bool = False
     organ_masks: OrganMasksConfig | None = None
+    date_order: DateOrder | None = None
 
 
 @dataclass(frozen=True)
@@ -164,6 +168,8 @@ class FolderSource:
             kvp=row.kvp,
             split=row.split,
             derived_from=row.derived_from,
+            study_date=date.fromisoformat(row.study_date) if row.study_date else None,
+            date_order=defaults.date_order,
         )
 
     def _drawn_types(self, row: FolderRow) -> tuple[TumorType, ...]:

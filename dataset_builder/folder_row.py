@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import date
 from difflib import get_close_matches
 from math import isfinite
 from pathlib import Path, PurePosixPath
@@ -58,6 +60,7 @@ class FolderRow:
     scanner: str | None = None
     kvp: float | None = None
     derived_from: str | None = None
+    study_date: str = ""
 
 
 @dataclass
@@ -95,6 +98,7 @@ class RowReader:
             scanner=self._cell("scanner") or None,
             kvp=self._number("kvp", 1, 1000),
             derived_from=self._id("derived_from", optional=True),
+            study_date=self._date("study_date"),
         )
         if "ct" in self.cells and not self._cell("ct"):
             self._note("ct", Reason.MISSING_FILE, "no path", "the path of a NIfTI file", "Add it.")
@@ -164,6 +168,14 @@ class RowReader:
                 column, Reason.BAD_VALUE, shown_cell(cell), f"a number from {low:g} to {high:g}", "Correct the cell."
             )
         return value
+
+    def _date(self, column: str) -> str:
+        cell = self._cell(column)
+        with suppress(ValueError):
+            return date.fromisoformat(cell).isoformat() if cell else ""
+        # The cell is not shown: a date is protected information.
+        self._note(column, Reason.BAD_VALUE, "no date", "a date like 2021-03-04", "Write year-month-day, or empty it.")
+        return ""
 
     def _lesion_types(self) -> tuple[TumorType, ...]:
         known = {str(kind): kind for kind in TumorType}

@@ -28,6 +28,7 @@ OPTIONAL = (
     "scanner",
     "kvp",
     "derived_from",
+    "study_date",
 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from datetime import date
 
 from rsuper_bench.benchmark.records import MAX_REPORTED_AGE
@@ -20,6 +21,13 @@ def age_years(age: str, *, birth: str = "", study: str = "") -> float | None:
     if years is None or not 0 <= years <= _MAX_AGE:
         return None
     return float(min(int(years), MAX_REPORTED_AGE))
+
+
+def iso_date(text: str) -> str:
+    """A DICOM date as ISO text; empty where it is none."""
+    with suppress(ValueError):
+        return date(*_ymd(text)).isoformat()
+    return ""
 
 
 def scanner_name(manufacturer: str, model: str) -> str | None:

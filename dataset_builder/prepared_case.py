@@ -17,7 +17,7 @@ from rsuper_bench.benchmark.release import attributes_row
 from rsuper_bench.benchmark.tumor_types import TumorType
 from rsuper_bench.dataset_builder.fingerprint import fingerprint
 from rsuper_bench.dataset_builder.label_map import LABEL_MAP, LESION_NUMBER
-from rsuper_bench.dataset_builder.phi.blank import blank_dates_and_ages
+from rsuper_bench.dataset_builder.phi.redact import redact_dates_and_ages
 from rsuper_bench.dataset_builder.preview import preview_png
 from rsuper_bench.dataset_builder.raw_case import RawCase
 from rsuper_bench.dataset_builder.rejection import CaseError, Reason
@@ -124,9 +124,12 @@ def prepare_case(raw: RawCase, split: Split, extractor: ReportReader) -> Prepare
 
 
 def texts_of(raw: RawCase) -> tuple[str, str | None]:
-    """Report and pathology report as a release holds them: dates and ages above 89 are blanked in place."""
-    pathology = raw.pathology_report
-    return blank_dates_and_ages(raw.report), pathology if pathology is None else blank_dates_and_ages(pathology)
+    """Report and pathology report as a release holds them: dates and ages above 89 are written over in place."""
+
+    def redacted(text: str) -> str:
+        return redact_dates_and_ages(text, raw.study_date, raw.date_order)
+
+    return redacted(raw.report), None if raw.pathology_report is None else redacted(raw.pathology_report)
 
 
 def volumes_of(raw: RawCase) -> tuple[Volume, Volume | None, Volume | None]:

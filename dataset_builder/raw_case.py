@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Protocol
 
 from rsuper_bench.benchmark.nifti import Volume
 from rsuper_bench.benchmark.records import Finding, NotEvaluable, Phase, Split
 from rsuper_bench.benchmark.tumor_types import Sex, TumorType
+from rsuper_bench.dataset_builder.phi.dates import DateOrder
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,8 @@ class RawCase:
         lesion_types: Types whose lesions are all drawn in ``lesions`` (an undrawn one is then a negative).
         planted_findings: What is truly in the image, where the source made it; for tests and agreement, never
             used as a label of the release, which reads the report like any other.
+        study_date: Only to turn dates of the report into days from it (phi/redact.py); never carried.
+        date_order: How the report writes dates in numbers.
     """
 
     case_id: str
@@ -44,6 +48,8 @@ class RawCase:
     derived_from: str | None = None
     not_evaluable: dict[TumorType, NotEvaluable] = field(default_factory=dict)
     planted_findings: tuple[Finding, ...] = ()
+    study_date: date | None = field(default=None, repr=False)
+    date_order: DateOrder | None = None
 
 
 @dataclass(frozen=True)

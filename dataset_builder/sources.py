@@ -27,6 +27,7 @@ class SourceOptions:
     labels: Path | None = None
     n: int | None = None
     reject_bad: bool = False
+    out: Path | None = None  # of the release; no secret may lie in it
 
     def digest_parts(self) -> dict[str, Any]:
         """What cases depend on: values, and the content of single files (not their places)."""
@@ -105,7 +106,7 @@ def _dicom(options: SourceOptions) -> Source:
         raise _not_installed("dicom", cause, "dicom") from None
     if options.input is None:
         raise _missing("dicom", ["input"])
-    config = load_dicom_config(options.config, export=options.input.absolute())
+    config = load_dicom_config(options.config, export=options.input.absolute(), out=options.out)
     source = DicomSource.open(options.input, config)
     return source if config.organ_masks is None else WithOrganMasks(source, config.organ_masks)
 
@@ -148,7 +149,7 @@ def open_source(name: str, options: SourceOptions) -> Source:
     given = [
         item.name
         for item in fields(options)
-        if item.name != "seed" and getattr(options, item.name) not in (None, False)
+        if item.name not in ("seed", "out") and getattr(options, item.name) not in (None, False)
     ]
     missing = [need for need in kind.needs if need not in given]
     if missing:

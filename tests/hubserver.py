@@ -56,6 +56,7 @@ class Repo:
     trees: dict[str, dict[str, StoredFile]] = field(default_factory=dict)
     branches: dict[str, str] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
+    suggestions: list[str] = field(default_factory=list)  # titles of pull requests; their trees are branches refs/pr/N
 
     def __post_init__(self):
         self.commit({}, "main")
@@ -144,6 +145,7 @@ class _Handler(BaseHTTPRequestHandler):
         (r"/api/datasets/(?P<repo>[^/]+/[^/]+)/revision/(?P<revision>[^/]+)", "info"),
         (r"/api/datasets/(?P<repo>[^/]+/[^/]+)/refs", "refs"),
         (r"/api/datasets/(?P<repo>[^/]+/[^/]+)/auth-check", "auth_check"),
+        (r"/api/datasets/(?P<repo>[^/]+/[^/]+)/discussions", "discussions"),
         (r"/api/datasets/(?P<repo>[^/]+/[^/]+)/settings", "settings"),
         (r"/api/datasets/(?P<repo>[^/]+/[^/]+)/tag/(?P<revision>[^/]+)", "tag"),
         (r"/api/datasets/(?P<repo>[^/]+/[^/]+)/preupload/(?P<revision>[^/]+)", "preupload"),
@@ -162,8 +164,14 @@ class _Handler(BaseHTTPRequestHandler):
         self.body = self._read_body()
         asked = f" {self.headers['Range']}" if "Range" in self.headers else ""
         self.hub.requests.append(f"{self.command} {unquote(url.path)}{asked}")
+        # Spaces and models speak as datasets do; their repositories are kept under names of their own.
+        kind = re.match(r"(?:/api)?/(spaces|models)/", url.path)
+        self.kind = kind[1] if kind else "datasets"
+        path = url.path.replace(f"/{self.kind}/", "/datasets/", 1)
+        if re.match(r"/(?!datasets/|spaces/|api/)[^/]+/[^/]+?(\.git/info/lfs|/resolve)/", url.path):
+            self.kind, path = "models", f"/datasets{url.path}"  # files of models lie at the top
         for pattern, name in self.ROUTES:
-            match = re.fullmatch(pattern, url.path)
+            match = re.fullmatch(pattern, path)
             if match:
                 try:
                     with self.hub.lock:
@@ -199,9 +207,12 @@ class _Handler(BaseHTTPRequestHandler):
     def account(self):
         return TOKENS.get(self.headers.get("Authorization", "").removeprefix("Bearer "))
 
+    def stored_name(self, name):
+        return name if self.kind == "datasets" else f"{self.kind}/{name}"
+
     def find(self, name, *, write=False, content=False):
         """The repository, if the caller may know of it, write to it, or read its files."""
-        repo, account = self.hub.repos.get(name), self.account()
+        repo, account = self.hub.repos.get(self.stored_name(name)), self.account()
         owner = account == name.split("/")[0]
         if repo is None or (repo.private and not owner):
             raise _Refused(404 if account else 401, "RepoNotFound", "Repository not found")
@@ -230,14 +241,15 @@ class _Handler(BaseHTTPRequestHandler):
         if self.account() is None:
             raise _Refused(401, "Unauthorized", "Invalid token")
         name = f"{wanted.get('organization') or self.account()}/{wanted['name']}"
-        url = f"{self.hub.url}/datasets/{name}"
+        self.kind = f"{wanted.get('type') or 'model'}s"
+        url = f"{self.hub.url}/{self.kind}/{name}"
         if name.split("/")[0] != self.account():
             raise _Refused(403, "Forbidden", "No right to create a repository here")
-        if name in self.hub.repos:
+        if self.stored_name(name) in self.hub.repos:
             self.answer(409, {"error": "exists", "url": url})
             return
         private = bool(wanted.get("private")) or wanted.get("visibility") == "private"
-        self.hub.repos[name] = Repo(name, private=private)
+        self.hub.repos[self.stored_name(name)] = Repo(name, private=private)
         self.answer(200, {"url": url, "name": name, "id": "1"})
 
     def do_batch(self, repo):
@@ -293,7 +305,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.answer(200, {})
 
     def do_preupload(self, repo, revision):
-        tree = self.find(repo, write=True).trees[self.revision_of(self.hub.repos[repo], revision)]
+        found = self.find(repo, write=not self.is_suggestion)
+        tree = found.trees[self.revision_of(found, revision)]
         files = []
         for item in json.loads(self.body)["files"]:
             mode = "lfs" if LARGE.search(item["path"]) or item["size"] > 10 * 2**20 else "regular"
@@ -301,8 +314,20 @@ class _Handler(BaseHTTPRequestHandler):
             files.append({"path": item["path"], "uploadMode": mode, "shouldIgnore": False, "oid": old})
         self.answer(200, {"files": files})
 
+    @property
+    def is_suggestion(self):
+        """Whether the caller opens a pull request, for which no right to write is needed."""
+        return self.query.get("create_pr", ["0"])[0] in ("1", "true", "True")
+
+    def do_discussions(self, repo):
+        found = self.find(repo)
+        about = {"status": "open", "isPullRequest": True, "author": {"name": "someone"}, "createdAt": DATE}
+        about["repo"] = {"name": repo, "type": self.kind.removesuffix("s")}
+        listed = [about | {"num": n, "title": title} for n, title in enumerate(found.suggestions, start=1)]
+        self.answer(200, {"discussions": listed, "count": len(listed), "start": 0})
+
     def do_commit(self, repo, revision):
-        found = self.find(repo, write=True)
+        found = self.find(repo, write=not self.is_suggestion)
         parent = self.revision_of(found, revision)
         tree = dict(found.trees[parent])
         for line in self.body.splitlines():
@@ -318,9 +343,14 @@ class _Handler(BaseHTTPRequestHandler):
                 tree[value["path"]] = StoredFile(self.hub.objects[value["oid"]], large=True)
             elif key == "deletedFile":
                 del tree[value["path"]]
+        more = {}
+        if self.is_suggestion:
+            found.suggestions.append(json.loads(self.body.splitlines()[0])["value"]["summary"])
+            revision = f"refs/pr/{len(found.suggestions)}"
+            more["pullRequestUrl"] = f"{self.hub.url}/{repo}/discussions/{len(found.suggestions)}"
         commit = found.commit(tree, unquote(revision))
-        url = f"{self.hub.url}/datasets/{repo}/commit/{commit}"
-        self.answer(200, {"success": True, "commitOid": commit, "commitUrl": url, "hookOutput": ""})
+        url = f"{self.hub.url}/{self.kind}/{repo}/commit/{commit}"
+        self.answer(200, {"success": True, "commitOid": commit, "commitUrl": url, "hookOutput": ""} | more)
 
     def do_tree(self, repo, revision, path=None):
         found = self.find(repo, content=True)

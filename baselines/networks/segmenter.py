@@ -10,10 +10,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
+from rsuper_bench.baselines.contrast import attribute_count
 from rsuper_bench.baselines.inputs import input_channels
 from rsuper_bench.baselines.losses import attenuation_classifier
 from rsuper_bench.baselines.networks.channels import Channels
 from rsuper_bench.baselines.networks.folding import fold, unfold
+from rsuper_bench.baselines.networks.heads import ContrastHead, PresenceHead, needed_features, watched
 from rsuper_bench.baselines.networks.registry import build_network, refused, sides_of
 from rsuper_bench.baselines.recipe import NetworkSpec, Recipe
 
@@ -28,12 +30,18 @@ class Outputs(NamedTuple):
         auxiliary: Lesions of the first deep-supervision output, at full size; ``final`` itself without one.
         organs: The organs they grow in.
         malignancy: ``(B, C, 2, X, Y, Z)`` malignant and benign lesions; None where the recipe has no such loss.
+        restored: ``(B, 1, X, Y, Z)`` the z-scored CT; None where the recipe has no such loss.
+        deepest: ``(B, F, x, y, z)`` the encoder's coarsest features; None where no head needs them.
+        presence: ``(B, C)`` whether each tumor type is present, of the classification head; None without one.
     """
 
     final: Tensor
     auxiliary: Tensor
     organs: Tensor
     malignancy: Tensor | None = None
+    restored: Tensor | None = None
+    deepest: Tensor | None = None
+    presence: Tensor | None = None
 
 
 class Segmenter(nn.Module):
@@ -49,6 +57,7 @@ class Segmenter(nn.Module):
         channels: What the network says.
         initial_probability: What the untrained lesion channels say.
         precision: ``bf16``, ``fp32``, or ``auto``: bfloat16 where the GPU computes in it. Logits are always float32.
+        heads: Terms that look at the encoder's coarsest features: ``presence`` and ``contrast``.
 
     Raises:
         ConfigError: Unknown network, or options it refuses.
@@ -61,6 +70,8 @@ class Segmenter(nn.Module):
         channels: Channels,
         initial_probability: float,
         precision: Precision = "auto",
+        *,
+        heads: tuple[str, ...] = (),
     ) -> None:
         super().__init__()
         self.precision: Precision = precision
@@ -71,7 +82,13 @@ class Segmenter(nn.Module):
         kinds = len(channels.tumor_types)
         bias = torch.full((1, channels.count, 1, 1, 1), log(initial_probability / (1 - initial_probability)))
         bias[:, kinds : 2 * kinds] = 0
+        if channels.restoration:
+            bias[:, -1] = 0
         self.bias = nn.Parameter(bias)
+        self._deepest = needed_features(self.network, spec.name, ", ".join(heads)) if heads else None
+        self.presence: PresenceHead | None = None
+        if self._deepest is not None and "presence" in heads:
+            self.presence = PresenceHead(self._deepest.channels, kinds)
 
     def refusal(self, shape: tuple[int, ...]) -> str | None:
         """What is wrong with a volume of this shape, None if nothing is."""
@@ -92,12 +109,14 @@ class Segmenter(nn.Module):
         shape = tuple(image.shape[2:])
         if problem := self.refusal(shape):
             raise ValueError(f"image {shape}: {problem}")
-        with _computing_in(self.precision, image):
+        with _computing_in(self.precision, image), watched(self._deepest) as seen:
             raw = self.network(fold(image, self.fold))
         first, *others = raw if isinstance(raw, list | tuple) else [raw]
-        lesions, organs, malignancy = self.channels.split(unfold(first.float(), self.fold) + self.bias)
+        lesions, organs, malignancy, restored = self.channels.split(unfold(first.float(), self.fold) + self.bias)
         auxiliary = self._auxiliary(others[0], first) if others else lesions
-        return Outputs(lesions, auxiliary, organs, malignancy)
+        features = seen[0] if seen else None
+        presence = self.presence(features) if self.presence is not None else None
+        return Outputs(lesions, auxiliary, organs, malignancy, restored, features, presence)
 
     def _auxiliary(self, raw: Tensor, like: Tensor) -> Tensor:
         kinds = len(self.channels.tumor_types)
@@ -108,12 +127,21 @@ class Segmenter(nn.Module):
 
 
 class Model(nn.Module):
-    """All that a run learns: the segmenter, and the small classifier of the Attenuation Loss where it has one."""
+    """All that a run learns: the segmenter, and what only training needs.
 
-    def __init__(self, segmenter: Segmenter, attenuation: nn.Module | None) -> None:
+    Args:
+        segmenter: The network.
+        attenuation: The small classifier of the Attenuation Loss, where it has one.
+        contrast: The two projections of contrastive pre-training, where there is any.
+    """
+
+    def __init__(
+        self, segmenter: Segmenter, attenuation: nn.Module | None, contrast: ContrastHead | None = None
+    ) -> None:
         super().__init__()
         self.segmenter = segmenter
         self.attenuation = attenuation
+        self.contrast = contrast
 
     def forward(self, image: Tensor) -> Outputs:
         """See :meth:`Segmenter.forward`."""
@@ -127,8 +155,14 @@ def build_model(recipe: Recipe, device: torch.device | str = "cpu") -> Model:
     Raises:
         ConfigError: Unknown name ("did you mean"), options the network refuses, or a crop it cannot take.
     """
+    heads = tuple(term for term in ("presence", "contrast") if term in recipe.weights)
     network = Segmenter(
-        recipe.network, input_channels(recipe), Channels.of(recipe), recipe.initial_probability, recipe.precision
+        recipe.network,
+        input_channels(recipe),
+        Channels.of(recipe),
+        recipe.initial_probability,
+        recipe.precision,
+        heads=heads,
     )
     if problem := network.refusal(recipe.crop):
         raise refused(
@@ -137,9 +171,13 @@ def build_model(recipe: Recipe, device: torch.device | str = "cpu") -> Model:
     on_cpu = torch.device(device).type == "cpu"  # on a GPU channels last cost time
     if on_cpu and recipe.network.fold > 1 and not _has_depthwise(network):
         network = network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
-    has_term = "attenuation" in recipe.weights
-    model = Model(network, attenuation_classifier(recipe.losses.attenuation.variant) if has_term else None)
-    return model.to(device)
+    attenuation = contrast = None
+    if "attenuation" in recipe.weights:
+        attenuation = attenuation_classifier(recipe.losses.attenuation.variant)
+    if "contrast" in heads:
+        features = needed_features(network.network, recipe.network.name, "contrast").channels
+        contrast = ContrastHead(features, attribute_count(len(recipe.tumor_types)))
+    return Model(network, attenuation, contrast).to(device)
 
 
 def _has_depthwise(network: nn.Module) -> bool:

@@ -12,6 +12,7 @@ from rsuper_bench.benchmark.files import read_model
 from rsuper_bench.benchmark.records import Phase, Record
 from rsuper_bench.benchmark.tumor_types import TumorType
 from rsuper_bench.dataset_builder.organ_masks import OrganMasksConfig, beside
+from rsuper_bench.dataset_builder.phi.dates import DateOrder
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 DEFAULT_PHASES = (Phase.PORTAL_VENOUS, Phase.DELAYED, Phase.UNKNOWN, Phase.ARTERIAL, Phase.NON_CONTRAST)
@@ -65,6 +66,7 @@ class DicomConfig(Record):
         phases: Contrast phases, most wanted first; one that is not listed is not taken.
         allow_lossy: Take lossy compressed series too.
         allow_other_body_parts: Take CTs of the head and limbs too.
+        date_order: How reports write dates in numbers; without it ``03/04/2021`` is blanked and not counted in days.
         spacing_tolerance: Share of the slice distance by which a gap may differ from the others.
     """
 
@@ -78,13 +80,14 @@ class DicomConfig(Record):
     phases: Annotated[tuple[Phase, ...], Field(min_length=1)] = DEFAULT_PHASES
     allow_lossy: bool = False
     allow_other_body_parts: bool = False
+    date_order: DateOrder | None = None
     spacing_tolerance: Annotated[PositiveFloat, Field(le=0.5)] = 0.05
     source: Text = "dicom"
     licence: Text = "unknown"
     redistributable: bool = False
 
 
-def load_dicom_config(path: Path | None, *, export: Path) -> DicomConfig:
+def load_dicom_config(path: Path | None, *, export: Path, out: Path | None = None) -> DicomConfig:
     """Read the config; paths in it are relative to it, and the salt gets its default place beside the export.
 
     Raises:
@@ -104,7 +107,8 @@ def load_dicom_config(path: Path | None, *, export: Path) -> DicomConfig:
         changes["reports"] = config.reports.model_copy(update={"file": file.resolve()})
     for key in ("salt_file", "linkage_file"):
         place = changes[key]
-        if isinstance(place, Path) and place.resolve().is_relative_to(export.resolve()):
-            found = "inside the export"
-            raise ConfigError.of([Problem(f"{path}: {key}", found, "a place outside of it", "Name another place.")])
+        for name, around in (("the export", export), ("the release", out)):
+            if isinstance(place, Path) and around is not None and place.resolve().is_relative_to(around.resolve()):
+                found = f"inside {name}"
+                raise ConfigError.of([Problem(f"{path}: {key}", found, "a place outside of it", "Name another place.")])
     return config.model_copy(update=changes)

@@ -1,4 +1,7 @@
-"""The facts of a header that a release carries: sex, age, scanner, tube voltage and contrast phase. Nothing else."""
+"""The facts of a header that a release carries: sex, age, scanner, tube voltage and contrast phase. Nothing else.
+
+The date of the study is used inside the build, to turn dates of the report into days.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from rsuper_bench.benchmark.records import Phase
 from rsuper_bench.benchmark.tumor_types import Sex
 from rsuper_bench.dataset_builder.dicom.headers import SeriesInfo
 from rsuper_bench.dataset_builder.dicom.phase import contrast_phase
-from rsuper_bench.dataset_builder.header_facts import age_years, scanner_name
+from rsuper_bench.dataset_builder.header_facts import age_years, iso_date, scanner_name
 
 
 @dataclass(frozen=True)
@@ -20,6 +23,7 @@ class Facts:
     phase: Phase = Phase.UNKNOWN
     scanner: str | None = None
     kvp: float | None = None
+    study_date: str = ""  # ISO, to count days from; not carried
 
 
 def facts_of(info: SeriesInfo) -> Facts:
@@ -30,4 +34,5 @@ def facts_of(info: SeriesInfo) -> Facts:
         phase=contrast_phase(info),
         scanner=scanner_name(info.manufacturer, info.model),
         kvp=info.kvp if info.kvp is not None and info.kvp > 0 else None,
+        study_date=iso_date(info.study_date),
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import asdict, dataclass, field
+from datetime import date
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -114,6 +115,8 @@ class DicomSource:
             phase=facts.phase,
             scanner=facts.scanner,
             kvp=facts.kvp,
+            study_date=date.fromisoformat(facts.study_date) if facts.study_date else None,
+            date_order=self.config.date_order,
         )
 
     @cached_property
@@ -129,7 +132,8 @@ class DicomSource:
 
     def _digest(self, study: ChosenStudy) -> str:
         config = self.config
-        options = [config.source, config.licence, config.redistributable, config.segmentations.model_dump(mode="json")]
+        segmentations = config.segmentations.model_dump(mode="json")
+        options = [config.source, config.licence, config.redistributable, segmentations, config.date_order]
         return digest_of([asdict(study), options])
 
 

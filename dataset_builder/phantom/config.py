@@ -41,6 +41,8 @@ class PhantomConfig(Record):
             validation and test keep all their masks.
         size_noise: Standard deviation of the log ratio of the reported to the measured diameter (METHOD 11).
         size_bias: Median of that ratio.
+        organ_mask_error_mm: How far the borders of the organ masks are off, as those of a segmenter are; the lesion
+            masks and the truth are not.
         share_followup: Chance that a case is one more CT of the patient before it.
     """
 
@@ -89,6 +91,7 @@ class PhantomConfig(Record):
     mask_share: Fraction = 1.0
     size_noise: Annotated[float, Field(ge=0, le=1)] = 0.12
     size_bias: PositiveFloat = 1.0
+    organ_mask_error_mm: Annotated[float, Field(ge=0, le=20)] = 0.0
     report: ReportStyle = ReportStyle()
 
     @model_validator(mode="after")
@@ -125,7 +128,7 @@ class PhantomConfig(Record):
 
 
 def shipped_config(name: str) -> Path:
-    """Path of a YAML file that comes with the package: ``phantom-demo`` or ``phantom-default``."""
+    """Path of a YAML file that comes with the package, such as ``phantom-demo``."""
     return Path(str(files("rsuper_bench.dataset_builder") / "configs" / f"{name}.yaml"))
 
 

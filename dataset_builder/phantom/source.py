@@ -16,6 +16,7 @@ from rsuper_bench.dataset_builder.phantom.anatomy import Person, draw_person
 from rsuper_bench.dataset_builder.phantom.config import PhantomConfig, Scanner
 from rsuper_bench.dataset_builder.phantom.image import finish, start_canvas
 from rsuper_bench.dataset_builder.phantom.lesions import plan_lesions
+from rsuper_bench.dataset_builder.phantom.organ_errors import with_border_errors
 from rsuper_bench.dataset_builder.phantom.roster import Roster
 from rsuper_bench.dataset_builder.phantom.stones import draw_stones
 from rsuper_bench.dataset_builder.raw_case import CaseKey, RawCase
@@ -27,7 +28,7 @@ _GROWTH_A_CT = 0.05  # mean log growth of a tumor's diameter from one CT of a pa
 _GROWTH_SD = 0.08
 
 # One stream of randomness for each thing, so that changing one knob moves only what it is about.
-_PATIENT, _CT, _REPORT = range(3)
+_PATIENT, _CT, _REPORT, _ORGAN_MASK = range(4)
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ class PhantomSource:
             redistributable=True,
             ct=Volume(scan.ct, affine),
             report=self._report(index, scan.scene).text,
-            organs=Volume(scan.canvas.organs.labels, affine),
+            organs=Volume(self._organ_mask(index, scan), affine),
             lesions=Volume(scan.canvas.lesions, affine) if masked else None,
             lesion_types=scan.scene.organs if masked else (),
             sex=patient.sex,
@@ -147,6 +148,10 @@ class PhantomSource:
         measured = tuple(_as_measured(finding, config, rng) for finding in truth)
         scene = Scene(measured, in_view, stones, patient.sex, patient.age, phase)
         return _Scan(finish(canvas, config, scanner, rng), canvas, scene, tuple(truth), scanner)
+
+    def _organ_mask(self, index: int, scan: _Scan) -> NDArray[np.uint8]:
+        config, labels = self.config, scan.canvas.organs.labels
+        return with_border_errors(labels, config.spacing_mm, config.organ_mask_error_mm, self._rng(_ORGAN_MASK, index))
 
     def _report(self, index: int, scene: Scene) -> WrittenReport:
         return write_report(scene, self._rng(_REPORT, index), self.config.report)

@@ -19,7 +19,7 @@ _LINE = re.compile(r"(?:^[ \t]*|[.:;][ ]+)([A-Z][A-Za-z'-]{2,}),[ ]+([A-Z][A-Za-
 _CUE = re.compile(
     r"\b(?:discussed\s+with|spoke\s+with|communicated\s+(?:to|with)|conveyed\s+to|called\s+to|reported\s+to|relayed\s+to"
     r"|notified|informed|paged|telephoned|contacted|seen\s+by|reviewed\s+(?:by|with)|referred\s+by|per|by|signed|dictated|dear|regards"
-    r"|thanks?(?:\s+you)?|resident|attending|fellow|nurse|surgeon|technologist|patient"
+    r"|thanks?(?:\s+you)?|[a-z]+ologist|resident|attending|fellow|nurse|surgeon|technologist|patient"
     r"|son|daughter|wife|husband|mother|father|brother)[ ,:]+$",
     re.I,
 )

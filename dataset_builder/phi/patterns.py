@@ -85,7 +85,7 @@ _PATTERNS: tuple[tuple[str, str, int], ...] = (
     ("date", rf"(?<![\d-]){_YEAR}-(?:0[1-9]|1[0-2])(?![\d-])|\bQ[1-4][ /]*{_YEAR}\b|\bon\s+(?:0[1-9]|1[0-2])/(?:0[1-9]|[12]\d|3[01])(?![\d/])", 0),
     ("medical_record_number", r"\b(?:patient|pt|record|file|chart)\s*#\s*:?\s*\d+", re.I),
     ("institution", r"\b(?:room|bed|ward|zimmer|saal)\s+(?:no\.?\s*|number\s+)?#?\d+\w*", re.I),
-    ("device", r"\b(?:serial(?=\s*(?:no\b|num|[#:]))|s/n|sn(?=\s*[:#])|vin|udi|dl(?=\s*#)|licen[sc]e(?:\s+plate)?|device\s+id)\b\.?\s*(?:no\b\.?|num(?:ber)?\b|#)?\s*[:#]?\s*(?:s/?n\b\.?\s*)?(?=[A-Z-]*\d)[A-Z\d][A-Z\d-]{3,}", re.I),
+    ("device", r"\b(?:serial(?=\s*(?:no\b|num|[#:]))|s/n|sn(?=\s*[:#]|\s+\d[\d-]{4})|vin|udi|dl(?=\s*#)|licen[sc]e(?:\s+plate)?|device\s+id)\b\.?\s*(?:no\b\.?|num(?:ber)?\b|#)?\s*[:#]?\s*(?:s/?n\b\.?\s*)?(?=[A-Z-]*\d)[A-Z\d][A-Z\d-]{3,}", re.I),
     ("url", r"(?<![\w.])@[A-Za-z]\w{2,}", 0),
     ("url", r"\b[\w-]+(?:\.[\w-]+)*\.(?:com|org|net|edu|gov)\b(?:/\S*)?", re.I),
     ("date", rf"\b{_DAY}\.?\s+(?:de\s+{_FOREIGN_MONTH}\b(?:\s+(?:de\s+)?{_YEAR})?|{_FOREIGN_MONTH}\s+(?:de\s+)?{_YEAR})", re.I),
@@ -101,13 +101,14 @@ _PATTERNS: tuple[tuple[str, str, int], ...] = (
     ("ssn", rf"\b(?:ssn|social\s+security){_SEPARATOR}[\dxX*-][\dxX* -]{{3,}}\d", re.I),
     ("phone", r"(?<![\d.])(?:\+?1[-. ]?)?\(?\d{3}\)?[-. /]\s?\d{3}[-. ]\d{4}(?!\d)", 0),
     ("phone", r"(?<!\d)\d{3}-\d{4}(?!\d)", 0),
+    ("phone", r"\b(?:line|hotline|desk|number|dial)\s*:?\s*\d{3}[. ]\d{4}(?!\d)", re.I),
     ("phone", r"(?<!\w)\+\d{1,3}[-. ()]*\d(?:[-. ()]*\d){6,12}", 0),
     ("phone", r"(?<![\d.])0\d{2,4}[-. /]\d{3,4}[-. ]?\d{3,5}(?!\d)", 0),
     ("phone", r"\b(?:phone|tel(?:ephone)?|fax|office|mob|pgr|bleep|pager|beeper|cell|mobile|call(?:ed|\s?back)?|ext(?:ension)?)\b\.?"
               rf"{_SEPARATOR}(?:at\s+)?[+(]?\d[\d() .-]{{2,}}\d", re.I),
     ("phone", r"\bx\d{4,6}\b", 0),
     ("date", rf"(?<![\d/.-]){_YEAR}[-/.]\d{{1,2}}[-/.]\d{{1,2}}(?!\d)", 0),
-    ("date", r"(?<![\d/.-])\d{1,2}(?P<s>[-/])\d{1,2}(?P=s)(?:\d{4}|\d{2})(?![\d/-])", 0),
+    ("date", r"(?<![\d/.-])\d{1,2}(?P<s>[-/])\d{1,2}(?P=s)(?:\d{4}|\d{2})(?![\d/-]|\s*(?:mm|cm)\b)", 0),
     ("date", rf"(?<![\d/.-])\d{{1,2}}\.(?:\d{{1,2}}\.(?:\s?{_YEAR}|\d{{2}})|\s\d{{1,2}}\.\s?(?:{_YEAR}|\d{{2}}))(?!\w|\.\d|\s*(?:x\b|cm|mm))", 0),
     ("date", rf"\b{_DAY}(?:st|nd|rd|th)?[- ](?:of\s+)?{_MONTH}(?![a-z])(?:[-, ]+(?:\d{{4}}|'?\d{{2}}\b))?", re.I),
     ("date", rf"\b{_MONTH}(?<!may)[-\s]{_DAY}(?:st|nd|rd|th)?(?!\d|\.\d|\s*(?:mm|cm|x\s*\d|hu|%))(?:[-, ]+(?:\d{{4}}|'?\d{{2}}\b))?",
@@ -123,6 +124,7 @@ _PATTERNS: tuple[tuple[str, str, int], ...] = (
              r"|scans?|ct|mri|pet|ultrasound|radiographs?|since|until|dob|born|admitted|discharged|surgery|seen|visit|biops(?:y|ied))"
              r"(?:\s+(?:scan|exam|study|abdomen|chest|pelvis))?"
              rf"\s*[:,]?\s*(?:(?:on|of|from|dated|since|performed|done|is|at|ct|mri)\s+)+(?:the\s+)?{_MONTH_DAY}", re.I),
+    ("date", rf"{_MONTH_DAY}(?=\s+(?:exam(?:ination)?|stud(?:y|ies)|scan|ct|mri|pet|visit)\b)", re.I),
     ("date", rf"\b(?:dated|since|until|dob|born|admitted|discharged)\s+{_MONTH_DAY}", re.I),
     ("date", rf"\b{_MONTH}[- ]'\d\d\b", re.I),
     ("date", r"\b(?:dob|d\.o\.b\.?|date\s+of\s+(?:birth|service|exam(?:ination)?|study|procedure|death|admission|discharge)"
@@ -141,6 +143,7 @@ _PATTERNS: tuple[tuple[str, str, int], ...] = (
     ("address", r"\bp\.?\s?o\.?\s+box\s+\d+|\b(?:apt|apartment|flat|suite|unit)\.?\s*#?\s*\d+[a-z]?\b", re.I),
     ("address", rf"\b[A-Z][A-Za-z.'-]+(?: [A-Z][A-Za-z.'-]+){{0,2}},\s*{_STATE}\b(?:\s+\d{{5}}(?:-\d{{4}})?)?", 0),
     ("address", rf"\b{_STATE}\s+\d{{5}}(?:-\d{{4}})?\b", 0),
+    ("address", r"\b(?:zip|postcode)\b\W{0,3}\d{4,5}\b", re.I),
     ("address", r"\b\d{5}-\d{4}\b|\b(?:zip|zip\s?code|postal\s?code|postcode)\b\W{0,3}\w+|\b[A-Z]{1,2}\d[A-Z\d]? \d[A-Z]{2}\b", 0),
     ("address", r"\b(?:home\s+)?address\s*:\s*\S+|\b(?i:lives|resides|residing|resident)\s+(?:in|at|on|of)\s+[A-Z0-9]\w+", 0),
     ("institution", rf"(?<![\w-])(?:[A-Z][\w'.&-]*\s)*(?!(?i:{_ANY_INSTITUTION})\b)[A-Z][\w'.&-]*\s"
@@ -154,6 +157,10 @@ _PATTERNS: tuple[tuple[str, str, int], ...] = (
     ("physician", r"\b(?i:(?:dictated|transcribed|signed|approved|verified|authenticated|reviewed|finali[sz]ed|reported|read|interpreted|typed)"
                   rf"\s+by)\s*:?\s*(?:(?i:{_TITLE})\b\.?\s*)?{_LABELLED}", 0),
     ("physician", r"\b[A-Z]{2,3}[/:][a-z]{2,3}\b(?=\W*$)", re.M),
+    ("physician", r"\b[A-Z]{2,3}:(?P<unless>[a-z]{2,3})\b", 0),
+    ("physician", r"\bD:\s*[A-Z]{2,4}\b\W+T:\s*\w+", 0),
+    ("physician", r"\b(?i:transcribed|typed|dictated)(?i:\s+by)?\s*:?\s*(?!by\b)(?P<unless>[a-z]{2,3})\b", 0),
+    ("name", r"\b(?P<unless>(?:Mac|Mc|MAC|MC)(?=[A-Z])[A-Za-z]{4,}|O['\u2019][A-Z][A-Za-z]{3,})\b", 0),
     ("name", rf"\b(?i:{_PERSON_LABEL})\s*[:=]\s*(?!{_NOBODY}){_LABELLED}", 0),
     ("name", r"\b(?i:(?:patient|pt|name|surname)(?:'s)?\s*[:=])\s*" + rf"(?!{_NOBODY})" + r"[a-z]+(?:[ ,]+[a-z]+)?", 0),
     ("name", r"\b(?i:named|a\.?k\.?a\.?|initials)\s*:?\s*[A-Z][A-Za-z'.-]*(?:\s[A-Z][A-Za-z'.-]*)?", 0),
@@ -176,6 +183,6 @@ def scan_patterns(text: str) -> Iterator[Hit]:
     for kind, pattern in PATTERNS:
         for match in pattern.finditer(text):
             # A label that stands before a place of the body too: `Location: segment 6`, `Site: ascending colon`.
-            if "unless" in pattern.groupindex and match["unless"].lower() in words("known_words"):
+            if "unless" in pattern.groupindex and match["unless"].lower() in words("known_words") | words("eponyms"):
                 continue
             yield Hit(*match.span("date" if "date" in pattern.groupindex else 0), kind)

@@ -91,7 +91,7 @@ def state(
     )
     sides = {item.side for item in lesions}
     side = largest.side if len(sides) == 1 else Side.BILATERAL
-    sized = bool(largest.diameters_mm) and not chance(rng, style.unsized)
+    sized = bool(largest.diameters_mm) and not chance(rng, style.unsized_of(largest.tumor_type))
     shown, diameters = _size(largest.diameters_mm, rng, style) if sized else ("", ())
     prior = before = ""
     if sized and not hedged and chance(rng, style.prior):

@@ -17,7 +17,7 @@ from rsuper_bench.baselines.data import TrainingData
 from rsuper_bench.baselines.inputs import Looks, network_image
 from rsuper_bench.baselines.losses import AttenuationTarget, ReportedTumors
 from rsuper_bench.baselines.losses.looking import without_looking
-from rsuper_bench.baselines.recipe import Augmentation
+from rsuper_bench.baselines.options import Augmentation
 from rsuper_bench.baselines.targets import ChannelLabel, Known, Tumor
 from rsuper_bench.baselines.turning import Sources, Turn
 from rsuper_bench.benchmark.records import Attenuation, Malignancy, Phase

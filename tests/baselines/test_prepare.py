@@ -15,7 +15,7 @@ from toy_world import GRID_MM, KIDNEY_LEFT, LIVER, ToyRelease, recipe_of, toy_ca
 
 from rsuper_bench.baselines.arrays import StoredArray, array_bytes
 from rsuper_bench.baselines.prepare import prepare, prepare_case
-from rsuper_bench.baselines.resampling import onto, to_grid
+from rsuper_bench.baselines.resampling import to_grid
 from rsuper_bench.baselines.store import Store
 from rsuper_bench.baselines.targets import EXCLUDED_LESION
 from rsuper_bench.benchmark.errors import DataError
@@ -291,15 +291,6 @@ def test_labels_are_never_interpolated():
     assert set(np.unique(to_grid(labels, 2.3, order=0).data)) <= {0, 1, 7}
 
 
-def test_a_map_comes_back_onto_the_grid_of_the_ct():
-    x, y, z = np.meshgrid(*(np.arange(n, dtype=float) for n in (12, 10, 8)), indexing="ij")
-    coarse = Volume((x + 2 * y + 3 * z).astype(np.float32), np.diag([4.0, 4.0, 4.0, 1.0]))
-    target = Volume(np.zeros((20, 16, 12)), np.array([[2.0, 0, 0, 3], [0, 2.0, 0, 2], [0, 0, 2.0, 1], [0, 0, 0, 1]]))
-    back = onto(coarse, target)
-    # a linear map is interpolated exactly: voxel (i, j, k) lies at (2i + 3, 2j + 2, 2k + 1) mm
-    assert back[4, 5, 6] == pytest.approx((11 + 2 * 12 + 3 * 13) / 4)
-
-
 def test_index_files_hold_no_time_and_no_text(toy_store):
     keys = set(json.loads((toy_store.folder / "store.json").read_text()))
-    assert keys == {"version", "release_digest", "grid_digest", "grid_mm", "label_map", "cases"}
+    assert keys == {"version", "release_digest", "grid_digest", "grid_mm", "label_map", "cases", "pseudo_labels"}

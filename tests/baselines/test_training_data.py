@@ -12,8 +12,9 @@ from toy_world import KIDNEY_LEFT, KIDNEY_RIGHT, LIVER, organs_of_toy, recipe_of
 
 from rsuper_bench.baselines.augment import Change
 from rsuper_bench.baselines.data import CropPlan, TrainingData, _origin, _wanted, cut, place_crop
+from rsuper_bench.baselines.options import Augmentation
 from rsuper_bench.baselines.prepare import prepare
-from rsuper_bench.baselines.recipe import Augmentation, load_recipe
+from rsuper_bench.baselines.recipe import load_recipe
 from rsuper_bench.baselines.turning import Turn
 from rsuper_bench.benchmark.errors import DataError
 from rsuper_bench.benchmark.records import Presence

@@ -28,6 +28,7 @@ objective: combined
 cases: [{masks: 1}, {masks: 1, reports: 1}]
 weights: {segmentation: 1.0, organs: 1.0, volume: 0.05, ball: [0.0, 0.5], attenuation: 0.1}
 max_mask_cases: null
+max_report_cases: null
 tumor_types: [liver, kidney]
 positive_kinds: [mass, metastasis, wall_thickening, indeterminate]
 not_stated: unknown
@@ -63,12 +64,13 @@ if "toy" not in networks.NETWORKS:
     def _toy(in_channels, out_channels, width=8, dropout=0.1):
         import torch
 
-        return torch.nn.Sequential(
+        network = torch.nn.Sequential(
             torch.nn.Conv3d(in_channels, width, 3, padding=1),
             torch.nn.ReLU(),
             torch.nn.Dropout(dropout),  # resuming must repeat its noise too
             torch.nn.Conv3d(width, out_channels, 3, padding=1),
         )
+        return networks.with_deepest(network, network[1], width)
 
 
 def recipe_of(**changes) -> Recipe:

@@ -41,7 +41,8 @@ def hospital(tmp_path, monkeypatch):
             write_series(folder, hounsfield(seed=number), **tags)
         write_series(folder, hounsfield(2), series="scout", SeriesDescription="Scout", **tags)
         if number not in (3, 4):
-            rows.append({"Accession": f"ACC-{study}", "Report": "Liver: hypodense mass, 2.1 cm. Spleen is normal."})
+            text = "Liver: hypodense mass, 2.1 cm. Prior of 2021-01-03. Spleen is normal."
+            rows.append({"Accession": f"ACC-{study}", "Report": text})
     report = structured_report("Normal liver.", study="study-3")
     report.PatientID = f"{MRN}-q"
     save(report, tmp_path / "export" / "sr")
@@ -88,6 +89,7 @@ def test_an_export_becomes_a_release(hospital, monkeypatch, capsys):
     assert len(cases) == 3
     assert {row["sex"] for row in cases} == {"F"}
     assert sorted(row["report"][:6] for row in cases) == ["Findin", "Liver:", "Liver:"]
+    assert sum("Prior of [day -60_]." in row["report"] for row in cases) == 2  # the study was on 2021-03-04
     patients = {row["case_id"]: row["patient_id"] for row in cases}
     assert len(set(patients.values())) == 2
 

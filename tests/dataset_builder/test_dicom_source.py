@@ -224,6 +224,12 @@ def test_the_linkage_file_is_written_when_asked_for(export, config, tmp_path):
     assert path.stat().st_mode & 0o777 == 0o600
 
 
+def test_secrets_inside_the_release_are_refused(export, config, tmp_path):
+    (tmp_path / "config.yaml").write_text(config + "linkage_file: out/linkage.csv\n")
+    with pytest.raises(ConfigError, match="linkage_file: inside the release"):
+        load_dicom_config(tmp_path / "config.yaml", export=export, out=tmp_path / "out")
+
+
 def test_a_salt_inside_the_export_is_refused(export, config):
     with pytest.raises(ConfigError, match="inside the export"):
         opened(export, config + "salt_file: export/salt\n")

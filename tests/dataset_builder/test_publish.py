@@ -137,6 +137,27 @@ def test_push_tag_and_load(hub, tmp_path, release):
     assert len(repo.trees) == 2
 
 
+ON_DEMAND = """
+from rsuper_bench.benchmark.release import open_release
+release = open_release("org/tiny@v1.0.0")
+assert release.has_volumes
+records = release.records("test")
+print(len(records), (release.folder / "cases").exists(), flush=True)
+print(release.volumes(records[0].case_id).ct.data.shape, (release.folder / "cases").exists())
+"""
+
+
+def test_scans_of_a_hub_release_are_fetched_when_asked_for(hub, tmp_path, release):
+    put(hub, "org/tiny", release)
+    result = python(hub, tmp_path / "reader", ON_DEMAND, account=None)
+    assert result.returncode == 0, result.stderr[-2000:]
+    opened = Release(release)
+    first = opened.records("test")[0].case_id
+    assert result.stdout.splitlines() == [
+        f"{len(opened.records('test'))} False", f"{opened.volumes(first).ct.data.shape} True",
+    ]  # fmt: skip
+
+
 NARROW = """
 import os
 from datasets import load_dataset

@@ -1,6 +1,7 @@
 """A release opens with plain `load_dataset`, streaming too, in an environment without this package."""
 
 import json
+import shutil
 import subprocess
 import sys
 import venv
@@ -110,6 +111,19 @@ def test_opens_in_a_bare_environment(release, tmp_path):
     subprocess.run([python, "-m", "pip", "install", "--quiet", "datasets", "nibabel"], check=True, timeout=600)
     for mode in ("plain", "streaming"):
         check_opens(release, python, tmp_path, mode, blocked=False)
+
+
+def test_a_release_made_anew_at_the_same_place_is_not_opened_from_a_cache(tmp_path):
+    read = (
+        "from datasets import load_dataset; import sys; print(load_dataset(*sys.argv[1:], split='train')[0]['report'])"
+    )
+    for report in ("no liver", "no liver at all"):
+        shutil.rmtree(tmp_path / "release", ignore_errors=True)
+        changes = {f"case-{i:03d}": {"report": report, "lesions": None, "lesion_types": ()} for i in range(3)}
+        release = built(tmp_path / "release", TinySource(n=3, changes=changes))
+        command = [sys.executable, "-c", read, str(release.folder), "cases"]
+        environment = {"HF_HOME": str(tmp_path / "hf"), "HF_HUB_OFFLINE": "1", "PATH": "/usr/bin:/bin"}
+        assert subprocess.run(command, capture_output=True, text=True, env=environment).stdout.strip() == report
 
 
 def test_a_split_without_cases_does_not_spoil_the_others(tmp_path):

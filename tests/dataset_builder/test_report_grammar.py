@@ -65,6 +65,13 @@ def test_same_state_same_report():
     assert len({write([tumor()], seed=seed).text for seed in range(20)}) > 15
 
 
+def test_the_share_without_a_size_may_differ_by_organ():
+    style = with_only(unsized={TumorType.LIVER: 1.0})
+    assert style.unsized_of(TumorType.LIVER) == 1
+    assert style.unsized_of(TumorType.KIDNEY) == 0
+    assert ReportStyle(unsized=0.3).unsized_of(TumorType.KIDNEY) == 0.3
+
+
 def test_unsized_reports_hold_no_size():
     for seed in range(30):
         report = write([tumor(), tumor(mm=(9.0, 8.0, 7.0))], seed, with_only(unsized=1))

@@ -9,7 +9,8 @@ from typing import NamedTuple
 from rsuper_bench.benchmark.records import Extractor, ReportFindings
 
 FOLDER = Path(__file__).parent
-DEVELOPMENT, HELDOUT = "development", "heldout"
+DEVELOPMENT, HELDOUT, HELDOUT2 = "development", "heldout", "heldout2"
+HALVES = (DEVELOPMENT, HELDOUT, HELDOUT2)
 LABELLER = Extractor(name="gold", version="1")
 
 
@@ -21,7 +22,7 @@ class GoldReport(NamedTuple):
 
 
 def read_gold(half: str) -> list[GoldReport]:
-    """Reports of one half, in file order; pydantic refuses a label that breaks the format."""
+    """Reports of one of ``HALVES``, in file order; pydantic refuses a label that breaks the format."""
     reports = []
     for line in (FOLDER / f"{half}.jsonl").read_text("utf-8").splitlines():
         content = json.loads(line)

@@ -1,8 +1,9 @@
-"""Score a reading of the gold set: ``python tests/gold/score.py [--heldout] [--findings F.jsonl] [--out A.json]``.
+"""Score a reading of the gold set: ``python tests/gold/score.py [--half heldout2] [--findings F.jsonl]``.
 
-Without ``--heldout`` the development half. The held-out half prints figures only, never a case: who works on an
-extractor must not learn from it. Without ``--findings`` the rules extractor reads the reports. ``--write DIR`` writes
-``reports.csv`` and ``labels.jsonl`` instead, for ``dataset extract`` with any other extractor.
+Without ``--half`` the development half; ``--heldout`` is short for ``--half heldout``. The held-out ones print figures
+only, never a case: who works on an extractor must not learn from them. Without ``--findings`` the rules extractor reads
+the reports. ``--out A.json`` also writes the agreement. ``--write DIR`` writes ``reports.csv`` and ``labels.jsonl``
+instead, for ``dataset extract`` with any other extractor.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from gold_set import DEVELOPMENT, HELDOUT, read_gold
+from gold_set import DEVELOPMENT, HALVES, HELDOUT, read_gold
 
 from rsuper_bench.benchmark.files import csv_text, pretty_json, write_text
 from rsuper_bench.benchmark.records import ReportFindings
@@ -80,14 +81,16 @@ def interval(figure: dict[str, Any]) -> str:
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--heldout", action="store_true", help="score the held-out half")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--half", choices=HALVES, default=DEVELOPMENT, help="which reports to score")
+    which.add_argument("--heldout", dest="half", action="store_const", const=HELDOUT, help="score the held-out half")
     parser.add_argument("--out", type=Path, help="write A.json here (development half only)")
     parser.add_argument("--write", type=Path, metavar="DIR", help="write reports.csv and labels.jsonl here; no scores")
     parser.add_argument("--findings", type=Path, metavar="F.jsonl", help="score these instead of the rules")
     options = parser.parse_args()
-    half = HELDOUT if options.heldout else DEVELOPMENT
-    if options.heldout and options.out:
-        parser.error("--out lists cases; the held-out half gives figures only")
+    half = options.half
+    if half != DEVELOPMENT and options.out:
+        parser.error("--out lists cases; a held-out half gives figures only")
     if options.write:
         write_files(half, options.write)
         return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from gold_set import DEVELOPMENT, HELDOUT
+from gold_set import DEVELOPMENT, HELDOUT, HELDOUT2
 from score import main, rows, score, write_files
 
 from rsuper_bench.dataset_builder.extraction.findings_file import read_findings
@@ -55,8 +55,9 @@ def test_the_set_can_be_written_for_other_extractors(tmp_path):
     assert all(field["agree"] == field["n"] > 0 for field in content["fields"].values())
 
 
-def test_the_heldout_half_lists_no_case(monkeypatch, tmp_path):
-    monkeypatch.setattr("sys.argv", ["score.py", "--heldout", "--out", str(tmp_path / "A.json")])
+@pytest.mark.parametrize("which", [["--heldout"], ["--half", HELDOUT2]], ids=" ".join)
+def test_a_heldout_half_lists_no_case(which, monkeypatch, tmp_path):
+    monkeypatch.setattr("sys.argv", ["score.py", *which, "--out", str(tmp_path / "A.json")])
     with pytest.raises(SystemExit):
         main()
     assert not list(tmp_path.iterdir())

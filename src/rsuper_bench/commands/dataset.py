@@ -67,7 +67,7 @@ def build(
 
     part = _shard(shard)
     options = SourceOptions(
-        seed=seed, input=input, config=config, ct=ct, organs=organs, labels=labels, n=n, reject_bad=reject_bad
+        seed=seed, input=input, config=config, ct=ct, organs=organs, labels=labels, n=n, reject_bad=reject_bad, out=out
     )
     opened = open_source(source, options)
     reader = make_extractor(extractor) if findings is None else StoredFindings(findings)
@@ -103,7 +103,7 @@ def lint(data: Annotated[str, typer.Argument(help="Release folder or org/name@re
 
     failed = 0
     with Console(stderr=True).status("checking"):
-        for finding in check(open_release(data).folder):
+        for finding in check(open_release(data, whole=True).folder):
             failed += 1
             typer.echo(finding)
     typer.echo(f"{data}: " + (f"{failed} findings" if failed else "nothing found"))
@@ -119,7 +119,7 @@ def leakage(
     from rsuper_bench.benchmark.release import open_release
     from rsuper_bench.dataset_builder.leakage import find_leaks
 
-    leaks = list(find_leaks([open_release(folder) for folder in data]))
+    leaks = list(find_leaks([open_release(folder, whole=True) for folder in data]))
     for leak in leaks:
         typer.echo(leak)
     typer.echo(f"{len(leaks)} leaks" if leaks else "no leak")

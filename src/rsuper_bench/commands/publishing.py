@@ -52,7 +52,9 @@ def publish(
     release = Release(data)
     departure = plan_departure(release, repo, gating=gating, private=private)
     with Console(stderr=True).status("running the gates"):
-        results = run_gates(release, against=[open_release(name) for name in against or []], known_words=words)
+        results = run_gates(
+            release, against=[open_release(name, whole=True) for name in against or []], known_words=words
+        )
     _show(departure, results)
     if findings is not None:
         _write_findings(findings, results)
@@ -81,7 +83,7 @@ def attach(
     from rsuper_bench.benchmark.release import open_release
     from rsuper_bench.dataset_builder.attach import attach as join
 
-    release = open_release(data)
+    release = open_release(data, whole=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("attaching cases", total=None)

@@ -75,10 +75,10 @@ def train(
     from rsuper_bench.baselines.distributed import joined, own_device
     from rsuper_bench.baselines.feeding import Feeding
     from rsuper_bench.baselines.progress import TrainingProgress
+    from rsuper_bench.baselines.pseudo_labels import train_recipe
     from rsuper_bench.baselines.recipe import load_recipe
     from rsuper_bench.baselines.store import STORE_FILE
     from rsuper_bench.baselines.train import DATA_FILE, LOSS_LOG, RECIPE_FILE
-    from rsuper_bench.baselines.train import train as train_recipe
     from rsuper_bench.benchmark.errors import ConfigError, Problem
     from rsuper_bench.benchmark.files import check_out_folder
 
@@ -116,7 +116,7 @@ def train(
 
 
 def predict(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder that `train` wrote.")],
+    run: Annotated[str, typer.Argument(metavar="RUN", help="Folder that `train` wrote, or org/name[@revision].")],
     data: Annotated[str, typer.Argument(metavar="DATA", help="Release folder or org/name@revision.")],
     split: Annotated[Literal["train", "validation", "test"], typer.Option(help="Which cases.")],
     out: Annotated[Path, typer.Option(help="Folder of the submission.")],
@@ -125,18 +125,19 @@ def predict(
 ) -> None:
     """Write a submission: scores, volumes and, with --masks, probability maps."""
     from rsuper_bench.baselines import predict as prediction
+    from rsuper_bench.baselines.hub import open_run
     from rsuper_bench.benchmark.files import check_out_folder
     from rsuper_bench.benchmark.records import Split
     from rsuper_bench.benchmark.release import open_release
 
     if not (out / prediction.PARTIAL).is_dir():  # an interrupted call goes on
         check_out_folder(out, "submission.yaml", ("predictions.csv", "masks"))
-    release = open_release(data)
+    folder, release = open_run(run), open_release(data)
     where = _device(device)
     with _progress() as progress:
         task = progress.add_task(f"predict {split}", total=None, terms="")
         prediction.predict(
-            run,
+            folder,
             release,
             Split(split),
             out,

@@ -1,0 +1,295 @@
+"""Figures of a study; the same results give the same bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rsuper_bench.benchmark.report import MEAN
+from rsuper_bench.study.config import StudyConfig
+from rsuper_bench.study.results import CellResult, DifferenceResult, Figure, StudyResults
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Picture
+
+# Okabe and Ito's colours, as in the reports of an evaluation.
+COLOURS = {"mask_only": "#666666", "report_only": "#D55E00", "combined": "#0072B2"}
+NAMES = {
+    "sensitivity_at_specificity_90": "sensitivity at 90 % specificity",
+    "specificity_at_sensitivity_90": "specificity at 90 % sensitivity",
+    "auroc": "AUROC",
+    "sensitivity": "sensitivity (threshold from validation)",
+    "specificity": "specificity (threshold from validation)",
+}
+_STYLE: dict[Any, Any] = {
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 10,
+    "axes.titleweight": "bold",
+    "legend.frameon": False,
+    "svg.hashsalt": "rsuper-bench",
+    "svg.fonttype": "none",
+    "figure.facecolor": "white",
+}
+
+
+def write_figures(results: StudyResults, config: StudyConfig, folder: Path) -> list[str]:
+    """Draw what there are results for, as PNG and SVG.
+
+    Returns:
+        Names of the figures, without suffix.
+    """
+    import matplotlib as mpl
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    from rsuper_bench.benchmark.files import atomic_path
+
+    made = []
+    folder.mkdir(parents=True, exist_ok=True)
+    with mpl.rc_context(_STYLE):
+        for name, draw in (
+            ("exchange", exchange_figure),
+            ("types", types_figure),
+            ("gain", gain_figure),
+            ("ablation", ablation_figure),
+            ("settings", settings_figure),
+        ):
+            picture = draw(results, config)
+            if picture is None:
+                continue
+            FigureCanvasAgg(picture)
+            for suffix, metadata in (("png", {"Software": None}), ("svg", {"Date": None, "Creator": None})):
+                with atomic_path(folder / f"{name}.{suffix}") as path:
+                    picture.savefig(path, format=suffix, dpi=150, metadata=metadata)
+            made.append(name)
+    return made
+
+
+def exchange_figure(results: StudyResults, config: StudyConfig) -> Picture | None:
+    """Performance against number of masks; report_only, which uses none, as a band."""
+    masked = _curve(results, config.mask_only)
+    if not masked:
+        return None
+    from matplotlib.figure import Figure as Picture
+
+    picture = Picture(figsize=(9.6, 3.9), layout="constrained")
+    for axis, metric in zip(picture.subplots(1, 2), ("sensitivity_at_specificity_90", "auroc"), strict=True):
+        for arm in (config.mask_only, config.combined):
+            _line(axis, _curve(results, arm), metric, arm, config)
+        for cell in (cell for cell in results.cells if cell.arm == config.report_only):
+            _band(axis, cell.scores[MEAN].get(metric), cell, config)
+        crossing = results.crossing_masks.get(metric)
+        if crossing is not None:
+            axis.axvline(crossing, color="#999999", linewidth=0.8, linestyle=":")
+            axis.annotate(
+                f"{crossing:.0f} masks", (crossing, axis.get_ylim()[0]), xytext=(3, 3), textcoords="offset points",
+                fontsize=8, color="#555555",
+            )  # fmt: skip
+        axis.set_xscale("log")
+        ticks = sorted({cell.cases.get("masks", 0) for cell in masked})
+        axis.set_xticks(ticks, [str(tick) for tick in ticks])
+        axis.minorticks_off()
+        axis.set_xlabel("training cases with lesion masks")
+        axis.set_ylabel(f"{NAMES[metric]}, mean of {len(results.tumor_types)} types")
+    handles, labels = picture.axes[0].get_legend_handles_labels()
+    picture.legend(handles, labels, loc="outside upper center", ncols=len(handles), fontsize=8)
+    _caption(picture, results)
+    return picture
+
+
+def types_figure(results: StudyResults, config: StudyConfig) -> Picture | None:
+    """Sensitivity and specificity of each tumor type, the baselines side by side at the fewest masks."""
+    cells = [cell for cell in (_first(results, arm) for arm in _baselines(config)) if cell is not None]
+    if len(cells) < 2:
+        return None
+    from matplotlib.figure import Figure as Picture
+
+    picture = Picture(figsize=(9.6, 4.6), layout="constrained")
+    rows = [*results.tumor_types, MEAN]
+    axes = picture.subplots(1, 2, sharey=True)
+    for axis, metric in zip(axes, ("sensitivity_at_specificity_90", "specificity_at_sensitivity_90"), strict=True):
+        for index, cell in enumerate(cells):
+            offset = (index - (len(cells) - 1) / 2) * 0.24
+            for row, kind in enumerate(rows):
+                _dot(axis, cell.scores[kind].get(metric), row + offset, _colour(cell.arm, config), filled=kind == MEAN)
+        axis.set_xlim(-0.02, 1.02)
+        axis.set_xlabel(NAMES[metric])
+        axis.grid(axis="x", color="#eeeeee")
+        axis.set_axisbelow(True)
+    axes[0].set_yticks(range(len(rows)), [*results.tumor_types, "mean"])
+    axes[0].invert_yaxis()
+    handles = [
+        axes[0].plot([], [], "o", color=_colour(cell.arm, config), label=_described(cell), markersize=5)[0]
+        for cell in cells
+    ]
+    picture.legend(handles=handles, loc="outside upper center", ncols=len(cells), fontsize=8)
+    _caption(picture, results)
+    return picture
+
+
+def gain_figure(results: StudyResults, config: StudyConfig) -> Picture | None:
+    """What reports add to masks, against the number of masks."""
+    found = [item for item in results.differences if item.arm == config.combined and item.base == config.mask_only]
+    if not found:
+        return None
+    from matplotlib.figure import Figure as Picture
+
+    picture = Picture(figsize=(9.6, 3.6), layout="constrained")
+    masks = [_masks_of(results, item) for item in found]
+    for axis, metric in zip(
+        picture.subplots(1, 2), ("sensitivity_at_specificity_90", "specificity_at_sensitivity_90"), strict=True
+    ):
+        axis.axhline(0, color="#999999", linewidth=0.8)
+        for x, item in zip(masks, found, strict=True):
+            _dot(axis, item.scores.get(metric), x, COLOURS["combined"], vertical=True, scale=100)
+        axis.set_xscale("log")
+        axis.set_xticks(masks, [str(x) for x in masks])
+        axis.minorticks_off()
+        axis.set_xlabel("training cases with lesion masks")
+        axis.set_ylabel(f"gain in {NAMES[metric]} (points)")
+    _caption(picture, results)
+    return picture
+
+
+def ablation_figure(results: StudyResults, config: StudyConfig) -> Picture | None:
+    """What each part of report supervision is worth: the arm without it, less the whole."""
+    names = [arm.name for arm in config.arms if arm.part == "ablation"]
+    found = [item for item in results.differences if item.arm in names]
+    if not found:
+        return None
+    from matplotlib.figure import Figure as Picture
+
+    picture = Picture(figsize=(9.6, 1.4 + 0.42 * len(found)), layout="constrained")
+    axes = picture.subplots(1, 2, sharey=True)
+    for axis, metric in zip(axes, ("sensitivity_at_specificity_90", "auroc"), strict=True):
+        axis.axvline(0, color="#999999", linewidth=0.8)
+        for row, item in enumerate(found):
+            _dot(axis, item.scores.get(metric), row, COLOURS["combined"], scale=100)
+        axis.set_xlabel(f"change of {NAMES[metric]} (points)")
+    axes[0].set_yticks(range(len(found)), [f"{item.arm.replace('_', ' ')}  (of {item.base})" for item in found])
+    axes[0].invert_yaxis()
+    _caption(picture, results)
+    return picture
+
+
+def settings_figure(results: StudyResults, config: StudyConfig) -> Picture | None:
+    """Arms with a value on an axis, beside the arm they vary."""
+    arms = [arm for arm in config.arms if arm.part == "setting"]
+    groups: dict[str, list[tuple[float, CellResult]]] = {}
+    for arm in arms:
+        for cell in (cell for cell in results.cells if cell.arm == arm.name):
+            groups.setdefault(arm.name.rsplit("_", 1)[0], []).append((float(arm.at or 0), cell))
+    if not groups:
+        return None
+    from matplotlib.figure import Figure as Picture
+
+    picture = Picture(figsize=(4.8 * len(groups), 3.6), layout="constrained")
+    for axis, (name, points) in zip(picture.subplots(1, len(groups), squeeze=False)[0], groups.items(), strict=True):
+        for at, cell in points:
+            _dot(axis, cell.scores[MEAN].get("auroc"), at, COLOURS["combined"], vertical=True)
+        axis.set_xlabel(name.replace("_", " "))
+        axis.set_ylabel(f"AUROC, mean of {len(results.tumor_types)} types")
+    _caption(picture, results)
+    return picture
+
+
+def _baselines(config: StudyConfig) -> tuple[str, str, str]:
+    return config.mask_only, config.report_only, config.combined
+
+
+def _colour(arm: str, config: StudyConfig) -> str:
+    return dict(zip(_baselines(config), COLOURS.values(), strict=True)).get(arm, "#009E73")
+
+
+def _curve(results: StudyResults, arm: str) -> list[CellResult]:
+    cells = [cell for cell in results.cells if cell.arm == arm and cell.cases.get("masks")]
+    return sorted(cells, key=lambda cell: cell.cases["masks"])
+
+
+def _first(results: StudyResults, arm: str) -> CellResult | None:
+    """The point of an arm with the fewest masks."""
+    cells = [cell for cell in results.cells if cell.arm == arm]
+    return min(cells, key=lambda cell: cell.cases.get("masks", 0)) if cells else None
+
+
+def _masks_of(results: StudyResults, item: DifferenceResult) -> int:
+    return next(
+        cell.cases.get("masks", 0)
+        for cell in results.cells
+        if (cell.arm, cell.masks, cell.reports) == (item.arm, item.masks, item.reports)
+    )
+
+
+def _described(cell: CellResult) -> str:
+    parts = [f"{number} {pool}" for pool, number in sorted(cell.cases.items()) if number]
+    return f"{cell.arm.replace('_', ' ')} ({', '.join(parts)})"
+
+
+def _line(axis: Axes, cells: Sequence[CellResult], metric: str, arm: str, config: StudyConfig) -> None:
+    points = [(cell.cases["masks"], cell.scores[MEAN].get(metric)) for cell in cells]
+    drawn = [(x, figure.value) for x, figure in points if figure is not None and figure.value is not None]
+    colour = _colour(arm, config)
+    axis.plot([x for x, _ in drawn], [value for _, value in drawn], "-", color=colour, linewidth=1.2)
+    for x, figure in points:
+        _dot(axis, figure, x, colour, vertical=True)
+    axis.plot([], [], "o-", color=colour, label=_arm_label(arm, cells), markersize=5)
+
+
+def _arm_label(arm: str, cells: Sequence[CellResult]) -> str:
+    reports = sorted({cell.cases.get("reports", 0) for cell in cells})
+    extra = f", with {reports[0]}-{reports[-1]} reports" if reports and reports[-1] else ""
+    return arm.replace("_", " ") + (extra.replace(f"{reports[0]}-{reports[0]} ", f"{reports[0]} ") if extra else "")
+
+
+def _band(axis: Axes, figure: Figure | None, cell: CellResult, config: StudyConfig) -> None:
+    if figure is None or figure.value is None:
+        return
+    colour = _colour(cell.arm, config)
+    if figure.low is not None and figure.high is not None:
+        axis.axhspan(figure.low, figure.high, color=colour, alpha=0.12, linewidth=0)
+    axis.axhline(
+        figure.value, color=colour, linewidth=1.2, label=f"report only, {cell.cases.get('reports', 0)} reports"
+    )
+
+
+def _dot(
+    axis: Axes,
+    figure: Figure | None,
+    at: float,
+    colour: str,
+    *,
+    vertical: bool = False,
+    scale: float = 1,
+    filled: bool = True,
+) -> None:
+    """A figure with its interval, ``at`` a place on the other axis."""
+    if figure is None or figure.value is None:
+        return
+    value = figure.value * scale
+    low = value if figure.low is None else figure.low * scale
+    high = value if figure.high is None else figure.high * scale
+    style: dict[str, Any] = {
+        "fmt": "o",
+        "color": colour,
+        "markersize": 5,
+        "linewidth": 1.2,
+        "markerfacecolor": colour if filled else "white",
+    }
+    error = [[value - low], [high - value]]
+    if vertical:
+        axis.errorbar([at], [value], yerr=error, **style)
+    else:
+        axis.errorbar([value], [at], xerr=error, **style)
+
+
+def _caption(picture: Picture, results: StudyResults) -> None:
+    kind = "synthetic phantoms, which are not patients" if results.synthetic else "cases"
+    seeds = max(len(cell.seeds) for cell in results.cells)
+    picture.supxlabel(
+        f"{results.n_cases} test cases ({kind}); 95 % intervals over patients and {seeds} seed{'s' * (seeds > 1)}",
+        fontsize=8,
+        color="#555555",
+    )

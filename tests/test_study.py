@@ -1,0 +1,189 @@
+"""A study: its grid, its arithmetic on made-up evaluations, and one that really trains."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+sys.path.append(str(Path(__file__).parent / "leaderboard"))
+from synthetic_reports import make_report
+
+from rsuper_bench.benchmark.errors import ConfigError
+from rsuper_bench.benchmark.files import pretty_json, write_text
+from rsuper_bench.benchmark.report import Outcome
+from rsuper_bench.study.config import StudyConfig, load_study, shipped_studies
+from rsuper_bench.study.grid import cells_of, runs_of
+from rsuper_bench.study.results import collect
+from rsuper_bench.study.run import report_folder
+from rsuper_bench.study.write import write_results
+
+CONFIG = {
+    "name": "tiny",
+    "task": "demo-phantom-v1",
+    "release": "nowhere",
+    "seeds": (0, 1, 2),
+    "bootstrap_replicates": 400,
+    "arms": (
+        {"name": "mask_only", "recipe": "demo_mask_only", "masks": (4, 16, 64)},
+        {"name": "report_only", "recipe": "demo_report_only", "masks": (0,), "reports": (100,)},
+        {"name": "combined", "recipe": "demo_combined", "masks": (4,), "reports": (100,)},
+        {"name": "without_ball", "recipe": "demo_combined", "masks": (4,), "reports": (100,), "part": "ablation",
+         "of": "combined", "set": ("weights.ball=0.0",)},
+        {"name": "tolerance_1", "recipe": "demo_combined", "masks": (4,), "reports": (100,), "part": "setting",
+         "of": "combined", "at": 0.1},
+    ),
+}  # fmt: skip
+# How far apart the scores of positives and negatives are, by arm and masks: what the made-up runs are worth.
+WORTH = {("mask_only", 4): 0.5, ("mask_only", 16): 1.0, ("mask_only", 64): 2.5, ("report_only", 0): 1.5,
+         ("combined", 4): 2.0, ("without_ball", 4): 1.2, ("tolerance_1", 4): 2.0}  # fmt: skip
+
+
+def study(**changes):
+    return StudyConfig.model_validate(CONFIG | changes)
+
+
+def finish(out, run, *, n=120, worth=None):
+    """Write the evaluation of a run as if it had been trained."""
+    worth = WORTH[run.cell.arm, run.cell.masks] if worth is None else worth
+    rng = np.random.default_rng([run.seed, round(100 * worth)])
+    report = make_report(draws=100)
+    outcomes = []
+    for kind in report.task_definition.tumor_types:
+        positive = np.arange(n) % 2
+        shared = np.random.default_rng(9).normal(size=n)  # a hard case is hard for all
+        latent = positive * worth + 0.8 * shared + 0.6 * rng.normal(size=n)
+        for index, value in enumerate(1 / (1 + np.exp(-latent))):
+            outcomes.append(
+                Outcome(
+                    case_id=f"case-{index:03d}", patient=f"{index:016x}", tumor_type=kind,
+                    reference=int(positive[index]), score=float(value), call=int(value > 0.6),
+                )
+            )  # fmt: skip
+    folder = report_folder(out, run)
+    write_text(folder / "report.json", pretty_json(report.model_copy(update={"outcomes": tuple(outcomes)})))
+    pools = {"masks": {"cases": run.cell.masks}, "reports": {"cases": run.cell.reports or 0}}
+    write_text(folder.parent / "run" / "training_data.json", json.dumps(pools))
+
+
+@pytest.fixture
+def finished(tmp_path):
+    for run in runs_of(study()):
+        finish(tmp_path, run)
+    return tmp_path
+
+
+def test_the_grid_has_every_point_once_before_any_twice():
+    runs = list(runs_of(study()))
+    points = cells_of(study())
+    assert len(points) == 7
+    assert len(runs) == len({run.name for run in runs}) == 21
+    assert [run.cell for run in runs[:7]] == points
+    assert {run.seed for run in runs[:7]} == {0}
+    changes = runs[0].changes(study(set=("batch=2",)))
+    assert changes == ("batch=2", "max_mask_cases=4", "seed=0")
+
+
+def test_a_figure_is_the_mean_over_seeds_of_the_evaluations_own(finished):
+    from rsuper_bench.benchmark.sample import report_patients, report_samples
+
+    results = collect(study(), finished)
+    cell = results.cells[0]
+    assert (cell.arm, cell.masks, cell.seeds) == ("mask_only", 4, (0, 1, 2))
+    from sklearn.metrics import roc_auc_score
+
+    from rsuper_bench.benchmark.report import load_report
+
+    areas = []
+    for run in runs_of(study()):
+        if run.cell.label == "mask_only-masks4-reportsall":
+            report = load_report(report_folder(finished, run))
+            samples = report_samples(report, report_patients(report))
+            areas.append(np.mean([roc_auc_score(item.positive, item.score) for item in samples.values()]))
+    assert cell.scores["mean"]["auroc"].value == pytest.approx(np.mean(areas), abs=1e-9)
+    assert cell.scores["mean"]["auroc"].low < np.mean(areas) < cell.scores["mean"]["auroc"].high
+
+
+def test_differences_are_paired_and_signed(finished):
+    results = collect(study(), finished)
+    found = {(item.arm, item.base, item.base_masks): item.scores["auroc"] for item in results.differences}
+    assert found["combined", "mask_only", 4].low > 0  # worth 2.0 against 0.5
+    assert found["without_ball", "combined", 4].high < 0
+    same = found["tolerance_1", "combined", 4]  # the same scores, patient by patient and seed by seed
+    assert (same.value, same.low, same.high) == (0, 0, 0)
+    assert {base for arm, _, base in found if arm == "report_only"} == {4, 16, 64}
+
+
+def test_mask_only_crosses_report_only_between_16_and_64(finished):
+    results = collect(study(), finished)
+    assert 16 < results.crossing_masks["auroc"] < 64
+
+
+def test_seeds_widen_the_interval(finished):
+    """Three trainings that came out alike say more than three that did not."""
+    alike = collect(study(), finished).cells[0].scores["mean"]["auroc"]
+    for run in runs_of(study()):
+        if run.cell.label == "mask_only-masks4-reportsall":
+            finish(finished, run, worth=(0.0, 0.5, 1.0)[run.seed])
+    apart = collect(study(), finished).cells[0].scores["mean"]["auroc"]
+    assert apart.high - apart.low > 1.5 * (alike.high - alike.low)
+
+
+def test_results_are_written_with_every_figure_and_the_same_bytes_twice(finished):
+    config = study()
+    write_results(config, finished)
+    names = ["exchange", "types", "gain", "ablation", "settings"]
+    paths = [finished / "results.json", finished / "results.md", *(finished / "figures" / f"{n}.png" for n in names)]
+    paths += [finished / "figures" / f"{name}.svg" for name in names]
+    before = [path.read_bytes() for path in paths]
+    write_results(config, finished)
+    assert [path.read_bytes() for path in paths] == before
+    page = (finished / "results.md").read_text()
+    assert "Synthetic phantoms" in page
+    assert "Unfinished" not in page
+
+
+def test_an_unfinished_study_says_so(tmp_path):
+    for run in list(runs_of(study()))[:4]:
+        finish(tmp_path, run)
+    results = write_results(study(), tmp_path)
+    assert (results.done, results.runs) == (4, 21)
+    assert "**Unfinished:** 4 of 21 runs" in (tmp_path / "results.md").read_text()
+    assert results.cells[0].scores["mean"]["auroc"].reason == "one seed: the interval is over patients only"
+    assert write_results(study(), tmp_path / "empty") is None
+
+
+@pytest.mark.parametrize("name", shipped_studies())
+def test_shipped_studies_name_recipes_and_values_that_exist(name):
+    from rsuper_bench.baselines.recipe import load_recipe
+    from rsuper_bench.benchmark.task import load_task
+    from rsuper_bench.dataset_builder.phantom import load_phantom_config
+
+    config = load_study(name)
+    task = load_task(config.task)
+    assert set(load_phantom_config(config.release.config).tumor_types) == set(task.tumor_types)
+    for run in runs_of(config):
+        recipe = load_recipe(run.arm.recipe, run.changes(config))
+        assert set(recipe.tumor_types) == set(task.tumor_types)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"seeds": (1, 1)}, "a seed stands twice"),
+        ({"arms": (CONFIG["arms"][0],) * 2}, "two arms have one name"),
+        ({"arms": (CONFIG["arms"][0] | {"part": "ablation"},)}, "names the arm it is compared with"),
+        ({"arms": (CONFIG["arms"][3],)}, "no arm is called combined"),
+        ({"arms": (CONFIG["arms"][0] | {"at": 0.5},)}, "a setting, and nothing else"),
+        ({"arms": (CONFIG["arms"][0] | {"set": ("batch",)},)}, "set"),
+    ],
+)
+def test_a_bad_study_is_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        study(**changes)
+
+
+def test_a_misspelt_study_is_helped():
+    with pytest.raises(ConfigError, match="Did you mean 'seven_tumors_phantom_small'"):
+        load_study("seven_tumors_phantom_smal")
