@@ -85,6 +85,7 @@ class TrainingData:
         self.lesion_numbers = {kind: number for number, kind in store.label_map.lesions.items()}
         self.pools = _pools(store.indices(Split.TRAIN), store.label_map, recipe)
         _check_pools(self.pools, recipe, str(store.folder))
+        self._drawable = {pool: _drawable(cases, len(recipe.tumor_types)) for pool, cases in self.pools.items()}
 
     def summary(self) -> dict[str, Any]:
         """How many cases there are, and how each tumor type is known in them (unsupervised ones included)."""
@@ -169,16 +170,14 @@ class TrainingData:
 
     def _draw(self, pool: Pool, rng: np.random.Generator) -> tuple[TrainingCase, int]:
         """A tumor type first, each as often, then a case of which something is known about it."""
-        cases = self.pools[pool]
-        usable = [c for c in range(len(self.recipe.tumor_types)) if any(x.positive(c) is not None for x in cases)]
-        if not usable:
+        cases, drawable = self.pools[pool], self._drawable[pool]
+        if not drawable:
             return cases[int(rng.integers(len(cases)))], int(rng.integers(len(self.recipe.tumor_types)))
-        channel = usable[int(rng.integers(len(usable)))]
+        channel, known = drawable[int(rng.integers(len(drawable)))]
         wanted = self.recipe.crops.positives
-        candidates = [case for case in cases if case.positive(channel) is not None]
+        candidates = known[True] + known[False]
         if wanted is not None:
-            positive = bool(rng.random() < wanted)
-            candidates = [case for case in candidates if case.positive(channel) is positive] or candidates
+            candidates = known[bool(rng.random() < wanted)] or candidates
         return candidates[int(rng.integers(len(candidates)))], channel
 
 
@@ -208,6 +207,20 @@ def _pools(entries: Iterable[CaseIndex], label_map: LabelMap, recipe: Recipe) ->
 def _lot(seed: int, entry: CaseIndex) -> str:
     """Its place in a draw that depends on nothing but the recipe's seed: fewer cases are a part of more."""
     return sha256_bytes(f"{seed} {entry.record.case_id}".encode())
+
+
+def _drawable(cases: Sequence[TrainingCase], channels: int) -> list[tuple[int, dict[bool, list[TrainingCase]]]]:
+    """For each tumor type of which any case is known: the cases with and without it. Found once, not for each crop."""
+    found = []
+    for channel in range(channels):
+        known: dict[bool, list[TrainingCase]] = {True: [], False: []}
+        for case in cases:
+            positive = case.positive(channel)
+            if positive is not None:
+                known[positive].append(case)
+        if known[True] or known[False]:
+            found.append((channel, known))
+    return found
 
 
 def _check_pools(pools: dict[Pool, list[TrainingCase]], recipe: Recipe, where: str) -> None:

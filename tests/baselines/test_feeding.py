@@ -66,14 +66,15 @@ def test_a_dead_worker_is_one_clear_error():
 
 def test_an_interrupt_that_reaches_the_workers_does_not_end_them(toy_store):
     data = TrainingData(toy_store, recipe_of())
-    batches = feed(data.batch, range(6), Feeding(2), CPU)
-    next(batches)
+    batches = feed(data.batch, range(8), Feeding(2), CPU)
+    for _ in range(2):  # one of each worker: both have begun
+        next(batches)
     workers = multiprocessing.active_children()
     assert len(workers) == 2
     for worker in workers:
         os.kill(worker.pid, signal.SIGINT)
         os.kill(worker.pid, signal.SIGTERM)
-    assert len(list(batches)) == 5
+    assert len(list(batches)) == 6
     for worker in workers:
         worker.join(20)
         assert not worker.is_alive()
