@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -22,8 +22,10 @@ from rsuper_bench.baselines.losses import (
     volume_bounds,
     widened_band,
 )
+from rsuper_bench.baselines.losses.balls import bounding_box
 from rsuper_bench.baselines.recipe import Recipe
 from rsuper_bench.baselines.targets import EXCLUDED_LESION, Box, ChannelLabel, Known, Tumor, possible_box
+from rsuper_bench.baselines.turning import Turn
 from rsuper_bench.benchmark.records import Malignancy, Phase
 from rsuper_bench.benchmark.tumor_types import TumorType
 
@@ -41,6 +43,7 @@ class CropView:
         origin: First voxel of the crop in the case; may be negative.
         size: Voxels of the crop.
         grid_mm: Voxel length.
+        turn: How it will be rotated (augment.py); what that takes out of view is cut, too.
     """
 
     organ_voxels: Mapping[int, int]
@@ -48,10 +51,19 @@ class CropView:
     origin: tuple[int, int, int]
     size: tuple[int, int, int]
     grid_mm: float
+    turn: Turn | None = None
 
-    def voxels(self, place: Sequence[int]) -> int:
-        """Voxels of a place in the whole case."""
-        return sum(self.organ_voxels.get(number, 0) for number in place)
+    def shows_all(self, place: Sequence[int], voxels: int) -> bool:
+        """Whether a place of which so many voxels are in the crop lies wholly in it."""
+        if voxels != sum(self.organ_voxels.get(number, 0) for number in place):
+            return False
+        return all(self.keeps(self.organ_boxes[number]) for number in place if number in self.organ_boxes)
+
+    def keeps(self, box: Box) -> bool:
+        """Whether a box of the case that lies in the crop is still in view when the crop is turned."""
+        low, high = box
+        inside = [(a - o, b - o) for a, b, o in zip(low, high, self.origin, strict=True)]
+        return self.turn is None or self.turn.keeps(inside, self.size)
 
     def slices(self, band: Band | None, count: int) -> Tensor:
         """``(Z,)`` true on the slices of the crop in a band; all without one."""
@@ -64,10 +76,11 @@ class CropView:
         box = possible_box(tumor, self.organ_boxes, self.grid_mm)
         if tumor.band is None or box is None:
             return False
-        return all(
+        inside = all(
             start <= low and high <= start + length
             for start, length, low, high in zip(self.origin, self.size, *box, strict=True)
         )
+        return inside and self.keeps(box)
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,18 +115,23 @@ class Targets:
     tumors: Any
     malignancy: Any
 
-    def to(self, device: torch.device) -> Targets:
-        """Move a batch of targets, reported regions included.
+    def map(self, change: Callable[[Tensor], Tensor]) -> Targets:
+        """Change the tensors of a batch, by a move to a device for example; reported regions follow.
 
         What the host decides by (`ON_HOST`) stays there, so that nothing has to wait for the device.
         """
-        moved = {
-            field.name: getattr(self, field.name).to(device, non_blocking=True)
+        changed = {
+            field.name: change(getattr(self, field.name))
             for field in fields(self)
             if field.name not in (*LISTS, *ON_HOST)
         }
-        tumors = tuple(tuple(item if item is None else item.to(device) for item in crop) for crop in self.tumors)
-        return replace(self, **moved, tumors=tumors)
+        tumors = tuple(tuple(item if item is None else item.map(change) for item in crop) for crop in self.tumors)
+        return replace(self, **changed, tumors=tumors)
+
+    @classmethod
+    def join(cls, batches: Sequence[Targets]) -> Targets:
+        """One batch of several."""
+        return _merged(batches, torch.cat, lambda lists: tuple(crop for item in lists for crop in item))
 
 
 def draw_targets(
@@ -144,7 +162,7 @@ def draw_targets(
         if label.known is Known.MASK:
             if lesions is None:
                 raise ValueError("a channel with a mask needs the lesion labels")
-            drawn.append(_from_mask(label, organs, lesions, lesion_numbers[kind], hu, phase, recipe))
+            drawn.append(_from_mask(label, organs, lesions, lesion_numbers[kind], view, hu, phase, recipe))
         else:
             drawn.append(_from_report(label, organs, view, phase, recipe))
     return stack(drawn)
@@ -152,13 +170,26 @@ def draw_targets(
 
 def stack(items: Sequence[Targets]) -> Targets:
     """Join channels into a crop, or crops into a batch."""
-    joined: dict[str, Any] = {
-        field.name: torch.stack([getattr(item, field.name) for item in items])
-        for field in fields(Targets)
-        if field.name not in LISTS
+    return _merged(items, _stacked, tuple)
+
+
+def _merged(
+    items: Sequence[Targets], join: Callable[[list[Tensor]], Tensor], join_lists: Callable[[list[Any]], Any]
+) -> Targets:
+    columns = {field.name: [getattr(item, field.name) for item in items] for field in fields(Targets)}
+    merged: dict[str, Any] = {
+        name: join_lists(column) if name in LISTS else join(column) for name, column in columns.items()
     }
-    joined |= {name: tuple(getattr(item, name) for item in items) for name in LISTS}
-    return Targets(**joined)
+    return Targets(**merged)
+
+
+def _stacked(tensors: list[Tensor]) -> Tensor:
+    """One copy less where there is only one."""
+    return tensors[0][None] if len(tensors) == 1 else torch.stack(tensors)
+
+
+def _any(mask: Tensor) -> bool:
+    return bool(mask.numpy().any())  # vectorised, and stops at the first; torch's is neither
 
 
 def _inside(organs: NDArray[np.integer], numbers: Sequence[int]) -> Tensor:
@@ -177,7 +208,7 @@ def _channel(mask: Tensor, known: Tensor, organ: Tensor, organ_known: Tensor, **
         "tumors": None,
         "malignancy": Malignancy.UNKNOWN,
     } | report
-    drawn = mask.any()
+    drawn = torch.tensor(_any(mask))
     return Targets(mask=mask, known=known, organ=organ, organ_known=organ_known, drawn=drawn, **values)
 
 
@@ -186,6 +217,7 @@ def _from_mask(
     organs: NDArray[np.integer],
     lesions: NDArray[np.integer],
     number: int,
+    view: CropView,
     hu: NDArray[np.integer],
     phase: Phase,
     recipe: Recipe,
@@ -196,10 +228,16 @@ def _from_mask(
     known = ~grow(too_small, max(recipe.unknown_margin_mm, recipe.grid_mm), spacing)
     mask, organ = torch.from_numpy(lesions == number), _inside(organs, label.organ)
     attenuation = AttenuationTarget.NONE
-    if phase is Phase.PORTAL_VENOUS and not too_small.any():
+    if phase is Phase.PORTAL_VENOUS and _any(mask) and not _any(too_small) and _stays(mask, view):
         attenuation = attenuation_target_from_mask(torch.from_numpy(hu.astype(np.float32)), mask, organ)
     stated = {"attenuation": torch.tensor(int(attenuation)), "malignancy": label.malignancy}
     return _channel(mask, known, organ, torch.tensor(bool(label.organ)), **stated)
+
+
+def _stays(mask: Tensor, view: CropView) -> bool:
+    """Whether all of a mask of the crop is still in view when the crop is turned."""
+    box = None if view.turn is None else bounding_box(mask)
+    return box is None or view.turn is None or view.turn.keeps([(p.start, p.stop) for p in box], view.size)
 
 
 def _from_report(
@@ -212,7 +250,7 @@ def _from_report(
         return _channel(nothing, nothing, nothing, shown)
     organ = _inside(organs, label.organ)
     known = ~grow(_unknown(label, organs, view, recipe), recipe.unknown_margin_mm, spacing)
-    if label.known is Known.UNKNOWN or not organ.any():
+    if label.known is Known.UNKNOWN or not _any(organ):
         return _channel(nothing, known, organ, shown)
     if label.known is Known.ABSENT:
         region = grow(organ, recipe.region_margin_mm, spacing)
@@ -238,7 +276,7 @@ def _reported(
     for tumor in label.tumors:
         by_place.setdefault(tumor.region, []).append(tumor)
     masks = {place: _inside(organs, place) for place in by_place}
-    if not torch.stack(list(masks.values())).any():
+    if not any(_any(mask) for mask in masks.values()):
         return {}
     grown = {place: grow(mask, recipe.region_margin_mm, spacing) for place, mask in masks.items()}
     bands = {
@@ -246,7 +284,7 @@ def _reported(
     }
     # Where the tumors of a place can be: all of it, or the slices that the report gives for every one of them
     possible = {place: grown[place] & torch.stack(bands[place]).any(0) for place in by_place}
-    entire = {place: int(masks[place].sum()) == view.voxels(place) for place in by_place}
+    entire = {place: view.shows_all(place, int(masks[place].sum())) for place in by_place}
     whole = [place for place in by_place if entire[place] or all(view.holds(tumor) for tumor in by_place[place])]
     cut = len(whole) < len(by_place)
     bounds = volume_bounds([tumor.volume_mm3 for tumor in label.tumors], complete=label.complete, cut=cut)

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from rsuper_bench.baselines.crop_targets import CropView, Targets, draw_targets, stack
-from rsuper_bench.baselines.inputs import network_input
-from rsuper_bench.baselines.prepare import CaseIndex, Store
+from rsuper_bench.baselines.arrays import StoredArray
+from rsuper_bench.baselines.augment import Change, draw_change
+from rsuper_bench.baselines.batch import Batch
+from rsuper_bench.baselines.crop_targets import CropView, draw_targets, stack
+from rsuper_bench.baselines.inputs import Looks, network_image
 from rsuper_bench.baselines.recipe import Pool, Recipe
+from rsuper_bench.baselines.store import CaseIndex, Store
 from rsuper_bench.baselines.targets import (
     Box,
     ChannelLabel,
@@ -25,6 +27,7 @@ from rsuper_bench.baselines.targets import (
     possible_box,
     without_missing_bands,
 )
+from rsuper_bench.baselines.turning import Turn
 from rsuper_bench.benchmark.errors import DataError, Problem
 from rsuper_bench.benchmark.files import sha256_bytes
 from rsuper_bench.benchmark.records import Split
@@ -32,35 +35,7 @@ from rsuper_bench.benchmark.release import LabelMap
 from rsuper_bench.benchmark.tumor_types import TumorType
 
 Voxel = tuple[int, int, int]
-
-
-@dataclass(frozen=True, eq=False)
-class Batch:
-    """What one step sees.
-
-    Attributes:
-        image: ``(B, I, X, Y, Z)`` what the network sees (inputs.py).
-        hu: ``(B, 1, X, Y, Z)`` clipped HU before augmentation.
-        targets: With a leading batch axis.
-        spacing_mm: Voxel lengths.
-        case_ids: Where each crop comes from, with its pool.
-    """
-
-    image: Tensor
-    hu: Tensor
-    targets: Targets
-    spacing_mm: tuple[float, float, float]
-    case_ids: tuple[tuple[str, Pool], ...]
-
-    def with_image(self, image: Tensor) -> Batch:
-        """The same batch with another image."""
-        return replace(self, image=image)
-
-    def to(self, device: torch.device) -> Batch:
-        """Move the tensors; reported regions follow."""
-        if device.type == "cpu":
-            return self
-        return replace(self, image=self.image.to(device), hu=self.hu.to(device), targets=self.targets.to(device))
+TRIES = 8  # to find by chance a place in which a rotation leaves what is wanted in view, before it is centred
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,6 +62,16 @@ class TrainingCase:
         return [item.box for item in self.index.lesions if item.tumor_type is kind and not item.excluded]
 
 
+@dataclass(frozen=True)
+class CropPlan:
+    """A crop that will be read: its case, the drawn tumor type, its first voxel, and how it is augmented."""
+
+    case: TrainingCase
+    channel: int
+    origin: Voxel
+    change: Change
+
+
 class TrainingData:
     """The training cases of a store, drawn as the recipe says.
 
@@ -100,12 +85,15 @@ class TrainingData:
         self.lesion_numbers = {kind: number for number, kind in store.label_map.lesions.items()}
         self.pools = _pools(store.indices(Split.TRAIN), store.label_map, recipe)
         _check_pools(self.pools, recipe, str(store.folder))
+        self._drawable = {pool: _drawable(cases, len(recipe.tumor_types)) for pool, cases in self.pools.items()}
 
     def summary(self) -> dict[str, Any]:
         """How many cases there are, and how each tumor type is known in them (unsupervised ones included)."""
         return {
             pool: {
                 "cases": len(cases),
+                "synthetic": sum(case.index.record.synthetic for case in cases),
+                "licences": dict(sorted(Counter(case.index.record.licence for case in cases).items())),
                 "known": {
                     str(kind): dict(sorted(Counter(str(case.labels[channel].known) for case in cases).items()))
                     for channel, kind in enumerate(self.recipe.tumor_types)
@@ -120,26 +108,32 @@ class TrainingData:
             for pool, cases in self.pools.items()
         }
 
-    def batch(self, step: int) -> Batch:
-        """The batch of a step (counted from 0 over all stages)."""
-        recipe = self.recipe
-        rng = np.random.default_rng(np.random.SeedSequence([recipe.seed, step]))
-        stage, _ = recipe.stage_at(step)
-        crops = [self._crop(pool, rng) for pool in _shares(recipe.cases[stage], recipe.batch, rng)]
-        images, hu, targets, names = zip(*crops, strict=True)
-        return Batch(
-            image=torch.stack(images),
-            hu=torch.stack(hu),
-            targets=stack(targets),
-            spacing_mm=(recipe.grid_mm,) * 3,
-            case_ids=names,
-        )
+    def batch(self, step: int, crops: range | None = None) -> Batch:
+        """The batch of a step (counted from 0 over all stages), or some of its crops.
 
-    def _crop(self, pool: Pool, rng: np.random.Generator) -> tuple[Tensor, Tensor, Targets, tuple[str, Pool]]:
+        A crop follows from seed, step and its place in the batch: whoever draws it, it is the same.
+        """
+        places = range(self.recipe.batch) if crops is None else crops
+        return Batch.stack([self._read(plan) for plan in self.plan(step, places)])
+
+    def plan(self, step: int, places: Iterable[int]) -> list[CropPlan]:
+        """Which crops those places of a step's batch show; no voxel is read."""
         recipe = self.recipe
+        stage, _ = recipe.stage_at(step)
+        pools = _shares(recipe.cases[stage], recipe.batch, _generator(recipe.seed, step))
+        return [self._draw_crop(pools[place], (recipe.seed, step, place)) for place in places]
+
+    def _draw_crop(self, pool: Pool, key: tuple[int, int, int]) -> CropPlan:
+        recipe, rng = self.recipe, _generator(*key)
+        # Its own generator: with and without augmentation the same cases are drawn
+        change = Change() if recipe.augmentation is None else draw_change(recipe.augmentation, _generator(*key, 1))
         case, channel = self._draw(pool, rng)
+        return CropPlan(case, channel, _origin(case, channel, recipe, change.turn, rng), change)
+
+    def _read(self, plan: CropPlan) -> Batch:
+        """A batch of one crop."""
+        recipe, case, origin, pool = self.recipe, plan.case, plan.origin, plan.case.pool
         prepared = self.store.open(case.index)
-        origin = _origin(case, channel, recipe, rng)
         hu = cut(prepared.ct, origin, recipe.crop, recipe.window_hu[0])
         organs = cut(prepared.organs, origin, recipe.crop, 0)
         lesions = None if prepared.lesions is None else cut(prepared.lesions, origin, recipe.crop, 0)
@@ -148,26 +142,42 @@ class TrainingData:
             organs,
             lesions if pool == "masks" else None,
             lesion_numbers=self.lesion_numbers,
-            view=CropView(case.index.organ_voxels, case.index.organ_boxes, origin, recipe.crop, recipe.grid_mm),
+            view=CropView(
+                case.index.organ_voxels,
+                case.index.organ_boxes,
+                origin,
+                recipe.crop,
+                recipe.grid_mm,
+                plan.change.turn,
+            ),
             hu=hu,
             phase=case.index.record.ct.phase,
             recipe=recipe,
         )
-        image = network_input(hu, organs, case.index, self.store.label_map, recipe)
-        return image, torch.from_numpy(hu.astype(np.float32))[None], targets, (case.index.record.case_id, pool)
+        shown = torch.from_numpy(hu.astype(np.float32))[None, None]
+        labels, looks = torch.from_numpy(organs)[None, None], Looks.of(case.index, self.store.label_map, recipe)
+        return Batch(
+            image=network_image(shown, labels, looks),
+            hu=shown,
+            targets=stack([targets]),
+            spacing_mm=(recipe.grid_mm,) * 3,
+            case_ids=((case.index.record.case_id, pool),),
+            organs=labels,
+            looks=looks,
+            changes=(plan.change,),
+            outside_hu=recipe.window_hu[0],
+        )
 
     def _draw(self, pool: Pool, rng: np.random.Generator) -> tuple[TrainingCase, int]:
         """A tumor type first, each as often, then a case of which something is known about it."""
-        cases = self.pools[pool]
-        usable = [c for c in range(len(self.recipe.tumor_types)) if any(x.positive(c) is not None for x in cases)]
-        if not usable:
+        cases, drawable = self.pools[pool], self._drawable[pool]
+        if not drawable:
             return cases[int(rng.integers(len(cases)))], int(rng.integers(len(self.recipe.tumor_types)))
-        channel = usable[int(rng.integers(len(usable)))]
+        channel, known = drawable[int(rng.integers(len(drawable)))]
         wanted = self.recipe.crops.positives
-        candidates = [case for case in cases if case.positive(channel) is not None]
+        candidates = known[True] + known[False]
         if wanted is not None:
-            positive = bool(rng.random() < wanted)
-            candidates = [case for case in candidates if case.positive(channel) is positive] or candidates
+            candidates = known[bool(rng.random() < wanted)] or candidates
         return candidates[int(rng.integers(len(candidates)))], channel
 
 
@@ -197,6 +207,20 @@ def _pools(entries: Iterable[CaseIndex], label_map: LabelMap, recipe: Recipe) ->
 def _lot(seed: int, entry: CaseIndex) -> str:
     """Its place in a draw that depends on nothing but the recipe's seed: fewer cases are a part of more."""
     return sha256_bytes(f"{seed} {entry.record.case_id}".encode())
+
+
+def _drawable(cases: Sequence[TrainingCase], channels: int) -> list[tuple[int, dict[bool, list[TrainingCase]]]]:
+    """For each tumor type of which any case is known: the cases with and without it. Found once, not for each crop."""
+    found = []
+    for channel in range(channels):
+        known: dict[bool, list[TrainingCase]] = {True: [], False: []}
+        for case in cases:
+            positive = case.positive(channel)
+            if positive is not None:
+                known[positive].append(case)
+        if known[True] or known[False]:
+            found.append((channel, known))
+    return found
 
 
 def _check_pools(pools: dict[Pool, list[TrainingCase]], recipe: Recipe, where: str) -> None:
@@ -235,8 +259,39 @@ def _shares(pools: dict[Pool, float], batch: int, rng: np.random.Generator) -> l
     return chosen + [names[int(i)] for i in rng.choice(len(names), size=rest, p=shares)]
 
 
-def _origin(case: TrainingCase, channel: int, recipe: Recipe, rng: np.random.Generator) -> Voxel:
-    """First voxel of a crop; it is drawn so that the crop shows what the policy asks for."""
+def _generator(*key: int) -> np.random.Generator:
+    return np.random.default_rng(np.random.SeedSequence(key))
+
+
+def _origin(case: TrainingCase, channel: int, recipe: Recipe, turn: Turn | None, rng: np.random.Generator) -> Voxel:
+    """First voxel of a crop; it is drawn so that the crop, turned too, shows what the policy asks for."""
+    boxes = _wanted(case, channel, recipe, rng)
+    shape = case.index.shape
+    if not boxes:
+        return place_crop((0, 0, 0), shape, shape, recipe.crop, rng)
+    if len(boxes) > 1 and not _fits(_around(boxes), recipe.crop):
+        boxes = [boxes[int(rng.integers(len(boxes)))]]  # all of one rather than parts of several
+    low, high = _around(boxes)
+    for _ in range(TRIES):
+        origin = place_crop(low, high, shape, recipe.crop, rng)
+        if turn is None or not _fits((low, high), recipe.crop) or _keeps(turn, low, high, origin, recipe.crop):
+            return origin
+    middle = [(a + b) // 2 for a, b in zip(low, high, strict=True)]
+    centred = [_clamped(m - n // 2, size - n) for m, n, size in zip(middle, recipe.crop, shape, strict=True)]
+    return centred[0], centred[1], centred[2]
+
+
+def _keeps(turn: Turn, low: Voxel, high: Voxel, origin: Voxel, crop: Voxel) -> bool:
+    return turn.keeps([(a - o, b - o) for a, b, o in zip(low, high, origin, strict=True)], crop)
+
+
+def _clamped(start: int, spare: int) -> int:
+    """A start of the crop inside the case; a case that is shorter lies in its middle."""
+    return spare // 2 if spare <= 0 else min(max(start, 0), spare)
+
+
+def _wanted(case: TrainingCase, channel: int, recipe: Recipe, rng: np.random.Generator) -> list[Box]:
+    """What a crop is to show, by the shares of the policy; empty for anything."""
     label, policy = case.labels[channel], recipe.crops
     lesions = case.lesion_boxes(channel)
     shares = policy.negative
@@ -245,44 +300,42 @@ def _origin(case: TrainingCase, channel: int, recipe: Recipe, rng: np.random.Gen
     elif label.known is Known.PRESENT:
         shares = policy.report if label.sized else policy.unsized
     chance = rng.random()
-    boxes: list[Box] = []
     if chance < shares.tumor:
         if lesions:
-            boxes = [lesions[int(rng.integers(len(lesions)))]]
-        elif label.tumors:
-            places = [possible_box(tumor, case.index.organ_boxes, recipe.grid_mm) for tumor in label.tumors]
-            boxes = [box for box in places if box is not None]
-    elif chance < shares.tumor + shares.organ:
-        boxes = [case.index.organ_boxes[n] for n in label.organ if n in case.index.organ_boxes]
-    if not boxes:
-        return _anywhere(case.index.shape, recipe.crop, rng)
-    low = np.min([box[0] for box in boxes], axis=0)
-    high = np.max([box[1] for box in boxes], axis=0)
-    return place_crop(low, high, case.index.shape, recipe.crop, rng)
+            return [lesions[int(rng.integers(len(lesions)))]]
+        places = [possible_box(tumor, case.index.organ_boxes, recipe.grid_mm) for tumor in label.tumors]
+        return list(dict.fromkeys(box for box in places if box is not None))
+    if chance < shares.tumor + shares.organ:
+        return [case.index.organ_boxes[n] for n in label.organ if n in case.index.organ_boxes]
+    return []
 
 
-def _anywhere(shape: Voxel, crop: Voxel, rng: np.random.Generator) -> Voxel:
-    return place_crop(np.zeros(3, dtype=int), np.asarray(shape), shape, crop, rng)
+def _around(boxes: Sequence[Box]) -> Box:
+    x, y, z = zip(*(box[0] for box in boxes), strict=True)
+    low = min(x), min(y), min(z)
+    x, y, z = zip(*(box[1] for box in boxes), strict=True)
+    return low, (max(x), max(y), max(z))
 
 
-def place_crop(low: NDArray[Any], high: NDArray[Any], shape: Voxel, crop: Voxel, rng: np.random.Generator) -> Voxel:
+def _fits(box: Box, crop: Voxel) -> bool:
+    return all(b - a <= n for a, b, n in zip(*box, crop, strict=True))
+
+
+def place_crop(low: Sequence[int], high: Sequence[int], shape: Voxel, crop: Voxel, rng: np.random.Generator) -> Voxel:
     """A crop that holds the whole box where it fits, or lies inside the box where it does not.
 
     Along an axis on which the case is shorter than the crop, the case is centred in it.
     """
     origin = []
     for axis in range(3):
-        first, last = sorted((int(high[axis]) - crop[axis], int(low[axis])))
         spare = shape[axis] - crop[axis]
-        if spare <= 0:
-            origin.append(spare // 2)
-            continue
-        first, last = min(max(first, 0), spare), min(max(last, 0), spare)
-        origin.append(int(rng.integers(first, last + 1)))
+        first, last = sorted((int(high[axis]) - crop[axis], int(low[axis])))
+        first, last = _clamped(first, spare), _clamped(last, spare)
+        origin.append(first if spare <= 0 else int(rng.integers(first, last + 1)))
     return origin[0], origin[1], origin[2]
 
 
-def cut(array: NDArray[Any], origin: Voxel, crop: Voxel, outside: float) -> NDArray[Any]:
+def cut(array: NDArray[Any] | StoredArray, origin: Voxel, crop: Voxel, outside: float) -> NDArray[Any]:
     """Read a crop; what lies outside the case is filled."""
     inside = tuple(slice(max(o, 0), min(o + c, n)) for o, c, n in zip(origin, crop, array.shape, strict=True))
     part = np.asarray(array[inside])

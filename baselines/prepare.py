@@ -1,67 +1,50 @@
-"""Release -> arrays on the recipe's grid that are memory-mapped in training; resumable, the same bytes each time."""
+"""Release -> compressed arrays on the recipe's grid (store.py); resumable, the same bytes each time."""
 
 from __future__ import annotations
 
-import io
-import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from rsuper_bench.baselines.arrays import SUFFIX, array_bytes
 from rsuper_bench.baselines.recipe import STORE_VERSION, Recipe
 from rsuper_bench.baselines.resampling import to_grid
+from rsuper_bench.baselines.store import (
+    CASES,
+    STORE_FILE,
+    ArrayName,
+    CaseIndex,
+    LesionIndex,
+    Store,
+    StoreInfo,
+    case_file,
+    damaged_arrays,
+)
 from rsuper_bench.baselines.targets import EXCLUDED_LESION, SMALLEST_VOXELS, Box
 from rsuper_bench.benchmark.errors import DataError, Problem
-from rsuper_bench.benchmark.files import digest_of, pretty_json, read_model, write_bytes, write_text
+from rsuper_bench.benchmark.files import (
+    pretty_json,
+    read_model,
+    read_text,
+    sha256_bytes,
+    sha256_file,
+    write_bytes,
+    write_text,
+)
 from rsuper_bench.benchmark.nifti import Volume
-from rsuper_bench.benchmark.records import CaseRecord, Record, Split
+from rsuper_bench.benchmark.records import CaseRecord, Split
 from rsuper_bench.benchmark.release import CaseVolumes, LabelMap, Release
-from rsuper_bench.benchmark.tumor_types import TumorType
 
-STORE_FILE = "store.json"
 MAD_TO_DEVIATION = 1.4826  # of a normal distribution
 SMALLEST_DEVIATION_HU = 5.0
-
-
-class LesionIndex(Record):
-    """One drawn lesion: its type, its box on the recipe's grid, and why it is not used, if it is not."""
-
-    tumor_type: TumorType
-    box: Box
-    excluded: str | None = None
-
-
-class CaseIndex(Record):
-    """What training needs to know of a case without reading its voxels.
-
-    Boxes are the first and the past-the-last index; ``organ_hu`` is median and robust deviation of each organ label.
-    """
-
-    record: CaseRecord
-    shape: tuple[int, int, int]
-    affine: tuple[tuple[float, float, float, float], ...]
-    mean_hu: float
-    std_hu: float
-    organ_voxels: dict[int, int]
-    organ_boxes: dict[int, Box]
-    organ_hu: dict[int, tuple[float, float]]
-    lesions: tuple[LesionIndex, ...] = ()
-
-
-class StoreInfo(Record):
-    """What a store was made from; ``state`` is complete when every case is there."""
-
-    version: int
-    release_digest: str
-    grid_digest: str
-    grid_mm: float
-    label_map: dict[str, dict[str, str]]
-    cases: tuple[str, ...]
+LARGEST_LABEL = 255
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,12 +66,17 @@ def prepare_case(record: CaseRecord, volumes: CaseVolumes, label_map: LabelMap, 
     """Bring one case to the recipe's grid.
 
     Raises:
-        DataError: If a mask lies on another grid than the CT.
+        DataError: If a mask lies on another grid than the CT, or has a label that no byte holds.
     """
     for name, mask in (("organs", volumes.organs), ("lesions", volumes.lesions)):
         if mask is not None and not mask.same_grid(volumes.ct):
             raise DataError.of(
                 [Problem(f"case {record.case_id}: {name}", "on another grid than the CT", "one grid", "Resample it.")]
+            )
+        if mask is not None and not 0 <= mask.data.min() <= mask.data.max() <= LARGEST_LABEL:
+            labels = f"labels from {mask.data.min():g} to {mask.data.max():g}"
+            raise DataError.of(
+                [Problem(f"case {record.case_id}: {name}", labels, f"0 to {LARGEST_LABEL}", "Renumber them.")]
             )
     ct = to_grid(volumes.ct.canonical(), recipe.grid_mm, order=1)
     hu = np.rint(np.clip(ct.data, *recipe.window_hu)).astype(np.int16)
@@ -111,7 +99,7 @@ def prepare_case(record: CaseRecord, volumes: CaseVolumes, label_map: LabelMap, 
         std_hu=float(max(hu.std(dtype=np.float64), 1.0)),
         organ_voxels={number: int(counts[number]) for number in present},
         organ_boxes={number: _box(boxes[number - 1]) for number in present},
-        organ_hu={number: _spread(hu[organs == number]) for number in present},
+        organ_hu={number: _spread(hu[boxes[number - 1]][organs[boxes[number - 1]] == number]) for number in present},
         lesions=found,
     )
     return PreparedCase(index, hu, organs, lesions)
@@ -128,6 +116,8 @@ def _prepare_lesions(
     numbers = {kind: number for number, kind in label_map.lesions.items()}
     for kind in sorted(record.lesion_masks):
         mask = label_map.lesion_mask(drawn.data, kind)
+        if not mask.any():
+            continue
         components = np.asarray(cc3d.connected_components(mask, connectivity=26))
         large = np.bincount(components.ravel()) * drawn.voxel_mm3 >= SMALLEST_VOXELS * recipe.grid_mm**3
         large[0] = False
@@ -168,71 +158,6 @@ def _box(slices: tuple[slice, ...]) -> Box:
     return (x.start, y.start, z.start), (x.stop, y.stop, z.stop)
 
 
-class Store:
-    """Prepared cases on disk.
-
-    Raises:
-        DataError: When the folder is not a finished store.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.info = read_model(folder / STORE_FILE, StoreInfo, DataError)
-        self.label_map = LabelMap.from_json(self.info.label_map)
-
-    @property
-    def digest(self) -> str:
-        """Digest of what the store was made from, and so of its arrays."""
-        return digest_of(self.info)
-
-    def check(self, recipe: Recipe) -> None:
-        """Refuse a store that was prepared for another grid or window.
-
-        Raises:
-            DataError: If so.
-        """
-        if self.info.version != STORE_VERSION or self.info.grid_digest != recipe.grid_digest:
-            raise DataError.of(
-                [
-                    Problem(
-                        str(self.folder),
-                        f"prepared for a grid of {self.info.grid_mm} mm or another window_hu",
-                        f"grid_mm {recipe.grid_mm} and window_hu {recipe.window_hu} of recipe {recipe.name}",
-                        "Run `rsuper-bench prepare` with this recipe.",
-                    )
-                ]
-            )
-
-    def indices(self, split: Split) -> list[CaseIndex]:
-        """Index entries of a split, sorted by case id."""
-        entries = [read_model(self._case(case_id, "json"), CaseIndex, DataError) for case_id in self.info.cases]
-        return [entry for entry in entries if entry.record.split is split]
-
-    def open(self, index: CaseIndex) -> PreparedCase:
-        """Memory-map the arrays of a case."""
-        case_id = index.record.case_id
-
-        def mapped(name: str) -> NDArray[Any]:
-            path = self._case(case_id, f"{name}.npy")
-            try:
-                array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-            except (OSError, ValueError) as cause:
-                raise DataError.of(
-                    [Problem(str(path), f"cannot be read ({type(cause).__name__})", "an array", "Prepare again.")]
-                ) from None
-            if array.shape != index.shape:
-                raise DataError.of(
-                    [Problem(str(path), f"shape {array.shape}", f"shape {index.shape}", "Prepare again.")]
-                )
-            return array
-
-        lesions = mapped("lesions") if index.record.lesion_masks else None
-        return PreparedCase(index, mapped("ct"), mapped("organs"), lesions)
-
-    def _case(self, case_id: str, suffix: str) -> Path:
-        return self.folder / "cases" / f"{case_id}.{suffix}"
-
-
 def prepare(
     release: Release,
     recipe: Recipe,
@@ -242,21 +167,20 @@ def prepare(
     jobs: int = 1,
     on_case: Callable[[int, int], None] | None = None,
 ) -> Store:
-    """Prepare the cases of some splits; what an interrupted run has finished is kept.
+    """Prepare the cases of some splits. What an earlier run finished is kept, if its check sums still hold.
 
     Args:
         release: A release with images.
         recipe: Its grid and window.
-        out: Folder of the store. One made from another release or grid is replaced.
+        out: Folder of the store; splits prepared there before stay, and are checked too.
         splits: Splits to prepare; training needs only ``train``.
-        jobs: Processes; the store has the same bytes for any number.
+        jobs: Processes, each with one case in memory; the store has the same bytes for any number.
         on_case: Called with the number of finished cases and of all cases.
 
     Raises:
-        DataError: When the release has no such cases, or a case cannot be used (all problems at once).
+        DataError: When the release has no such cases, a case cannot be used (all problems at once), or ``out`` holds
+            something else: a store of another release or grid too, or is being filled.
     """
-    from joblib import Parallel, delayed
-
     records = [record for split in splits for record in release.records(split)]
     if not records:
         raise DataError.of(
@@ -268,51 +192,122 @@ def prepare(
         grid_digest=recipe.grid_digest,
         grid_mm=recipe.grid_mm,
         label_map=release.label_map.to_json(),
-        cases=tuple(sorted(record.case_id for record in records)),
     )
-    _clear_foreign(out, info)
-    todo = [record for record in records if not (out / "cases" / f"{record.case_id}.json").exists()]
-    done = len(records) - len(todo)
+    _check_labels(release)
+    with _locked(out):
+        return _fill(release, recipe, records, info, out, jobs, on_case)
+
+
+def _fill(
+    release: Release,
+    recipe: Recipe,
+    records: list[CaseRecord],
+    info: StoreInfo,
+    out: Path,
+    jobs: int,
+    on_case: Callable[[int, int], None] | None,
+) -> Store:
+    from joblib import Parallel, delayed
+
+    _start(out, info)
+    cases = Store(out).info.cases if (out / STORE_FILE).exists() else {}
+    wanted = {record.case_id for record in records} | set(cases)  # what is there is checked, whatever its split
+    records = [record for record in release.records() if record.case_id in wanted]
     problems: list[Problem] = []
     work = Parallel(n_jobs=jobs, return_as="generator_unordered")(
-        delayed(_prepare_one)(release, record, recipe, out) for record in todo
+        delayed(_prepare_one)(release, record, recipe, out, cases.get(record.case_id)) for record in records
     )
-    for found in work:
+    for done, (case_id, digest, found) in enumerate(work, start=1):
         problems += found
-        done += 1
+        cases[case_id] = digest
         if on_case is not None:
             on_case(done, len(records))
     if problems:
         raise DataError.of(sorted(problems, key=lambda problem: problem.where))
-    write_text(out / STORE_FILE, pretty_json(info))
+    write_text(out / STORE_FILE, pretty_json(info.model_copy(update={"cases": dict(sorted(cases.items()))})))
     return Store(out)
 
 
-def _clear_foreign(out: Path, info: StoreInfo) -> None:
-    """Remove cases prepared from another release or for another grid; ``started.json`` says what is there."""
-    started = out / "started.json"
-    own = pretty_json(info.model_copy(update={"cases": ()}))
-    if (out / "cases").exists() and not (started.exists() and started.read_text(encoding="utf-8") == own):
-        if not started.exists():
-            raise DataError.of(
-                [Problem(str(out), "holds `cases` that are not a store", "a new folder", "Name another folder.")]
-            )
-        shutil.rmtree(out / "cases")
-    (out / STORE_FILE).unlink(missing_ok=True)
-    write_text(started, own)
-
-
-def _prepare_one(release: Release, record: CaseRecord, recipe: Recipe, out: Path) -> list[Problem]:
+@contextmanager
+def _locked(out: Path) -> Iterator[None]:
+    out.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(out / ".lock", timeout=0)
     try:
-        case = prepare_case(record, release.volumes(record.case_id), release.label_map, recipe)
+        lock.acquire()
+    except Timeout:
+        found, fix = "another process prepares cases here", "Wait for it, or stop it."
+        raise DataError.of([Problem(str(out), found, "one at a time", fix)]) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _check_labels(release: Release) -> None:
+    """Labels are stored in a byte, lesions that are too small for the grid beside the others."""
+    label_map = release.label_map
+    problems = [
+        Problem(f"{release.folder}: label_map.json", f"{name} has number {number}", f"1 to {last}", "Renumber it.")
+        for labels, last in ((label_map.organs, LARGEST_LABEL), (label_map.lesions, EXCLUDED_LESION - 1))
+        for number, name in labels.items()
+        if not 0 < number <= last
+    ]
+    if problems:
+        raise DataError.of(problems)
+
+
+def _start(out: Path, info: StoreInfo) -> None:
+    """Go on with a store of the same origin, or begin one; ``started.json`` says what is there."""
+    started, own = out / "started.json", pretty_json(info)
+    if started.exists():
+        if read_text(started, DataError) != own:
+            raise DataError.of([_foreign(out, info)])
+    elif (out / CASES).exists():
+        raise DataError.of(
+            [Problem(str(out), "holds `cases` that are not a store", "a new folder", "Name another folder.")]
+        )
+    else:
+        write_text(started, own)
+    left_behind = (path for name in ("started.json", STORE_FILE) for path in out.glob(f".{name}.*.partial"))
+    for path in (*left_behind, *(out / CASES).glob(".*.partial")):  # by a run that was killed while it wrote
+        path.unlink()
+
+
+def _foreign(out: Path, info: StoreInfo) -> Problem:
+    there = read_model(out / "started.json", StoreInfo, DataError)
+    found = "prepared from another release"
+    if there.version != info.version:
+        found = "prepared by another version of this package"
+    elif there.grid_digest != info.grid_digest:
+        found = f"prepared for a grid of {there.grid_mm} mm or another window_hu"
+    return Problem(str(out), found, "a store of this release and recipe", "Name another folder, or delete this one.")
+
+
+def _prepare_one(
+    release: Release, record: CaseRecord, recipe: Recipe, out: Path, before: str | None
+) -> tuple[str, str, list[Problem]]:
+    """Case id, sha256 of its index (``before``: what it was), and what is wrong with the case."""
+    case_id = record.case_id
+    done = case_file(out, case_id, ".json")
+    if done.exists() and before in (None, sha256_file(done)):
+        try:
+            there = read_model(done, CaseIndex, DataError).files
+        except DataError:
+            there = {}  # the index is damaged: the case is prepared again
+        if there and not damaged_arrays(out, case_id, there):
+            return case_id, sha256_file(done), []
+    try:
+        case = prepare_case(record, release.volumes(case_id), release.label_map, recipe)
     except DataError as error:
-        return list(error.problems)
-    folder = out / "cases"
-    for name, array in (("ct", case.ct), ("organs", case.organs), ("lesions", case.lesions)):
+        return case_id, "", list(error.problems)
+    arrays: dict[ArrayName, NDArray[Any] | None] = {"ct": case.ct, "organs": case.organs, "lesions": case.lesions}
+    files: dict[ArrayName, str] = {}
+    for name, array in arrays.items():
         if array is not None:
-            buffer = io.BytesIO()
-            np.save(buffer, array, allow_pickle=False)
-            write_bytes(folder / f"{record.case_id}.{name}.npy", buffer.getvalue())
+            content = array_bytes(array)
+            files[name] = sha256_bytes(content)
+            write_bytes(case_file(out, case_id, f".{name}{SUFFIX}"), content)
     # Written last: a case counts as prepared when its index is there.
-    write_text(folder / f"{record.case_id}.json", pretty_json(case.index))
-    return []
+    text = pretty_json(case.index.model_copy(update={"files": files}))
+    write_text(done, text)
+    return case_id, sha256_bytes(text.encode()), []

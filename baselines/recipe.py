@@ -2,29 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from enum import StrEnum
-from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import Field, PositiveFloat, PositiveInt, ValidationError, model_validator
 
+from rsuper_bench.baselines.options import Augmentation, CropPolicy, LossOptions, Weight
+from rsuper_bench.baselines.shipped import shipped_recipe, shipped_recipes
 from rsuper_bench.benchmark.errors import ConfigError, Problem
 from rsuper_bench.benchmark.files import digest_of, model_problems, read_text
 from rsuper_bench.benchmark.records import Fraction, Kind, Record
 from rsuper_bench.benchmark.tumor_types import TumorType
 
 Pool = Literal["masks", "reports"]
-Weight = Annotated[float, Field(ge=0)]
+Objective = Literal[
+    "mask_only", "report_only", "combined", "multi_task", "clip_like", "models_genesis", "pseudo_labels"
+]
+OrganGate = Literal["model", "release", "none"]
+
+
 TERMS = {
     "mask_only": ("segmentation", "organs"),
     "report_only": ("segmentation", "organs", "volume", "ball", "attenuation"),
     "combined": ("segmentation", "organs", "volume", "ball", "attenuation"),
+    "multi_task": ("segmentation", "organs", "presence"),
+    "clip_like": ("segmentation", "organs", "contrast"),
+    "models_genesis": ("segmentation", "organs", "restoration"),
+    "pseudo_labels": ("segmentation", "organs"),
 }
-OPTIONAL_TERMS = {"mask_only": (), "report_only": ("malignancy",), "combined": ("malignancy",)}
+OPTIONAL_TERMS = {"report_only": ("malignancy",), "combined": ("malignancy",)}
+POOLS: dict[str, set[Pool]] = {"mask_only": {"masks"}, "report_only": {"reports"}, "pseudo_labels": {"masks"}}
+BASELINES = ("mask_only", "report_only", "combined")
 
 
 class NotStated(StrEnum):
@@ -35,123 +47,24 @@ class NotStated(StrEnum):
 
 
 class NetworkSpec(Record):
-    """A network by name. ``fold`` trades resolution for channels at both ends (networks/segmenter.py)."""
+    """A network by name. ``fold`` trades resolution for channels at both ends (networks/segmenter.py).
+
+    ``compile`` runs it through torch.compile in training: minutes of waiting at the start, then faster steps.
+    """
 
     name: str
     fold: Annotated[int, Field(ge=1, le=8)] = 1
+    compile: bool = False
     options: dict[str, Any] = {}
 
 
 class Stage(Record):
-    """A stretch of training with its own peak learning rate, warm-up and decay to 0."""
+    """A stretch of training with its own peak learning rate, warm-up (schedule.py) and decay to 0."""
 
     steps: PositiveInt
     learning_rate: PositiveFloat
     warmup_steps: Annotated[int, Field(ge=0)] = 0
-
-
-class CropShares(Record):
-    """Where crops are taken (METHOD 8): share of crops on a tumor and on the organ; the rest is background."""
-
-    tumor: Fraction
-    organ: Fraction
-
-    @model_validator(mode="after")
-    def _at_most_all(self) -> CropShares:
-        if self.tumor + self.organ > 1 + 1e-9:
-            raise ValueError("tumor and organ sum to at most 1")
-        return self
-
-
-class CropPolicy(Record):
-    """Crops by what is known of the drawn tumor type in the drawn case.
-
-    Attributes:
-        mask: Cases with a lesion mask of that type and a tumor in it; ``tumor`` is a tumor voxel.
-        report: Cases whose report places a tumor; ``tumor`` is the reported region.
-        unsized: The same where no reported tumor of that type has a size.
-        negative: Cases without a tumor of that type (``tumor`` is not used).
-        positives: Share of draws for which a case with a tumor of the drawn type is taken; null leaves it to chance.
-    """
-
-    mask: CropShares = CropShares(tumor=0.8, organ=0.1)
-    report: CropShares = CropShares(tumor=0.8, organ=0.0)
-    unsized: CropShares = CropShares(tumor=0.5, organ=0.3)
-    negative: CropShares = CropShares(tumor=0.0, organ=0.8)
-    positives: Fraction | None = None
-
-
-class SegmentationOptions(Record):
-    """Options of the segmentation loss (METHOD 2). ``background``: all known voxels, or only those of the organ."""
-
-    balance: Literal["crop", "own"] = "crop"
-    background: Literal["known", "organ"] = "known"
-    tversky_weight: Weight = 1.0
-
-
-class VolumeOptions(Record):
-    """Options of the Volume Loss (METHOD 3)."""
-
-    tolerance: Annotated[float, Field(ge=0, lt=1)] = 0.1
-    output: Literal["auxiliary", "final"] = "auxiliary"
-
-
-class BallOptions(Record):
-    """Options of the Ball Loss (METHOD 4). ``background``: negatives are all known voxels, or only grown regions."""
-
-    margin: Annotated[float, Field(ge=0, le=1)] = 0.25
-    balance: Literal["crop", "own"] = "crop"
-    background: Literal["known", "region"] = "known"
-    tversky_weight: Weight = 1.0
-
-
-class AttenuationOptions(Record):
-    """Options of the Attenuation Loss (METHOD 5). ``sign`` has no learned part; its margin is in organ deviations."""
-
-    variant: Literal["mlp", "linear", "sign"] = "mlp"
-    margin: Annotated[float, Field(ge=0)] = 1.0
-
-
-class SliceOptions(Record):
-    """What a reported image number does (METHOD 6).
-
-    Attributes:
-        use: Whether it limits where tumors are placed and counted, and chooses crops.
-        negative: Whether the organ far from the reported slices is known negative where every tumor has one.
-        margin_mm: How far that is, beyond the band of the reported slices.
-    """
-
-    use: bool = False
-    negative: bool = True
-    margin_mm: Annotated[float, Field(ge=0, le=200)] = 16.0
-
-
-class MalignancyOptions(Record):
-    """Options of the Malignancy Loss (METHOD 7). ``consistency`` weighs the mean |malignant + benign - lesion|."""
-
-    balance: Literal["crop", "own"] = "crop"
-    consistency: Weight = 0.0
-
-
-class LossOptions(Record):
-    """Options of every term."""
-
-    segmentation: SegmentationOptions = SegmentationOptions()
-    volume: VolumeOptions = VolumeOptions()
-    ball: BallOptions = BallOptions()
-    attenuation: AttenuationOptions = AttenuationOptions()
-    slices: SliceOptions = SliceOptions()
-    malignancy: MalignancyOptions = MalignancyOptions()
-
-
-class Augmentation(Record):
-    """Intensity augmentation on the training device; each with its own chance (METHOD 8)."""
-
-    chance: Fraction = 0.3
-    brightness: tuple[float, float] = (0.7, 1.3)
-    contrast: tuple[float, float] = (0.7, 1.3)
-    shift: Annotated[float, Field(ge=0)] = 0.1
-    noise: Annotated[float, Field(ge=0)] = 0.1
+    warmup: Literal["linear", "exponential"] = "linear"
 
 
 class Recipe(Record):
@@ -171,12 +84,18 @@ class Recipe(Record):
         organ_input: Whether the network also sees the release's organ masks and the CT relative to them (inputs.py);
             they are then an input at test time too.
         initial_probability: What the untrained lesion channels say everywhere.
+        batch: Crops of a step, over all processes.
+        accumulate: In how many parts a process computes its crops: less memory, more time, the same step
+            (accumulation.py).
+        precision: ``bf16`` runs the network in bfloat16, ``auto`` where the GPU computes in it; losses, weights and
+            optimiser are float32 in any case.
+        overlay_every: A picture of what the network and the report say after every so many steps (overlays.py).
         organ_gate: Where predicted lesions are kept: in the organ the ``model`` predicts, in the organ masks of the
             ``release``, or everywhere (``none``).
     """
 
     name: Annotated[str, Field(min_length=1, max_length=100)]
-    objective: Literal["mask_only", "report_only", "combined"]
+    objective: Objective
     cases: Annotated[tuple[dict[Pool, PositiveFloat], ...], Field(min_length=1)]
     weights: dict[str, Weight | tuple[Weight, ...]]
     max_mask_cases: PositiveInt | None = None
@@ -197,13 +116,16 @@ class Recipe(Record):
     augmentation: Augmentation | None
     stages: Annotated[tuple[Stage, ...], Field(min_length=1)]
     batch: PositiveInt
+    accumulate: PositiveInt = 1
+    precision: Literal["auto", "bf16", "fp32"] = "auto"
     betas: tuple[Fraction, Fraction]
     weight_decay: Annotated[float, Field(ge=0)]
     max_grad_norm: PositiveFloat
     poly_power: PositiveFloat
     ema: Annotated[float, Field(ge=0, lt=1)]
     save_every: PositiveInt
-    organ_gate: Literal["model", "release", "none"]
+    overlay_every: PositiveInt | None = None
+    organ_gate: OrganGate
     seed: Annotated[int, Field(ge=0, lt=2**32)]
 
     @property
@@ -249,44 +171,49 @@ class Recipe(Record):
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, width=120)
 
     @model_validator(mode="after")
-    def _terms_and_stages_agree(self) -> Recipe:
-        terms = TERMS[self.objective]
-        known = (*terms, *OPTIONAL_TERMS[self.objective])
-        if unknown := sorted(set(self.weights) - set(known)):
-            raise ValueError(f"{self.objective} has no term {', '.join(unknown)}; its terms are {', '.join(known)}")
-        if missing := [term for term in terms if term not in self.weights]:
-            raise ValueError(f"weights lacks {', '.join(missing)}")
-        for term, value in self.weights.items():
-            if isinstance(value, tuple) and len(value) != len(self.stages):
-                raise ValueError(f"weights.{term} has {len(value)} values for {len(self.stages)} stages")
-        if any(not any(self.weight(term, stage) for term in self.weights) for stage in range(len(self.stages))):
-            raise ValueError("each stage needs a term with a weight above 0")
-        if len(self.cases) != len(self.stages):
-            raise ValueError(f"cases has {len(self.cases)} entries for {len(self.stages)} stages")
-        allowed = {"mask_only": {"masks"}, "report_only": {"reports"}, "combined": {"masks", "reports"}}[self.objective]
-        for pools in self.cases:
-            if not pools or not set(pools) <= allowed:
-                raise ValueError(f"each entry of cases of {self.objective} draws from {' and '.join(sorted(allowed))}")
-        return self
-
-    @model_validator(mode="after")
     def _fits_together(self) -> Recipe:
-        if self.window_hu[0] >= self.window_hu[1]:
-            raise ValueError("the first value of window_hu is its lower end")
-        if len(set(self.tumor_types)) != len(self.tumor_types):
-            raise ValueError("a tumor type stands twice")
-        if any(stage.warmup_steps >= stage.steps for stage in self.stages):
-            raise ValueError("a stage has more steps than its warm-up")
+        if problems := [*self._wrong_terms(), *self._wrong_stages(), *self._wrong_values()]:
+            raise ValueError("; ".join(problems))
         return self
 
+    def _wrong_terms(self) -> Iterator[str]:
+        terms = TERMS[self.objective]
+        known = (*terms, *OPTIONAL_TERMS.get(self.objective, ()))
+        for name in sorted(set(self.weights) - set(known)):
+            close = get_close_matches(name, known, n=1)
+            hint = f"did you mean '{close[0]}'?" if close else f"its terms are {', '.join(known)}"
+            yield f"{self.objective} has no term {name} ({hint})"
+        if missing := [term for term in terms if term not in self.weights]:
+            yield f"weights lacks {', '.join(missing)}"
+        stages = range(len(self.stages))
+        for name, value in self.weights.items():
+            if isinstance(value, tuple) and len(value) != len(stages):
+                yield f"weights.{name} has {len(value)} values for {len(stages)} stages"
+                return
+        if any(not any(self.weight(term, stage) for term in self.weights) for stage in stages):
+            yield "each stage needs a term with a weight above 0"
 
-STORE_VERSION = 1  # raised by any change of what prepare writes
+    def _wrong_stages(self) -> Iterator[str]:
+        if len(self.cases) != len(self.stages):
+            yield f"cases has {len(self.cases)} entries for {len(self.stages)} stages"
+        allowed = POOLS.get(self.objective, {"masks", "reports"})
+        if any(not pools or not set(pools) <= allowed for pools in self.cases):
+            yield f"each entry of cases of {self.objective} draws from {' and '.join(sorted(allowed))}"
+        if any(stage.warmup_steps >= stage.steps for stage in self.stages):
+            yield "a stage has more steps than its warm-up"
+
+    def _wrong_values(self) -> Iterator[str]:
+        if self.window_hu[0] >= self.window_hu[1]:
+            yield "the first value of window_hu is its lower end"
+        if len(set(self.tumor_types)) != len(self.tumor_types):
+            yield "a tumor type stands twice"
+        if self.batch % self.accumulate:
+            yield f"batch {self.batch} cannot be computed in {self.accumulate} equal parts (accumulate)"
+        if self.accumulate > 1 and "restoration" in self.weights:
+            yield "restoration needs accumulate 1: its network sees another image than the batch's"
 
 
-def shipped_recipes() -> list[str]:
-    """Names of the recipes that come with the package."""
-    folder = files("rsuper_bench.baselines") / "recipes"
-    return sorted(item.name.removesuffix(".yaml") for item in folder.iterdir() if item.name.endswith(".yaml"))
+STORE_VERSION = 2  # raised by any change of what prepare writes
 
 
 def load_recipe(name: str | Path, overrides: Sequence[str] = ()) -> Recipe:
@@ -306,20 +233,25 @@ def load_recipe(name: str | Path, overrides: Sequence[str] = ()) -> Recipe:
             fix = f"Did you mean '{close[0]}'?" if close else "Name one of these, or a YAML file."
             expected = f"one of {', '.join(shipped_recipes())}"
             raise ConfigError.of([Problem("--recipe", f"unknown recipe '{name}'", expected, fix)])
-        path = Path(str(files("rsuper_bench.baselines") / "recipes" / f"{name}.yaml"))
-    try:
-        value = yaml.safe_load(read_text(path, ConfigError))
-    except (yaml.YAMLError, RecursionError) as cause:
-        line = getattr(getattr(cause, "problem_mark", None), "line", 0) + 1
-        raise ConfigError.of(
-            [Problem(f"{path}:{line}", "cannot be parsed", "YAML", "Mend the syntax at this line.")]
-        ) from None
+        value: Any = shipped_recipe(str(name))
+    else:
+        value = _from_file(path)
     for override in overrides:
         value = _override(value, override)
     try:
         return Recipe.model_validate(value)
     except ValidationError as cause:
-        raise ConfigError.of([_with_hint(problem) for problem in model_problems(cause, Recipe, str(path))]) from None
+        raise ConfigError.of([_with_hint(problem) for problem in model_problems(cause, Recipe, str(name))]) from None
+
+
+def _from_file(path: Path) -> Any:
+    try:
+        return yaml.safe_load(read_text(path, ConfigError))
+    except (yaml.YAMLError, RecursionError) as cause:
+        line = getattr(getattr(cause, "problem_mark", None), "line", 0) + 1
+        raise ConfigError.of(
+            [Problem(f"{path}:{line}", "cannot be parsed", "YAML", "Mend the syntax at this line.")]
+        ) from None
 
 
 def _override(value: Any, override: str) -> Any:
@@ -349,6 +281,11 @@ def _placed(value: Any, path: list[str], new: Any, key: str) -> Any:
 
 def _with_hint(problem: Problem) -> Problem:
     """``model_problems`` knows the keys of the outer model; a key of an inner one is looked up here."""
+    if (
+        problem.where.endswith(": the whole file") and problem.expected != "keys and values"
+    ):  # what `Recipe._fits_together` says is what was found
+        where = problem.where.removesuffix(": the whole file")
+        return Problem(where, problem.expected, "values that fit together", "Correct them.")
     if problem.found != "unknown key":
         return problem
     *outer, key = problem.where.rpartition(": ")[2].split(".")

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from rsuper_bench.benchmark.nifti import Volume
+from rsuper_bench.benchmark.nifti import Grid, Volume
 
 SAME_GRID_MM = 1e-3
+SLAB = 32  # slices
 
 
 def isotropic_grid(
@@ -59,16 +61,42 @@ def to_grid(volume: Volume, grid_mm: float, *, order: Literal[0, 1]) -> Volume:
     return Volume(resampled, affine)
 
 
-def onto(volume: Volume, target: Volume) -> NDArray[np.float32]:
-    """Interpolate a map linearly at the voxel centres of another grid; beyond its outermost centres it goes on."""
-    if volume.data.shape == target.data.shape and np.allclose(volume.affine, target.affine, atol=SAME_GRID_MM):
-        return volume.data.astype(np.float32, copy=False)
-    matrix = np.linalg.inv(volume.affine) @ target.affine
-    return ndimage.affine_transform(
-        volume.data.astype(np.float32),
-        matrix[:3, :3],
-        offset=matrix[:3, 3],
-        output_shape=target.data.shape,
-        order=1,
-        mode="nearest",
-    )
+def onto_slabs(volume: Volume, grid: Grid) -> Iterator[NDArray[np.float32]]:
+    """Interpolate a map linearly at the voxel centres of another grid; beyond its outermost centres it goes on.
+
+    Yields:
+        ``(X, Y, slices)``, which together make up the grid: a whole CT in float32 would be 840 MB.
+    """
+    starts = range(0, grid.shape[2], SLAB)
+    depths = [min(SLAB, grid.shape[2] - start) for start in starts]
+    if volume.data.shape == grid.shape and np.allclose(volume.affine, grid.affine, atol=SAME_GRID_MM):
+        for start, depth in zip(starts, depths, strict=True):
+            yield volume.data[..., start : start + depth].astype(np.float32, copy=False)
+        return
+    matrix = np.linalg.inv(volume.affine) @ grid.affine
+    for start, depth in zip(starts, depths, strict=True):
+        first = matrix[:3, 3] + matrix[:3, 2] * start
+        shape = (grid.shape[0], grid.shape[1], depth)
+        if not _reached(volume.data, matrix[:3, :3], first, shape).any():
+            yield np.zeros(shape, dtype=np.float32)
+            continue
+        yield ndimage.affine_transform(
+            volume.data.astype(np.float32, copy=False),
+            matrix[:3, :3],
+            offset=first,
+            output_shape=shape,
+            order=1,
+            mode="nearest",
+        )
+
+
+def _reached(
+    data: NDArray[Any], matrix: NDArray[np.float64], first: NDArray[np.float64], shape: tuple[int, ...]
+) -> NDArray[Any]:
+    """The box of the data that voxels of another grid are interpolated from."""
+    corners = np.stack(np.meshgrid(*[(0, length - 1) for length in shape], indexing="ij"), -1).reshape(-1, 3)
+    places = corners @ matrix.T + first
+    last = np.asarray(data.shape) - 1
+    low = np.clip(np.floor(places.min(0)), 0, last).astype(int)
+    high = np.clip(np.ceil(places.max(0)), 0, last).astype(int) + 1
+    return data[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]

@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -156,6 +156,10 @@ class Release:
                     )
                 ]
             )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A worker gets the folder, not every record, and opens it once for all its cases.
+        return _opened, (self.folder, self.digest)
 
     @cached_property
     def digest(self) -> str:
@@ -313,6 +317,12 @@ def read_columns(location: Location, names: Sequence[str]) -> dict[str, Any]:
     except (pa.ArrowException, OSError) as cause:
         raise _damaged(location.path, cause) from None
     return dict(table.slice(location.row, 1).to_pylist()[0])
+
+
+@lru_cache(maxsize=4)
+def _opened(folder: Path, digest: str) -> Release:  # noqa: ARG001 - of the key: a release built again is another
+    """The release of a folder, as long as a process lives and the release does not change."""
+    return Release(folder)
 
 
 def _damaged(path: Path, cause: Exception) -> RsuperBenchError:

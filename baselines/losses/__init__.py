@@ -9,7 +9,14 @@ from rsuper_bench.baselines.losses.attenuation import (
     attenuation_target,
     attenuation_target_from_mask,
 )
-from rsuper_bench.baselines.losses.averaging import no_loss, supervised_mean
+from rsuper_bench.baselines.losses.averaging import (
+    mean_over_batch,
+    no_loss,
+    nothing,
+    summed_over_parts,
+    supervised_mean,
+    total,
+)
 from rsuper_bench.baselines.losses.ball import ball_loss
 from rsuper_bench.baselines.losses.balls import grow
 from rsuper_bench.baselines.losses.malignancy import malignancy_loss, malignancy_target
@@ -48,12 +55,16 @@ __all__ = [
     "joined_band",
     "malignancy_loss",
     "malignancy_target",
+    "mean_over_batch",
     "no_loss",
+    "nothing",
     "place_tumors",
     "rank_pooling_weights",
     "segmentation_loss",
     "slice_band",
+    "summed_over_parts",
     "supervised_mean",
+    "total",
     "volume_band_loss",
     "volume_bounds",
     "volume_loss",

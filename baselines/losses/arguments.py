@@ -14,6 +14,10 @@ Spacing = tuple[float, float, float]
 Balance = Literal["crop", "own"]
 
 
+class NotFiniteError(ValueError):
+    """An argument of a loss holds NaN or infinite values."""
+
+
 def full_precision(tensor: Tensor) -> Tensor:
     """Half precision and integers become float32; float32 and float64 stay, so autocast changes no loss."""
     return tensor if tensor.dtype in (torch.float32, torch.float64) else tensor.float()
@@ -38,7 +42,7 @@ def check_finite(name: str, tensor: Tensor) -> None:
     tensor = tensor.detach()
     # One fast pass that keeps NaN and infinity; only an overflow of finite values is then left to the slow one
     if not bool(torch.isfinite(full_precision(tensor).sum())) and not bool(torch.isfinite(tensor).all()):
-        raise ValueError(f"{name} holds NaN or infinite values")
+        raise NotFiniteError(f"{name} holds NaN or infinite values")
 
 
 def check_not_negative(name: str, tensor: Tensor) -> None:

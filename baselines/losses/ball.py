@@ -18,7 +18,7 @@ from rsuper_bench.baselines.losses.arguments import (
     full_precision,
     spacings_of,
 )
-from rsuper_bench.baselines.losses.averaging import no_loss, supervised_mean
+from rsuper_bench.baselines.losses.averaging import mean_over_batch, nothing, supervised_mean
 from rsuper_bench.baselines.losses.balls import grown_within, reach_of, widened
 from rsuper_bench.baselines.losses.looking import may_look, on_device
 from rsuper_bench.baselines.losses.pooled_sums import SupervisedCrop, pooled_sums
@@ -98,14 +98,14 @@ def ball_loss(
     logits = full_precision(logits)
 
     pairs = [(b, c, reported) for b, row in enumerate(tumors) for c, reported in enumerate(row) if reported is not None]
-    if not pairs:
-        return no_loss(logits)
     channel = on_device([c for _, c, _ in pairs], torch.long, logits.device)
     options = {"margin": margin, "rim_mm": rim_mm, "sigma_radii": sigma_radii, "concentration": concentration}
-    sums = (_looking if may_look(logits) else _without_looking)(logits, penalised, pairs, spacings, **options)
+    sums: Sums = (nothing(logits),) * 6  # without any report the other processes may still have some
+    if pairs:
+        sums = (_looking if may_look(logits) else _without_looking)(logits, penalised, pairs, spacings, **options)
     foreground, background, overlap, false_positive, positives, negatives = sums
     if balance == "crop":
-        cross_entropy: Tensor = ((foreground + background) / logits[0, 0].numel()).mean()
+        cross_entropy = mean_over_batch((foreground + background) / logits[0, 0].numel())
     else:
         cross_entropy = supervised_mean(foreground / positives.clamp(min=1), positives > 0) + supervised_mean(
             background / negatives.clamp(min=1), negatives > 0

@@ -14,6 +14,7 @@ from rsuper_bench.baselines.losses.arguments import (
     check_volume_batch,
     full_precision,
 )
+from rsuper_bench.baselines.losses.averaging import mean_over_batch
 from rsuper_bench.baselines.losses.segmentation import segmentation_loss
 from rsuper_bench.benchmark.records import Malignancy
 
@@ -80,5 +81,5 @@ def malignancy_loss(
     loss = segmentation_loss(logits, target, known, balance=balance)
     if consistency_weight:
         apart = logits.sigmoid().sum(1, keepdim=True) - lesion_probability
-        loss = loss + consistency_weight * apart.abs().mean()
+        loss = loss + consistency_weight * mean_over_batch(apart.abs())
     return loss

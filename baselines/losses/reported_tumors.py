@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from math import inf, isnan
 
@@ -110,17 +110,26 @@ class ReportedTumors:
         """The band of a tumor."""
         return self.band if self.band is None or self.band.ndim == 3 else self.band[index]
 
-    def to(self, device: torch.device) -> ReportedTumors:
-        """The same with its masks on a device; boxes are found first where they can still be."""
-        if self.regions is None or self.regions.device == device:
+    def map(self, change: Callable[[Tensor], Tensor]) -> ReportedTumors:
+        """The same with its masks changed, moved for example; boxes are found first where they can still be."""
+        if self.regions is None:
             return self
-        boxes = self.boxes
+        boxes, band = self.boxes, self.band
         if not boxes and may_look(self.regions):
             boxes = [
                 tuple((part.start, part.stop) for part in self.box_of(number)) for number in range(len(self.regions))
             ]
-        band = None if self.band is None else self.band.to(device, non_blocking=True)
-        return replace(self, regions=self.regions.to(device, non_blocking=True), band=band, boxes=boxes)
+        if band is not None:
+            # Of an expanded view only what it shows repeatedly
+            compact = band[tuple(slice(0, 1) if step == 0 else slice(None) for step in band.stride())]
+            band = change(compact).expand(band.shape)
+        return replace(self, regions=change(self.regions), band=band, boxes=boxes)
+
+    def to(self, device: torch.device) -> ReportedTumors:
+        """The same with its masks on a device."""
+        if self.regions is None or self.regions.device == device:
+            return self
+        return self.map(lambda mask: mask.to(device, non_blocking=True))
 
     @property
     def largest_first(self) -> tuple[int, ...]:

@@ -2,7 +2,7 @@
 
 from rsuper_bench.baselines.networks import dynunet, medformer, segresnet, swin_unetr
 from rsuper_bench.baselines.networks.channels import Channels
-from rsuper_bench.baselines.networks.registry import NETWORKS, Sides, register, with_sides
+from rsuper_bench.baselines.networks.registry import NETWORKS, Sides, register, with_deepest, with_sides
 from rsuper_bench.baselines.networks.segmenter import Model, Outputs, Segmenter, build_model
 
 __all__ = [
@@ -18,5 +18,6 @@ __all__ = [
     "register",
     "segresnet",
     "swin_unetr",
+    "with_deepest",
     "with_sides",
 ]

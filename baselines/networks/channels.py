@@ -18,15 +18,17 @@ class Channels:
     Attributes:
         tumor_types: One lesion and one organ channel each. The label map says which labels make up the organ.
         malignancy: Whether there are a malignant and a benign channel for each type too (METHOD 7).
+        restoration: Whether a last channel gives the CT back (distortion.py).
     """
 
     tumor_types: tuple[TumorType, ...]
     malignancy: bool = False
+    restoration: bool = False
 
     @classmethod
     def of(cls, recipe: Recipe) -> Self:
-        """The channels of a recipe; malignancy has channels where it has a loss."""
-        return cls(tuple(recipe.tumor_types), "malignancy" in recipe.weights)
+        """The channels of a recipe; malignancy and restoration have channels where they have a loss."""
+        return cls(tuple(recipe.tumor_types), "malignancy" in recipe.weights, "restoration" in recipe.weights)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -34,17 +36,23 @@ class Channels:
         lesions = [f"{kind} lesion" for kind in self.tumor_types]
         organs = [f"{kind} organ" for kind in self.tumor_types]
         stated = [f"{kind} {word}" for kind in self.tumor_types for word in ("malignant", "benign")]
-        return (*lesions, *organs, *(stated if self.malignancy else []))
+        return (*lesions, *organs, *(stated if self.malignancy else []), *(["CT"] if self.restoration else []))
 
     @property
     def count(self) -> int:
         """Number of channels."""
-        return len(self.tumor_types) * (4 if self.malignancy else 2)
+        return len(self.tumor_types) * (4 if self.malignancy else 2) + self.restoration
 
-    def split(self, logits: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-        """``(B, count, X, Y, Z)`` -> lesions, organs ``(B, C, X, Y, Z)``, malignancy ``(B, C, 2, X, Y, Z)`` or None."""
+    def split(self, logits: Tensor) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
+        """Take ``(B, count, X, Y, Z)`` apart.
+
+        Returns:
+            Lesions and organs ``(B, C, X, Y, Z)``; malignancy ``(B, C, 2, X, Y, Z)`` and the restored CT
+            ``(B, 1, X, Y, Z)``, or None.
+        """
         kinds = len(self.tumor_types)
-        lesions, organs, stated = logits[:, :kinds], logits[:, kinds : 2 * kinds], logits[:, 2 * kinds :]
-        if not self.malignancy:
-            return lesions, organs, None
-        return lesions, organs, stated.reshape(stated.shape[0], kinds, 2, *stated.shape[2:])
+        lesions, organs = logits[:, :kinds], logits[:, kinds : 2 * kinds]
+        stated = None
+        if self.malignancy:
+            stated = logits[:, 2 * kinds : 4 * kinds].reshape(len(logits), kinds, 2, *logits.shape[2:])
+        return lesions, organs, stated, logits[:, -1:] if self.restoration else None

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from rsuper_bench.baselines.networks.registry import check_counts, register, with_sides
+from rsuper_bench.baselines.networks.registry import check_counts, register, with_deepest, with_sides
 
 
 @register("dynunet")
@@ -43,4 +43,5 @@ def dynunet(in_channels: int, out_channels: int, *, levels: int = 5, width: int 
     reduction = 1
     for stride in arguments["strides"]:
         reduction *= max(stride) if isinstance(stride, list | tuple) else stride
+    with_deepest(network, network.bottleneck, arguments["filters"][-1])
     return with_sides(network, multiple=reduction, coarsest=reduction)

@@ -13,7 +13,8 @@ def fold(image: Tensor, side: int) -> Tensor:
     batch, channels, x, y, z = image.shape
     blocks = image.reshape(batch, channels, x // side, side, y // side, side, z // side, side)
     folded = blocks.permute(0, 1, 3, 5, 7, 2, 4, 6).reshape(batch, channels * side**3, x // side, y // side, z // side)
-    return folded.contiguous(memory_format=torch.channels_last_3d)
+    # Channels last are for the convolutions of a CPU; on a GPU they cost time (segmenter.py)
+    return folded.contiguous() if folded.is_cuda else folded.contiguous(memory_format=torch.channels_last_3d)
 
 
 def unfold(folded: Tensor, side: int) -> Tensor:

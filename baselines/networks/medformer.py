@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from rsuper_bench.baselines.networks.attention import AttentionBlock, MapFusion, SemanticMap
-from rsuper_bench.baselines.networks.registry import check_counts, register, with_sides
+from rsuper_bench.baselines.networks.registry import check_counts, register, with_deepest, with_sides
 
 REDUCTION = 16  # four halvings
 
@@ -177,7 +177,9 @@ class MedFormer(nn.Module):
 @register("medformer")
 def medformer(in_channels: int, out_channels: int, **options: Any) -> nn.Module:
     """MedFormer 3D (Gao et al., 2022), see :class:`MedFormer` for the options."""
-    return with_sides(MedFormer(in_channels, out_channels, **options), multiple=1, coarsest=REDUCTION)
+    network = MedFormer(in_channels, out_channels, **options)
+    with_deepest(network, network.encoder[-1], 10 * network.head.in_channels)
+    return with_sides(network, multiple=1, coarsest=REDUCTION)
 
 
 def _conv_blocks(in_channels: int, out_channels: int, count: int) -> nn.Sequential:

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from math import ceil, prod
 from typing import Any, cast
 
-from torch import nn
+from torch import Tensor, nn
 
 from rsuper_bench.baselines.recipe import NetworkSpec
 from rsuper_bench.benchmark.errors import ConfigError, Problem
@@ -43,7 +43,8 @@ def register(name: str) -> Callable[[Builder], Builder]:
     """Add a builder ``(in_channels, out_channels, **options) -> module`` under a name that recipes use.
 
     The module maps ``(B, in_channels, X, Y, Z)`` to logits ``(B, out_channels, X, Y, Z)``; with deep supervision, while
-    training, to a list of the final logits and auxiliary ones of any size. `with_sides` says which sizes it takes.
+    training, to a list of the final logits and auxiliary ones of any size. `with_sides` says which sizes it takes,
+    `with_deepest` where the encoder ends: rows that pre-train it or put a head on it need that.
     """
 
     def add(builder: Builder) -> Builder:
@@ -62,6 +63,36 @@ def with_sides(network: nn.Module, *, multiple: int, coarsest: int) -> nn.Module
 def sides_of(network: nn.Module) -> Sides:
     """The volumes a network can take; any, unless it says otherwise."""
     return cast(Sides, getattr(network, "sides", Sides()))
+
+
+@dataclass(frozen=True)
+class Deepest:
+    """The layer of a network whose output is the encoder's coarsest features.
+
+    Attributes:
+        layer: Its output is ``(B, channels, x, y, z)``, or a list or tuple that holds it.
+        channels: Channels of those features.
+        place: Where in a list or tuple they are.
+    """
+
+    layer: nn.Module
+    channels: int
+    place: int = 0
+
+    def of(self, output: Any) -> Tensor:
+        """The features in what the layer gave."""
+        return cast(Tensor, output[self.place] if isinstance(output, list | tuple) else output)
+
+
+def with_deepest(network: nn.Module, layer: nn.Module, channels: int, place: int = 0) -> nn.Module:
+    """Note at a network which layer gives its encoder's coarsest features."""
+    network.deepest = Deepest(layer, channels, place)  # type: ignore[assignment]
+    return network
+
+
+def deepest_of(network: nn.Module) -> Deepest | None:
+    """The layer of the encoder's coarsest features, None where the builder notes none."""
+    return cast(Deepest | None, getattr(network, "deepest", None))
 
 
 def build_network(spec: NetworkSpec, in_channels: int, out_channels: int) -> nn.Module:

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from torch import nn
 
-from rsuper_bench.baselines.networks.registry import check_counts, register, with_sides
+from rsuper_bench.baselines.networks.registry import check_counts, register, with_deepest, with_sides
 
 
 @register("segresnet")
@@ -19,6 +19,7 @@ def segresnet(
 
     network = SegResNet(in_channels=in_channels, out_channels=out_channels, blocks_down=blocks_down, **options)
     reduction = 2 ** (len(blocks_down) - 1)
+    with_deepest(network, network.down_layers[-1], network.init_filters * reduction)
     return with_sides(cast(nn.Module, network), multiple=reduction, coarsest=reduction)
 
 
@@ -48,4 +49,5 @@ def segresnet_ds(
         **({"dsdepth": min(2, max(len(blocks_down) - 1, 1))} | options),
     )
     reduction = 2 ** (len(blocks_down) - 1)
+    with_deepest(network, network.encoder, width * reduction, place=-1)
     return with_sides(cast(nn.Module, network), multiple=reduction, coarsest=reduction)

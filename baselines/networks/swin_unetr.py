@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from torch import nn
 
-from rsuper_bench.baselines.networks.registry import check_counts, register, with_sides
+from rsuper_bench.baselines.networks.registry import check_counts, register, with_deepest, with_sides
 
 
 @register("swin_unetr")
@@ -22,4 +22,5 @@ def swin_unetr(
     network = SwinUNETR(
         in_channels=in_channels, out_channels=out_channels, feature_size=width, depths=depths, **options
     )
+    with_deepest(network, network.encoder10, 16 * width)
     return with_sides(cast(nn.Module, network), multiple=32, coarsest=32)

@@ -7,7 +7,7 @@ import sys
 import typer
 
 from rsuper_bench import __version__
-from rsuper_bench.commands import comparison, dataset, environment, evaluation, leaderboard, study, training
+from rsuper_bench.commands import comparison, dataset, environment, evaluation, leaderboard, study, training, weights
 
 app = typer.Typer(
     name="rsuper-bench",
@@ -19,6 +19,7 @@ app = typer.Typer(
 environment.register(app)
 app.add_typer(dataset.app, name="dataset")
 training.register(app)
+weights.register(app)
 evaluation.register(app)
 comparison.register(app)
 study.register(app)

@@ -3,7 +3,8 @@
 import pytest
 from toy_world import recipe_of, toy_release
 
-from rsuper_bench.baselines.prepare import Store, prepare
+from rsuper_bench.baselines.prepare import prepare
+from rsuper_bench.baselines.store import Store
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 import pickle
 import struct
+from pathlib import Path
 
 import pytest
 import torch
@@ -36,6 +37,9 @@ def test_round_trip_keeps_tensors_and_text(tmp_path):
         b"\x00" * 4,
         pickle.dumps(Bomb()),
         struct.pack("<Q", 2**63) + b"{}",
+        struct.pack("<Q", 9 * 10**7) + b"{}",
+        struct.pack("<Q", 80) + b'{"__metadata__":{"rsuper_bench":"[[["}}'.ljust(80),
+        struct.pack("<Q", 80) + b'{"__metadata__":{"rsuper_bench":"[1]"}}'.ljust(80),
         struct.pack("<Q", 2) + b"{]",
         struct.pack("<Q", 60) + b'{"a":{"dtype":"F32","shape":[999999],"data_offsets":[0,4]}}'.ljust(60) + b"1234",
     ],
@@ -47,6 +51,15 @@ def test_a_damaged_or_hostile_file_is_refused(tmp_path, content):
         read_checkpoint(path)
 
 
+def test_a_huge_file_is_not_read_into_memory(tmp_path):
+    path = tmp_path / "x.safetensors"
+    path.write_bytes(struct.pack("<Q", 60) + b'{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'.ljust(60))
+    with path.open("rb+") as file:
+        file.truncate(2**40)  # sparse
+    with pytest.raises(DataError, match="not readable"):
+        read_checkpoint(path)
+
+
 def test_a_torch_pickle_is_refused(tmp_path):
     torch.save({"a": torch.ones(1)}, tmp_path / "x.safetensors")
     with pytest.raises(DataError, match="not readable"):
@@ -54,17 +67,64 @@ def test_a_torch_pickle_is_refused(tmp_path):
 
 
 def test_the_state_before_the_last_one_is_kept_and_used(tmp_path):
-    assert read_state(tmp_path) is None
+    assert read_state(tmp_path) == (None, None)
     for step in ("1", "2"):
         write_state(tmp_path, {"a": torch.ones(2)}, {"step": step})
-    assert read_state(tmp_path).metadata["step"] == "2"
+    saved, warning = read_state(tmp_path)
+    assert (saved.metadata["step"], warning) == ("2", None)
     newest = tmp_path / "state.safetensors"
     newest.write_bytes(newest.read_bytes()[:-1])
-    assert read_state(tmp_path).metadata["step"] == "1"
+    saved, warning = read_state(tmp_path)
+    assert saved.metadata["step"] == "1"
+    assert warning.startswith(f"{newest}: not readable")
+    assert warning.endswith("Going on from state.previous.safetensors.")
     (tmp_path / "state.previous.safetensors").write_bytes(b"")
     with pytest.raises(DataError) as caught:
         read_state(tmp_path)
     assert len(caught.value.problems) == 2
+
+
+@pytest.mark.parametrize("renames", [0, 1])
+def test_a_kill_between_the_renames_loses_no_state(tmp_path, monkeypatch, renames):
+    for step in ("1", "2"):
+        write_state(tmp_path, {"a": torch.ones(2)}, {"step": step})
+
+    class Killed(BaseException):
+        pass
+
+    done = []
+
+    def rename(path, target, whole=Path.replace):
+        if path.suffix == ".safetensors":  # not the temporary file of an atomic write
+            if len(done) == renames:
+                raise Killed
+            done.append(path)
+        return whole(path, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", rename)
+        with pytest.raises(Killed):
+            write_state(tmp_path, {"a": torch.ones(2)}, {"step": "3"})
+    assert read_state(tmp_path)[0].metadata["step"] == "3"
+    write_state(tmp_path, {"a": torch.ones(2)}, {"step": "4"})
+    assert read_state(tmp_path)[0].metadata["step"] == "4"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["state.previous.safetensors", "state.safetensors"]
+
+
+def test_a_full_disk_leaves_both_states(tmp_path, monkeypatch):
+    for step in ("1", "2"):
+        write_state(tmp_path, {"a": torch.ones(2)}, {"step": step})
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(
+        DataError, match=r"(?s)state\.safetensors: cannot be written \(No space left.*go on with --resume"
+    ):
+        write_state(tmp_path, {"a": torch.ones(2)}, {"step": "3"})
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
@@ -109,9 +169,19 @@ def test_an_optimiser_goes_on_where_it_was():
     trained(2, layer, optimizer)
     again, other = fresh()
     load_into(again, {name: value.contiguous() for name, value in layer.state_dict().items()}, "x")
-    load_optimizer(other, {name: value.clone().contiguous() for name, value in optimizer_tensors(optimizer).items()})
+    load_optimizer(
+        other, {name: value.clone().contiguous() for name, value in optimizer_tensors(optimizer).items()}, "x"
+    )
     assert again.weight.is_contiguous(memory_format=torch.channels_last_3d)
     trained(2, layer, optimizer)
     trained(2, again, other)
     assert torch.equal(layer.weight, again.weight)
     assert torch.equal(layer.bias, again.bias)
+
+
+def test_the_state_of_another_optimiser_is_refused():
+    optimizer = torch.optim.AdamW(torch.nn.Linear(2, 3).parameters())
+    with pytest.raises(DataError) as caught:
+        load_optimizer(optimizer, {"0.exp_avg": torch.ones(9), "7.step": torch.tensor(1.0), "x.y": torch.ones(1)}, "x")
+    assert len(caught.value.problems) == 3
+    assert not optimizer.state

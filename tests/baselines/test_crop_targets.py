@@ -163,7 +163,7 @@ def test_a_case_without_the_organ_is_not_supervised():
 
 def test_batches_stack_and_move():
     one = drawn(report("present", {"diameters_mm": (20.0,)}))
-    batch = stack([one, one]).to(torch.device("cpu"))
+    batch = Targets.join([stack([one]), stack([one])]).map(torch.clone)
     assert isinstance(batch, Targets)
     assert batch.known.shape == (2, 2, 24, 16, 16)
     assert batch.volume_mm3.shape == (2, 2, 2)

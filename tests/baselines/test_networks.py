@@ -97,14 +97,17 @@ def test_each_channel_stands_for_one_thing():
     assert TWO.names == ("liver lesion", "kidney lesion", "liver organ", "kidney organ")
     with_malignancy = Channels(TWO.tumor_types, malignancy=True)
     assert with_malignancy.names[4:] == ("liver malignant", "liver benign", "kidney malignant", "kidney benign")
-    for channels in (TWO, with_malignancy):
+    with_restoration = Channels(TWO.tumor_types, malignancy=True, restoration=True)
+    assert with_restoration.names[:-1] == with_malignancy.names
+    for channels in (TWO, with_malignancy, with_restoration):
         assert len(channels.names) == channels.count
         numbered = torch.arange(float(channels.count)).reshape(1, -1, 1, 1, 1)
-        lesions, organs, malignancy = channels.split(numbered)
+        lesions, organs, malignancy, restored = channels.split(numbered)
         named = [channels.names[int(value)] for value in lesions.flatten()]
         assert named == ["liver lesion", "kidney lesion"]
         assert [channels.names[int(value)] for value in organs.flatten()] == ["liver organ", "kidney organ"]
     assert [channels.names[int(value)] for value in malignancy[0, 1].flatten()] == ["kidney malignant", "kidney benign"]
+    assert [channels.names[int(value)] for value in restored.flatten()] == ["CT"]
 
 
 def test_malignancy_has_channels_only_where_it_has_a_loss():
@@ -120,7 +123,7 @@ def test_shipped_networks_give_one_map_a_type(name):
     outputs = model(torch.zeros(1, inputs, 16, 16, 16))
     assert outputs.final.shape == outputs.organs.shape == (1, len(recipe.tumor_types), 16, 16, 16)
     assert outputs.auxiliary is outputs.final
-    assert outputs.malignancy is None
+    assert (outputs.malignancy is None) == ("malignancy" not in recipe.weights)
 
 
 def test_the_papers_recipes_train_medformer_on_128_voxels():

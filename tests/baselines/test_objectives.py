@@ -18,6 +18,26 @@ SETTINGS = {
     },
     "report_only": {"objective": "report_only", "cases": [{"reports": 1}, {"reports": 1}], "weights": WEIGHTS},
     "combined": {"objective": "combined", "cases": [{"masks": 1}, {"masks": 1, "reports": 1}], "weights": WEIGHTS},
+    "multi_task": {
+        "objective": "multi_task",
+        "cases": [{"masks": 1, "reports": 1}] * 2,
+        "weights": {"segmentation": 1, "organs": 1, "presence": 1},
+    },
+    "clip_like": {
+        "objective": "clip_like",
+        "cases": [{"reports": 1}, {"masks": 1, "reports": 1}],
+        "weights": {"segmentation": 1, "organs": 1, "contrast": 1},
+    },
+    "models_genesis": {
+        "objective": "models_genesis",
+        "cases": [{"masks": 1, "reports": 1}] * 2,
+        "weights": {"segmentation": 1, "organs": 1, "restoration": 1},
+    },
+    "pseudo_labels": {
+        "objective": "pseudo_labels",
+        "cases": [{"masks": 1}, {"masks": 1}],
+        "weights": {"segmentation": 1, "organs": 1},
+    },
 }
 
 
@@ -31,7 +51,7 @@ def terms_of(store, objective, step=5, **changes):
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_terms_are_those_the_recipe_weighs_and_reach_the_network(toy_store, objective):
-    terms, model = terms_of(toy_store, objective)
+    terms, model = terms_of(toy_store, objective, batch=8)
     assert tuple(terms) == TERMS[objective]
     for name, term in terms.items():
         model.zero_grad()

@@ -2,11 +2,11 @@ import pytest
 import yaml
 from toy_world import recipe_of
 
-from rsuper_bench.baselines.recipe import TERMS, Recipe, load_recipe, shipped_recipes
+from rsuper_bench.baselines.recipe import BASELINES, Recipe, load_recipe, shipped_recipes
 from rsuper_bench.baselines.schedule import ema_decay, learning_rate
 from rsuper_bench.benchmark.errors import ConfigError
 
-FAMILIES = ("", "demo_")
+FAMILIES = ("", "small_", "demo_")
 
 
 @pytest.mark.parametrize("name", shipped_recipes())
@@ -19,10 +19,10 @@ def test_shipped_recipe_survives_a_round_trip(name):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_three_baselines_differ_only_in_objective_weights_and_cases(family):
     free = {"name", "objective", "weights", "cases"}
-    baselines = [load_recipe(f"{family}{objective}") for objective in TERMS]
+    baselines = [load_recipe(f"{family}{objective}") for objective in BASELINES]
     first, *others = [recipe.model_dump(exclude=free) for recipe in baselines]
     assert all(other == first for other in others)
-    assert [recipe.objective for recipe in baselines] == list(TERMS)
+    assert [recipe.objective for recipe in baselines] == list(BASELINES)
     # A weight that two objectives share is the same number in both.
     for term in ("segmentation", "organs"):
         assert len({str(recipe.weights[term]) for recipe in baselines}) == 1

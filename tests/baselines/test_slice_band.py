@@ -183,10 +183,13 @@ def test_crops_go_where_the_slices_say(tmp_path):
         crop=(24, 16, 8),
         crops={"report": {"tumor": 1.0, "organ": 0.0}},
         losses=GATED,
+        augmentation=None,
     )
     data = TrainingData(prepare(release, recipe, tmp_path), recipe)
+    placed = 0
     for step in range(6):
         targets = data.batch(step).targets
         channels = [crop[0] for crop in targets.tumors if crop[0] is not None and crop[0].diameters_mm]
         assert len(channels) == sum(crop[0] is not None for crop in targets.tumors)
-        assert channels or step  # drawn for the liver or for the kidneys, which hold none
+        placed += len(channels)
+    assert placed  # some are drawn for the liver; the kidneys hold none

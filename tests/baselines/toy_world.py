@@ -61,15 +61,16 @@ seed: 7
 if "toy" not in networks.NETWORKS:
 
     @networks.register("toy")
-    def _toy(in_channels, out_channels, width=8):
+    def _toy(in_channels, out_channels, width=8, dropout=0.1):
         import torch
 
-        return torch.nn.Sequential(
+        network = torch.nn.Sequential(
             torch.nn.Conv3d(in_channels, width, 3, padding=1),
             torch.nn.ReLU(),
-            torch.nn.Dropout(0.1),  # resuming must repeat its noise too
+            torch.nn.Dropout(dropout),  # resuming must repeat its noise too
             torch.nn.Conv3d(width, out_channels, 3, padding=1),
         )
+        return networks.with_deepest(network, network[1], width)
 
 
 def recipe_of(**changes) -> Recipe:

@@ -22,7 +22,7 @@ from gpu_losses import loss_rows
 from gpu_table import Table, Timing, measure, measure_in_turn
 from torch.nn.utils import clip_grad_norm_
 
-from rsuper_bench.baselines.data import Batch
+from rsuper_bench.baselines.batch import Batch
 from rsuper_bench.baselines.networks import NETWORKS, Channels, Model, Segmenter, build_model
 from rsuper_bench.baselines.objectives import OBJECTIVES
 from rsuper_bench.baselines.recipe import NetworkSpec, Recipe

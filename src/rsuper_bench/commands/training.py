@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from rsuper_bench.commands.evaluation import SplitName
+
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from rsuper_bench.baselines.prepare import Store
     from rsuper_bench.baselines.recipe import Recipe
+    from rsuper_bench.baselines.store import Store
 
 RecipeOption = Annotated[str, typer.Option(help="A shipped name (mask_only, combined, ...) or a YAML file.")]
 SetOption = Annotated[
@@ -31,16 +34,22 @@ def prepare(
     data: Annotated[str, typer.Argument(metavar="DATA", help="Release folder or org/name@revision.")],
     recipe: RecipeOption,
     out: Annotated[Path, typer.Option(help="Folder of the store.")],
+    split: Annotated[
+        list[SplitName] | None,
+        typer.Option(help="Which cases, may be repeated; training needs only train."),
+    ] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
     change: SetOption = None,
 ) -> None:
-    """Bring the training cases of a release to a recipe's grid, once for all trainings."""
-    from rsuper_bench.baselines.prepare import STORE_FILE
+    """Bring the training cases of a release to a recipe's grid, once for all trainings; what is there is checked."""
     from rsuper_bench.baselines.recipe import load_recipe
+    from rsuper_bench.baselines.store import STORE_FILE
     from rsuper_bench.benchmark.files import check_out_folder
 
     check_out_folder(out, STORE_FILE, ())
-    store = _prepared(data, load_recipe(recipe, change or ()), out, jobs)
+    store = _prepared(
+        data, load_recipe(recipe, change or ()), out, jobs, [item.value for item in split or [SplitName.TRAIN]]
+    )
     typer.echo(f"{len(store.info.cases)} cases at {store.info.grid_mm:g} mm: {out}")
 
 
@@ -50,35 +59,64 @@ def train(
     out: Annotated[Path, typer.Option(help="Folder of the run.")],
     change: SetOption = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where the run in --out was stopped.")] = False,
-    jobs: Annotated[int, typer.Option(min=1, help="Processes that prepare cases.")] = 1,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes that prepare or check cases.")] = 1,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=0, help="Processes that make batches for a GPU; 0 for a thread. Default: its cores."),
+    ] = None,
+    ahead: Annotated[int, typer.Option(min=1, help="Batches that wait, for each of them.")] = 2,
     device: DeviceOption = "auto",
 ) -> None:
-    """Train a baseline; an interrupted run goes on with --resume as if nothing had happened."""
-    from rsuper_bench.baselines import train as training
-    from rsuper_bench.baselines.checkpoint import WEIGHTS_FILE
-    from rsuper_bench.baselines.prepare import STORE_FILE, Store
+    """Train a baseline; an interrupted run goes on with --resume as if nothing had happened.
+
+    On several GPUs: torchrun --nproc-per-node 8 -m rsuper_bench train STORE ...
+    """
+    from rsuper_bench.baselines.checkpoint import STATE_FILE, WEIGHTS_FILE
+    from rsuper_bench.baselines.distributed import joined, own_device
+    from rsuper_bench.baselines.feeding import Feeding
+    from rsuper_bench.baselines.progress import TrainingProgress
+    from rsuper_bench.baselines.pseudo_labels import train_recipe
     from rsuper_bench.baselines.recipe import load_recipe
+    from rsuper_bench.baselines.store import STORE_FILE
+    from rsuper_bench.baselines.train import DATA_FILE, LOSS_LOG, RECIPE_FILE
+    from rsuper_bench.benchmark.errors import ConfigError, Problem
     from rsuper_bench.benchmark.files import check_out_folder
 
-    check_out_folder(out, training.RECIPE_FILE, (training.DATA_FILE, training.LOSS_LOG, WEIGHTS_FILE))
-    chosen = load_recipe(recipe, change or ())
-    where = _device(device)
-    prepared = (Path(data) / STORE_FILE).exists()
-    store = Store(Path(data)) if prepared else _prepared(data, chosen, out / "store", jobs)
-    with _progress() as progress:
-        task = progress.add_task(chosen.name, total=chosen.steps, terms="")
-
-        def show(line: training.StepLog) -> None:
-            terms = " ".join(f"{name[:3]} {value:.2f}" for name, value in line.terms.items())  # losses.jsonl has all
-            progress.update(task, completed=line.step, terms=terms)
-
-        run = training.train(store, chosen, out, resume=resume, device=where, on_step=show)
-        progress.update(task, completed=run.step)
+    where = own_device(_device(device))
+    feeding = Feeding.on(where, workers=workers, ahead=ahead)
+    with joined(where) as team:
+        check_out_folder(out, RECIPE_FILE, (DATA_FILE, LOSS_LOG, STATE_FILE, WEIGHTS_FILE))
+        chosen = load_recipe(recipe, change or ())
+        prepared = (Path(data) / STORE_FILE).exists()
+        if team.size > 1 and not prepared:
+            fix = "Run `rsuper-bench prepare` once, then train on its folder."
+            raise ConfigError.of([Problem(data, "not prepared", "a store, because several processes share it", fix)])
+        share = slice(team.rank, None, team.size)
+        store = _verified(Path(data), chosen, jobs, share) if prepared else _prepared(data, chosen, out / "store", jobs)
+        if not team.leads:
+            train_recipe(store, chosen, out, resume=resume, device=where, team=team, feeding=feeding)
+            return
+        with TrainingProgress(chosen) as progress:
+            try:
+                run = train_recipe(
+                    store,
+                    chosen,
+                    out,
+                    resume=resume,
+                    device=where,
+                    team=team,
+                    feeding=feeding,
+                    on_step=progress.step,
+                    on_note=progress.note,
+                )
+            except KeyboardInterrupt:
+                progress.note(f"stopped; the same command with --resume goes on: {out}")
+                raise typer.Exit(130) from None
     typer.echo(f"{chosen.name}, {run.step} steps: {out}")
 
 
 def predict(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder that `train` wrote.")],
+    run: Annotated[str, typer.Argument(metavar="RUN", help="Folder that `train` wrote, or org/name[@revision].")],
     data: Annotated[str, typer.Argument(metavar="DATA", help="Release folder or org/name@revision.")],
     split: Annotated[Literal["train", "validation", "test"], typer.Option(help="Which cases.")],
     out: Annotated[Path, typer.Option(help="Folder of the submission.")],
@@ -87,18 +125,19 @@ def predict(
 ) -> None:
     """Write a submission: scores, volumes and, with --masks, probability maps."""
     from rsuper_bench.baselines import predict as prediction
+    from rsuper_bench.baselines.hub import open_run
     from rsuper_bench.benchmark.files import check_out_folder
     from rsuper_bench.benchmark.records import Split
     from rsuper_bench.benchmark.release import open_release
 
     if not (out / prediction.PARTIAL).is_dir():  # an interrupted call goes on
         check_out_folder(out, "submission.yaml", ("predictions.csv", "masks"))
-    release = open_release(data)
+    folder, release = open_run(run), open_release(data)
     where = _device(device)
     with _progress() as progress:
         task = progress.add_task(f"predict {split}", total=None, terms="")
         prediction.predict(
-            run,
+            folder,
             release,
             Split(split),
             out,
@@ -109,8 +148,19 @@ def predict(
     typer.echo(f"submission: {out}")
 
 
-def _prepared(data: str, recipe: Recipe, out: Path, jobs: int) -> Store:
+def _verified(folder: Path, recipe: Recipe, jobs: int, share: slice) -> Store:
+    """A store for a recipe whose every file is as it was written."""
+    from rsuper_bench.baselines.store import Store
+
+    store = Store(folder)
+    store.check(recipe)
+    store.verify(jobs, share)
+    return store
+
+
+def _prepared(data: str, recipe: Recipe, out: Path, jobs: int, splits: Sequence[str] = ("train",)) -> Store:
     from rsuper_bench.baselines.prepare import prepare as prepare_release
+    from rsuper_bench.benchmark.records import Split
     from rsuper_bench.benchmark.release import open_release
 
     release = open_release(data)
@@ -120,6 +170,7 @@ def _prepared(data: str, recipe: Recipe, out: Path, jobs: int) -> Store:
             release,
             recipe,
             out,
+            splits=[Split(name) for name in dict.fromkeys(splits)],
             jobs=jobs,
             on_case=lambda done, total: progress.update(task, completed=done, total=total),
         )
