@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch.utils.data import DataLoader, Dataset
@@ -16,6 +18,8 @@ from rsuper_bench.baselines.batch import Batch
 from rsuper_bench.benchmark.errors import Problem, RsuperBenchError
 
 MOST_WORKERS = 8
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - where torch puts it on Linux
+GIB_A_WORKER = 1.0  # two waiting batches of two 128^3 crops with 14 tumor types are 0.7
 Read = Callable[[int], Batch]
 
 
@@ -39,13 +43,21 @@ class Feeding:
     def on(cls, device: torch.device | str, *, workers: int | None = None, ahead: int = 2) -> Feeding:
         """What keeps a device busy: a GPU takes batches faster than one core makes them.
 
-        The cores of the machine are shared by the processes that torchrun starts on it.
+        Cores and shared memory of the machine are divided among the processes that torchrun starts on it.
         """
         if workers is None:
-            cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-            own = cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-            workers = min(MOST_WORKERS, max(own - 1, 1)) if torch.device(device).type == "cuda" else 0
+            workers = _spare_cores() if torch.device(device).type == "cuda" else 0
         return cls(workers, ahead)
+
+
+def _spare_cores() -> int:
+    """How many processes a GPU gets: not more than there is shared memory for what they hand over (0 if for none)."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    room = MOST_WORKERS
+    if SHARED_MEMORY.exists():
+        room = int(shutil.disk_usage(SHARED_MEMORY).free / 2**30 / GIB_A_WORKER) // here
+    return min(MOST_WORKERS, max(cores // here - 1, 1), room)
 
 
 def feed(read: Read, steps: Sequence[int], feeding: Feeding, device: torch.device) -> Generator[Batch, None, None]:

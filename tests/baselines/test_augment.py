@@ -90,6 +90,12 @@ def tensors_of(batch):
     return found
 
 
+def test_every_target_with_voxels_is_turned():
+    targets = batch_of([Change()]).targets
+    with_voxels = {name: value for name, value in vars(targets).items() if getattr(value, "ndim", 0) >= 4}
+    assert set(with_voxels) == set(MASKS)
+
+
 def test_nothing_drawn_is_nothing_changed():
     batch = batch_of([Change(), Change()], organ_input=True)
     assert augmented(batch) is batch

@@ -2,10 +2,12 @@
 
 import multiprocessing
 import os
+import shutil
 import signal
 import threading
 import time
 from functools import partial
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -95,7 +97,14 @@ def test_it_works_ahead_and_stops_when_nobody_asks(toy_store):
     assert len(made) <= 5
 
 
-def test_a_gpu_gets_workers_and_a_cpu_a_thread():
-    assert Feeding.on(CPU) == Feeding(0, 2)
-    assert 1 <= Feeding.on("cuda").workers <= 8
+@pytest.mark.parametrize(
+    ("cores", "free_gib", "here", "expected"),
+    [(16, 64, 1, 8), (16, 64, 4, 3), (4, 64, 1, 3), (16, 2.5, 1, 2), (16, 0.06, 1, 0), (16, 8, 4, 2), (1, 64, 1, 1)],
+)
+def test_a_gpu_gets_the_workers_there_is_room_for_and_a_cpu_a_thread(monkeypatch, cores, free_gib, here, expected):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(cores))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=free_gib * 2**30))
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", str(here))
+    assert Feeding.on("cuda").workers == expected
     assert Feeding.on("cuda", workers=0, ahead=5) == Feeding(0, 5)
+    assert Feeding.on(CPU) == Feeding(0, 2)

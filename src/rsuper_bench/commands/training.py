@@ -92,7 +92,7 @@ def train(
             fix = "Run `rsuper-bench prepare` once, then train on its folder."
             raise ConfigError.of([Problem(data, "not prepared", "a store, because several processes share it", fix)])
         share = slice(team.rank, None, team.size)
-        store = _verified(Path(data), jobs, share) if prepared else _prepared(data, chosen, out / "store", jobs)
+        store = _verified(Path(data), chosen, jobs, share) if prepared else _prepared(data, chosen, out / "store", jobs)
         if not team.leads:
             train_recipe(store, chosen, out, resume=resume, device=where, team=team, feeding=feeding)
             return
@@ -148,11 +148,12 @@ def predict(
     typer.echo(f"submission: {out}")
 
 
-def _verified(folder: Path, jobs: int, share: slice) -> Store:
-    """A store whose every file is as it was written."""
+def _verified(folder: Path, recipe: Recipe, jobs: int, share: slice) -> Store:
+    """A store for a recipe whose every file is as it was written."""
     from rsuper_bench.baselines.store import Store
 
     store = Store(folder)
+    store.check(recipe)
     store.verify(jobs, share)
     return store
 
