@@ -145,7 +145,9 @@ def joined(device: str) -> Iterator[Team]:
         return
     if device.startswith("cuda"):
         torch.cuda.set_device(device)
-    dist.init_process_group("nccl" if device.startswith("cuda") else "gloo")
+        dist.init_process_group("nccl", device_id=torch.device(device))
+    else:
+        dist.init_process_group("gloo")
     team = Team(dist.get_rank(), dist.get_world_size())
     try:
         yield team
