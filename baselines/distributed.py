@@ -126,7 +126,7 @@ def _connected() -> Iterator[None]:
 
 def started_by_torchrun() -> bool:
     """Whether this is one of several processes of a run."""
-    return int(os.environ.get("WORLD_SIZE", "1")) > 1
+    return "RANK" in os.environ and int(os.environ.get("WORLD_SIZE", "1")) > 1
 
 
 def own_device(name: str) -> str:

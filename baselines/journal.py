@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from rsuper_bench.baselines.batch import Batch
-from rsuper_bench.baselines.checkpoint import WEIGHTS_FILE
+from rsuper_bench.baselines.checkpoint import WEIGHTS_FILE, read_checkpoint
 from rsuper_bench.baselines.distributed import Team
 from rsuper_bench.baselines.events import Events
 from rsuper_bench.baselines.loss_log import (
@@ -113,7 +114,7 @@ class Journal:
             elif self.run.whole and self.run.step > self._tried:
                 self.save()
             finished = error is None and self.run.step == self.run.recipe.steps
-            if finished and self.leads and not (self.run.folder / WEIGHTS_FILE).exists():
+            if finished and self.leads and not _readable(self.run.folder / WEIGHTS_FILE):
                 with self._room():
                     self.run.finish()
         finally:
@@ -134,3 +135,12 @@ class Journal:
             self.events.step(line)
         if self.on_step is not None and self.leads:
             self.on_step(line)
+
+
+def _readable(weights: Path) -> bool:
+    """Whether the weights of a finished run are there already: then they stay as they are."""
+    try:
+        read_checkpoint(weights)
+    except DataError:
+        return False
+    return True

@@ -75,5 +75,7 @@ def test_a_batch_is_shared_evenly_or_not_at_all():
 def test_each_process_takes_its_own_gpu(monkeypatch):
     assert own_device("cuda") == "cuda"
     monkeypatch.setenv("WORLD_SIZE", "4")
+    assert own_device("cuda") == "cuda"  # some clusters set it without torchrun
+    monkeypatch.setenv("RANK", "3")
     monkeypatch.setenv("LOCAL_RANK", "3")
     assert [own_device(name) for name in ("cuda", "cuda:1", "cpu")] == ["cuda:3", "cuda:1", "cpu"]
