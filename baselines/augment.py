@@ -19,7 +19,7 @@ from torch.nn.functional import pad
 from rsuper_bench.baselines.inputs import network_image
 from rsuper_bench.baselines.losses import ReportedTumors
 from rsuper_bench.baselines.losses.looking import on_device
-from rsuper_bench.baselines.recipe import Augmentation
+from rsuper_bench.baselines.options import Augmentation
 from rsuper_bench.baselines.turning import Sources, Turn
 
 if TYPE_CHECKING:

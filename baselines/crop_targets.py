@@ -131,13 +131,7 @@ class Targets:
     @classmethod
     def join(cls, batches: Sequence[Targets]) -> Targets:
         """One batch of several."""
-        joined: dict[str, Any] = {
-            field.name: torch.cat([getattr(item, field.name) for item in batches])
-            for field in fields(cls)
-            if field.name not in LISTS
-        }
-        joined |= {name: tuple(crop for item in batches for crop in getattr(item, name)) for name in LISTS}
-        return cls(**joined)
+        return _merged(batches, torch.cat, lambda lists: tuple(crop for item in lists for crop in item))
 
 
 def draw_targets(
@@ -176,13 +170,26 @@ def draw_targets(
 
 def stack(items: Sequence[Targets]) -> Targets:
     """Join channels into a crop, or crops into a batch."""
-    joined: dict[str, Any] = {
-        field.name: torch.stack([getattr(item, field.name) for item in items])
-        for field in fields(Targets)
-        if field.name not in LISTS
+    return _merged(items, _stacked, tuple)
+
+
+def _merged(
+    items: Sequence[Targets], join: Callable[[list[Tensor]], Tensor], join_lists: Callable[[list[Any]], Any]
+) -> Targets:
+    columns = {field.name: [getattr(item, field.name) for item in items] for field in fields(Targets)}
+    merged: dict[str, Any] = {
+        name: join_lists(column) if name in LISTS else join(column) for name, column in columns.items()
     }
-    joined |= {name: tuple(getattr(item, name) for item in items) for name in LISTS}
-    return Targets(**joined)
+    return Targets(**merged)
+
+
+def _stacked(tensors: list[Tensor]) -> Tensor:
+    """One copy less where there is only one."""
+    return tensors[0][None] if len(tensors) == 1 else torch.stack(tensors)
+
+
+def _any(mask: Tensor) -> bool:
+    return bool(mask.numpy().any())  # vectorised, and stops at the first; torch's is neither
 
 
 def _inside(organs: NDArray[np.integer], numbers: Sequence[int]) -> Tensor:
@@ -201,7 +208,7 @@ def _channel(mask: Tensor, known: Tensor, organ: Tensor, organ_known: Tensor, **
         "tumors": None,
         "malignancy": Malignancy.UNKNOWN,
     } | report
-    drawn = mask.any()
+    drawn = torch.tensor(_any(mask))
     return Targets(mask=mask, known=known, organ=organ, organ_known=organ_known, drawn=drawn, **values)
 
 
@@ -221,7 +228,7 @@ def _from_mask(
     known = ~grow(too_small, max(recipe.unknown_margin_mm, recipe.grid_mm), spacing)
     mask, organ = torch.from_numpy(lesions == number), _inside(organs, label.organ)
     attenuation = AttenuationTarget.NONE
-    if phase is Phase.PORTAL_VENOUS and not too_small.any() and _stays(mask, view):
+    if phase is Phase.PORTAL_VENOUS and _any(mask) and not _any(too_small) and _stays(mask, view):
         attenuation = attenuation_target_from_mask(torch.from_numpy(hu.astype(np.float32)), mask, organ)
     stated = {"attenuation": torch.tensor(int(attenuation)), "malignancy": label.malignancy}
     return _channel(mask, known, organ, torch.tensor(bool(label.organ)), **stated)
@@ -243,7 +250,7 @@ def _from_report(
         return _channel(nothing, nothing, nothing, shown)
     organ = _inside(organs, label.organ)
     known = ~grow(_unknown(label, organs, view, recipe), recipe.unknown_margin_mm, spacing)
-    if label.known is Known.UNKNOWN or not organ.any():
+    if label.known is Known.UNKNOWN or not _any(organ):
         return _channel(nothing, known, organ, shown)
     if label.known is Known.ABSENT:
         region = grow(organ, recipe.region_margin_mm, spacing)
@@ -269,7 +276,7 @@ def _reported(
     for tumor in label.tumors:
         by_place.setdefault(tumor.region, []).append(tumor)
     masks = {place: _inside(organs, place) for place in by_place}
-    if not torch.stack(list(masks.values())).any():
+    if not any(_any(mask) for mask in masks.values()):
         return {}
     grown = {place: grow(mask, recipe.region_margin_mm, spacing) for place, mask in masks.items()}
     bands = {

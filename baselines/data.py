@@ -35,7 +35,7 @@ from rsuper_bench.benchmark.release import LabelMap
 from rsuper_bench.benchmark.tumor_types import TumorType
 
 Voxel = tuple[int, int, int]
-TRIES = 8  # to find a place in which a rotation leaves what is wanted in view
+TRIES = 8  # to find by chance a place in which a rotation leaves what is wanted in view, before it is centred
 
 
 @dataclass(frozen=True, eq=False)
@@ -259,14 +259,22 @@ def _origin(case: TrainingCase, channel: int, recipe: Recipe, turn: Turn | None,
     if len(boxes) > 1 and not _fits(_around(boxes), recipe.crop):
         boxes = [boxes[int(rng.integers(len(boxes)))]]  # all of one rather than parts of several
     low, high = _around(boxes)
-    origin = place_crop(low, high, shape, recipe.crop, rng)
-    if turn is None or not _fits((low, high), recipe.crop):
-        return origin
     for _ in range(TRIES):
-        if turn.keeps([(a - o, b - o) for a, b, o in zip(low, high, origin, strict=True)], recipe.crop):
-            return origin
         origin = place_crop(low, high, shape, recipe.crop, rng)
-    return origin
+        if turn is None or not _fits((low, high), recipe.crop) or _keeps(turn, low, high, origin, recipe.crop):
+            return origin
+    middle = [(a + b) // 2 for a, b in zip(low, high, strict=True)]
+    centred = [_clamped(m - n // 2, size - n) for m, n, size in zip(middle, recipe.crop, shape, strict=True)]
+    return centred[0], centred[1], centred[2]
+
+
+def _keeps(turn: Turn, low: Voxel, high: Voxel, origin: Voxel, crop: Voxel) -> bool:
+    return turn.keeps([(a - o, b - o) for a, b, o in zip(low, high, origin, strict=True)], crop)
+
+
+def _clamped(start: int, spare: int) -> int:
+    """A start of the crop inside the case; a case that is shorter lies in its middle."""
+    return spare // 2 if spare <= 0 else min(max(start, 0), spare)
 
 
 def _wanted(case: TrainingCase, channel: int, recipe: Recipe, rng: np.random.Generator) -> list[Box]:
@@ -307,13 +315,10 @@ def place_crop(low: Sequence[int], high: Sequence[int], shape: Voxel, crop: Voxe
     """
     origin = []
     for axis in range(3):
-        first, last = sorted((int(high[axis]) - crop[axis], int(low[axis])))
         spare = shape[axis] - crop[axis]
-        if spare <= 0:
-            origin.append(spare // 2)
-            continue
-        first, last = min(max(first, 0), spare), min(max(last, 0), spare)
-        origin.append(int(rng.integers(first, last + 1)))
+        first, last = sorted((int(high[axis]) - crop[axis], int(low[axis])))
+        first, last = _clamped(first, spare), _clamped(last, spare)
+        origin.append(first if spare <= 0 else int(rng.integers(first, last + 1)))
     return origin[0], origin[1], origin[2]
 
 

@@ -31,8 +31,8 @@ from rsuper_bench.baselines.losses import (
 )
 from rsuper_bench.baselines.losses.looking import on_device
 from rsuper_bench.baselines.networks import Model, Outputs
+from rsuper_bench.baselines.options import LossOptions
 from rsuper_bench.baselines.presence import presence_loss
-from rsuper_bench.baselines.recipe import LossOptions
 
 Terms = dict[str, Callable[[], Tensor]]
 Objective = Callable[[Model, Batch, LossOptions], Terms]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 from scipy import ndimage
 
@@ -16,6 +19,7 @@ from rsuper_bench.baselines.resampling import to_grid
 from rsuper_bench.baselines.store import (
     CASES,
     STORE_FILE,
+    ArrayName,
     CaseIndex,
     LesionIndex,
     Store,
@@ -95,7 +99,7 @@ def prepare_case(record: CaseRecord, volumes: CaseVolumes, label_map: LabelMap, 
         std_hu=float(max(hu.std(dtype=np.float64), 1.0)),
         organ_voxels={number: int(counts[number]) for number in present},
         organ_boxes={number: _box(boxes[number - 1]) for number in present},
-        organ_hu={number: _spread(hu[organs == number]) for number in present},
+        organ_hu={number: _spread(hu[boxes[number - 1]][organs[boxes[number - 1]] == number]) for number in present},
         lesions=found,
     )
     return PreparedCase(index, hu, organs, lesions)
@@ -112,6 +116,8 @@ def _prepare_lesions(
     numbers = {kind: number for number, kind in label_map.lesions.items()}
     for kind in sorted(record.lesion_masks):
         mask = label_map.lesion_mask(drawn.data, kind)
+        if not mask.any():
+            continue
         components = np.asarray(cc3d.connected_components(mask, connectivity=26))
         large = np.bincount(components.ravel()) * drawn.voxel_mm3 >= SMALLEST_VOXELS * recipe.grid_mm**3
         large[0] = False
@@ -166,17 +172,15 @@ def prepare(
     Args:
         release: A release with images.
         recipe: Its grid and window.
-        out: Folder of the store; splits prepared there before stay.
+        out: Folder of the store; splits prepared there before stay, and are checked too.
         splits: Splits to prepare; training needs only ``train``.
         jobs: Processes, each with one case in memory; the store has the same bytes for any number.
         on_case: Called with the number of finished cases and of all cases.
 
     Raises:
         DataError: When the release has no such cases, a case cannot be used (all problems at once), or ``out`` holds
-            something else: a store of another release or grid too.
+            something else: a store of another release or grid too, or is being filled.
     """
-    from joblib import Parallel, delayed
-
     records = [record for split in splits for record in release.records(split)]
     if not records:
         raise DataError.of(
@@ -190,8 +194,25 @@ def prepare(
         label_map=release.label_map.to_json(),
     )
     _check_labels(release)
+    with _locked(out):
+        return _fill(release, recipe, records, info, out, jobs, on_case)
+
+
+def _fill(
+    release: Release,
+    recipe: Recipe,
+    records: list[CaseRecord],
+    info: StoreInfo,
+    out: Path,
+    jobs: int,
+    on_case: Callable[[int, int], None] | None,
+) -> Store:
+    from joblib import Parallel, delayed
+
     _start(out, info)
     cases = Store(out).info.cases if (out / STORE_FILE).exists() else {}
+    wanted = {record.case_id for record in records} | set(cases)  # what is there is checked, whatever its split
+    records = [record for record in release.records() if record.case_id in wanted]
     problems: list[Problem] = []
     work = Parallel(n_jobs=jobs, return_as="generator_unordered")(
         delayed(_prepare_one)(release, record, recipe, out, cases.get(record.case_id)) for record in records
@@ -205,6 +226,21 @@ def prepare(
         raise DataError.of(sorted(problems, key=lambda problem: problem.where))
     write_text(out / STORE_FILE, pretty_json(info.model_copy(update={"cases": dict(sorted(cases.items()))})))
     return Store(out)
+
+
+@contextmanager
+def _locked(out: Path) -> Iterator[None]:
+    out.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(out / ".lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        found, fix = "another process prepares cases here", "Wait for it, or stop it."
+        raise DataError.of([Problem(str(out), found, "one at a time", fix)]) from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _check_labels(release: Release) -> None:
@@ -255,17 +291,18 @@ def _prepare_one(
     done = case_file(out, case_id, ".json")
     if done.exists() and before in (None, sha256_file(done)):
         try:
-            files = read_model(done, CaseIndex, DataError).files
+            there = read_model(done, CaseIndex, DataError).files
         except DataError:
-            files = {}  # the index is damaged: the case is prepared again
-        if files and not damaged_arrays(out, case_id, files):
+            there = {}  # the index is damaged: the case is prepared again
+        if there and not damaged_arrays(out, case_id, there):
             return case_id, sha256_file(done), []
     try:
         case = prepare_case(record, release.volumes(case_id), release.label_map, recipe)
     except DataError as error:
         return case_id, "", list(error.problems)
-    files = {}
-    for name, array in (("ct", case.ct), ("organs", case.organs), ("lesions", case.lesions)):
+    arrays: dict[ArrayName, NDArray[Any] | None] = {"ct": case.ct, "organs": case.organs, "lesions": case.lesions}
+    files: dict[ArrayName, str] = {}
+    for name, array in arrays.items():
         if array is not None:
             content = array_bytes(array)
             files[name] = sha256_bytes(content)

@@ -65,7 +65,8 @@ class TrainingProgress:
         """Take the numbers of a step."""
         if self._recent and self._recent[-1].stage != line.stage:
             self._recent.clear()  # other terms, other weights
-        if self._times and line.step <= self._times[-1][0]:  # a second training after that of a teacher
+        if self._times and self._times[-1][0] >= line.step:
+            self._recent.clear()  # a second training, after that of a teacher
             self._times.clear()
         self._recent.append(line)
         self._times.append((line.step, self._now()))

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt, ValidationError, model_validator
+from pydantic import Field, PositiveFloat, PositiveInt, ValidationError, model_validator
 
+from rsuper_bench.baselines.options import Augmentation, CropPolicy, LossOptions, Weight
 from rsuper_bench.baselines.shipped import shipped_recipe, shipped_recipes
 from rsuper_bench.benchmark.errors import ConfigError, Problem
 from rsuper_bench.benchmark.files import digest_of, model_problems, read_text
@@ -22,16 +23,8 @@ Objective = Literal[
     "mask_only", "report_only", "combined", "multi_task", "clip_like", "models_genesis", "pseudo_labels"
 ]
 OrganGate = Literal["model", "release", "none"]
-Weight = Annotated[float, Field(ge=0)]
 
 
-def _rising(pair: tuple[float, float]) -> tuple[float, float]:
-    if pair[0] > pair[1]:
-        raise ValueError("the first value is the smaller one")
-    return pair
-
-
-Range = Annotated[tuple[PositiveFloat, PositiveFloat], AfterValidator(_rising)]
 TERMS = {
     "mask_only": ("segmentation", "organs"),
     "report_only": ("segmentation", "organs", "volume", "ball", "attenuation"),
@@ -72,121 +65,6 @@ class Stage(Record):
     learning_rate: PositiveFloat
     warmup_steps: Annotated[int, Field(ge=0)] = 0
     warmup: Literal["linear", "exponential"] = "linear"
-
-
-class CropShares(Record):
-    """Where crops are taken (METHOD 8): share of crops on a tumor and on the organ; the rest is background."""
-
-    tumor: Fraction
-    organ: Fraction
-
-    @model_validator(mode="after")
-    def _at_most_all(self) -> CropShares:
-        if self.tumor + self.organ > 1 + 1e-9:
-            raise ValueError("tumor and organ sum to at most 1")
-        return self
-
-
-class CropPolicy(Record):
-    """Crops by what is known of the drawn tumor type in the drawn case.
-
-    Attributes:
-        mask: Cases with a lesion mask of that type and a tumor in it; ``tumor`` is a tumor voxel.
-        report: Cases whose report places a tumor; ``tumor`` is the reported region.
-        unsized: The same where no reported tumor of that type has a size.
-        negative: Cases without a tumor of that type (``tumor`` is not used).
-        positives: Share of draws for which a case with a tumor of the drawn type is taken; null leaves it to chance.
-    """
-
-    mask: CropShares = CropShares(tumor=0.8, organ=0.1)
-    report: CropShares = CropShares(tumor=0.8, organ=0.0)
-    unsized: CropShares = CropShares(tumor=0.5, organ=0.3)
-    negative: CropShares = CropShares(tumor=0.0, organ=0.8)
-    positives: Fraction | None = None
-
-
-class SegmentationOptions(Record):
-    """Options of the segmentation loss (METHOD 2). ``background``: all known voxels, or only those of the organ."""
-
-    balance: Literal["crop", "own"] = "crop"
-    background: Literal["known", "organ"] = "known"
-    tversky_weight: Weight = 1.0
-
-
-class VolumeOptions(Record):
-    """Options of the Volume Loss (METHOD 3)."""
-
-    tolerance: Annotated[float, Field(ge=0, lt=1)] = 0.1
-    output: Literal["auxiliary", "final"] = "auxiliary"
-
-
-class BallOptions(Record):
-    """Options of the Ball Loss (METHOD 4). ``background``: negatives are all known voxels, or only grown regions."""
-
-    margin: Annotated[float, Field(ge=0, le=1)] = 0.25
-    balance: Literal["crop", "own"] = "crop"
-    background: Literal["known", "region"] = "known"
-    tversky_weight: Weight = 1.0
-
-
-class AttenuationOptions(Record):
-    """Options of the Attenuation Loss (METHOD 5). ``sign`` has no learned part; its margin is in organ deviations."""
-
-    variant: Literal["mlp", "linear", "sign"] = "mlp"
-    margin: Annotated[float, Field(ge=0)] = 1.0
-
-
-class SliceOptions(Record):
-    """What a reported image number does (METHOD 6).
-
-    Attributes:
-        use: Whether it limits where tumors are placed and counted, and chooses crops.
-        negative: Whether the organ far from the reported slices is known negative where every tumor has one.
-        margin_mm: How far that is, beyond the band of the reported slices.
-    """
-
-    use: bool = False
-    negative: bool = True
-    margin_mm: Annotated[float, Field(ge=0, le=200)] = 16.0
-
-
-class MalignancyOptions(Record):
-    """Options of the Malignancy Loss (METHOD 7). ``consistency`` weighs the mean |malignant + benign - lesion|."""
-
-    balance: Literal["crop", "own"] = "crop"
-    consistency: Weight = 0.0
-
-
-class ContrastOptions(Record):
-    """Options of contrastive pre-training (contrast.py)."""
-
-    temperature: PositiveFloat = 0.1
-
-
-class LossOptions(Record):
-    """Options of every term."""
-
-    segmentation: SegmentationOptions = SegmentationOptions()
-    volume: VolumeOptions = VolumeOptions()
-    ball: BallOptions = BallOptions()
-    attenuation: AttenuationOptions = AttenuationOptions()
-    slices: SliceOptions = SliceOptions()
-    malignancy: MalignancyOptions = MalignancyOptions()
-    contrast: ContrastOptions = ContrastOptions()
-
-
-class Augmentation(Record):
-    """Augmentation on the training device (METHOD 8, augment.py); each intensity change has its own ``chance``."""
-
-    rotation_chance: Fraction = 0.4
-    rotation_degrees: Annotated[float, Field(ge=0, le=180)] = 30.0
-    chance: Fraction = 0.3
-    brightness: Range = (0.7, 1.3)
-    contrast: Range = (0.7, 1.3)
-    shift: Annotated[float, Field(ge=0)] = 0.1
-    gamma: Range = (0.7, 1.5)
-    blur_voxels: Range = (0.5, 1.5)
-    noise: Annotated[float, Field(ge=0)] = 0.1
 
 
 class Recipe(Record):
@@ -403,6 +281,11 @@ def _placed(value: Any, path: list[str], new: Any, key: str) -> Any:
 
 def _with_hint(problem: Problem) -> Problem:
     """``model_problems`` knows the keys of the outer model; a key of an inner one is looked up here."""
+    if (
+        problem.where.endswith(": the whole file") and problem.expected != "keys and values"
+    ):  # what `Recipe._fits_together` says is what was found
+        where = problem.where.removesuffix(": the whole file")
+        return Problem(where, problem.expected, "values that fit together", "Correct them.")
     if problem.found != "unknown key":
         return problem
     *outer, key = problem.where.rpartition(": ")[2].split(".")

@@ -14,7 +14,7 @@ from rsuper_bench.baselines.distributed import Team
 from rsuper_bench.baselines.provenance import note_session, provenance_of
 from rsuper_bench.baselines.recipe import Recipe
 from rsuper_bench.baselines.run_state import RECIPE_FILE, Run
-from rsuper_bench.baselines.store import Store
+from rsuper_bench.baselines.store import STORE_FILE, Store
 from rsuper_bench.benchmark.errors import ConfigError, Problem, RsuperBenchError
 from rsuper_bench.benchmark.files import pretty_json, write_text
 from rsuper_bench.benchmark.records import Split
@@ -90,6 +90,9 @@ class _Problems:
 
 
 def _check_out(out: Path, *, resume: bool) -> None:
+    if (out / STORE_FILE).exists():
+        problem = Problem(str(out), "holds prepared cases", "a folder of the run's own", "Name another --out.")
+        raise ConfigError.of([problem])
     if resume and not has_state(out) and (out / WEIGHTS_FILE).exists():
         problem = Problem(str(out), "holds finished weights and no state", "a run to go on with", "Name another --out.")
         raise ConfigError.of([problem])

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -13,12 +14,13 @@ from rsuper_bench.baselines.recipe import STORE_VERSION, Recipe
 from rsuper_bench.baselines.targets import Box
 from rsuper_bench.benchmark.errors import DataError, Problem
 from rsuper_bench.benchmark.files import digest_of, read_model, sha256_file
-from rsuper_bench.benchmark.records import CaseRecord, Record, Split
+from rsuper_bench.benchmark.records import CaseRecord, Identifier, Record, Split
 from rsuper_bench.benchmark.release import LabelMap
 from rsuper_bench.benchmark.tumor_types import TumorType
 
 STORE_FILE = "store.json"
 CASES = "cases"
+ArrayName = Literal["ct", "organs", "lesions"]
 DTYPES = {"ct": np.int16, "organs": np.uint8, "lesions": np.uint8}
 
 
@@ -47,7 +49,7 @@ class CaseIndex(Record):
     organ_boxes: dict[int, Box]
     organ_hu: dict[int, tuple[float, float]]
     lesions: tuple[LesionIndex, ...] = ()
-    files: dict[str, str] = {}
+    files: dict[ArrayName, str] = {}
 
 
 class StoreInfo(Record):
@@ -61,7 +63,7 @@ class StoreInfo(Record):
     grid_digest: str
     grid_mm: float
     label_map: dict[str, dict[str, str]]
-    cases: dict[str, str] = {}
+    cases: dict[Identifier, str] = {}
     pseudo_labels: str | None = None
 
     @property
@@ -123,11 +125,12 @@ class Store:
             )
             raise DataError.of([Problem(str(self.folder), found, f"{expected}, for objective {recipe.objective}", fix)])
 
-    def verify(self, jobs: int = 1) -> None:
+    def verify(self, jobs: int = 1, share: slice = slice(None)) -> None:
         """Compare every file with its sha256: reads all of the store once.
 
         Args:
             jobs: Cases at a time.
+            share: Of the cases, where several processes share the work.
 
         Raises:
             DataError: Naming every case that is damaged.
@@ -135,7 +138,7 @@ class Store:
         from joblib import Parallel, delayed
 
         found: Iterable[list[Problem]] = Parallel(n_jobs=jobs, prefer="threads", return_as="generator")(
-            delayed(self._problems)(case_id, digest) for case_id, digest in self.info.cases.items()
+            delayed(self._problems)(case_id, digest) for case_id, digest in list(self.info.cases.items())[share]
         )
         if problems := [problem for case in found for problem in case]:
             raise DataError.of(problems)
@@ -164,7 +167,7 @@ class Store:
             DataError: If one is damaged.
         """
         case_id = index.record.case_id
-        arrays = {
+        arrays: dict[str, StoredArray] = {
             name: StoredArray(case_file(self.folder, case_id, f".{name}{SUFFIX}"), case_id, index.shape, DTYPES[name])
             for name in index.files
         }
@@ -180,7 +183,7 @@ def case_file(folder: Path, case_id: str, suffix: str) -> Path:
     return folder / CASES / f"{case_id}{suffix}"
 
 
-def damaged_arrays(folder: Path, case_id: str, files: dict[str, str]) -> list[Problem]:
+def damaged_arrays(folder: Path, case_id: str, files: Mapping[ArrayName, str]) -> list[Problem]:
     """A problem for each array of a case that is missing, or is not what was written."""
     problems = []
     for name, digest in files.items():

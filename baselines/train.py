@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Generator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -13,8 +12,8 @@ from torch.nn.utils import clip_grad_norm_
 from rsuper_bench.baselines.accumulation import Losses, backward
 from rsuper_bench.baselines.augment import augmented
 from rsuper_bench.baselines.batch import Batch
-from rsuper_bench.baselines.data import TrainingData
 from rsuper_bench.baselines.distributed import Team
+from rsuper_bench.baselines.feeding import Feeding, feed
 from rsuper_bench.baselines.journal import Journal
 from rsuper_bench.baselines.loss_log import LOSS_LOG, Measured, OnStep, StepLog, TrainingError, not_finite
 from rsuper_bench.baselines.losses.arguments import NotFiniteError
@@ -29,8 +28,6 @@ from rsuper_bench.baselines.store import Store
 
 __all__ = ["DATA_FILE", "LOSS_LOG", "RECIPE_FILE", "OnStep", "Run", "StepLog", "TrainingError", "train"]
 
-READ_AHEAD = 2
-
 
 def train(
     store: Store,
@@ -40,6 +37,7 @@ def train(
     resume: bool = False,
     device: torch.device | str = "cpu",
     team: Team = Team(),  # noqa: B008 - frozen
+    feeding: Feeding | None = None,
     stop_after: int | None = None,
     on_step: OnStep | None = None,
     on_note: Callable[[str], None] | None = None,
@@ -53,6 +51,7 @@ def train(
         resume: Go on with what is in ``out``; a fresh start if nothing is.
         device: Where to train.
         team: The processes that share each batch (distributed.py).
+        feeding: Who makes the batches; None for what suits the device.
         stop_after: Stop after so many steps, as if interrupted.
         on_step: Called for each step, in order; on a GPU some steps later.
         on_note: Called with each warning of the start.
@@ -64,11 +63,12 @@ def train(
     """
     run, data = start(store, recipe, out, resume=resume, device=torch.device(device), team=team, on_note=on_note)
     last = recipe.steps if stop_after is None else min(recipe.steps, run.step + stop_after)
-    batches = _batches(data, team.share(recipe.batch), run.step, last)
+    read = partial(data.batch, crops=team.share(recipe.batch))
+    batches = feed(read, range(run.step, last), feeding or Feeding.on(run.device), run.device)
     with stop_between_steps(alone=team.size == 1) as stop, Journal(run, team, on_step) as journal:
         try:
             while run.step < last and not stop.asked:
-                batch = augmented(next(batches).to(run.device))
+                batch = augmented(next(batches))
                 journal.add(_step(run, batch, team))  # on a CPU a step that is not finite ends here
                 run.update(learning_rate(recipe, run.step))
                 journal.after_step(batch)
@@ -103,15 +103,3 @@ def _step(run: Run, batch: Batch, team: Team) -> Measured:
     norm = clip_grad_norm_(run.model.parameters(), recipe.max_grad_norm)
     rate = learning_rate(recipe, run.step)
     return Measured.of(run.step + 1, stage, rate, norm, losses, case_ids)
-
-
-def _batches(data: TrainingData, share: range, first: int, last: int) -> Generator[Batch, None, None]:
-    """Batches of steps in order, made a little ahead in another thread; a batch depends on its step alone."""
-    with ThreadPoolExecutor(1) as pool:
-        ahead: deque[Future[Batch]] = deque()
-        for step in range(first, last):
-            ahead.append(pool.submit(data.batch, step, share))
-            if len(ahead) > READ_AHEAD:
-                yield ahead.popleft().result()
-        while ahead:
-            yield ahead.popleft().result()

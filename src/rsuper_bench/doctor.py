@@ -138,6 +138,7 @@ def examine(folder: Path) -> list[Check]:
                 ("torch", "torch"),
                 ("monai", "monai"),
                 ("safetensors", "safetensors"),
+                ("blosc2", "blosc2"),
             )
         ),
         _device(),

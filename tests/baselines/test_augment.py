@@ -17,7 +17,7 @@ from rsuper_bench.baselines.data import TrainingData
 from rsuper_bench.baselines.inputs import Looks, network_image
 from rsuper_bench.baselines.losses import AttenuationTarget, ReportedTumors
 from rsuper_bench.baselines.losses.looking import without_looking
-from rsuper_bench.baselines.recipe import Augmentation
+from rsuper_bench.baselines.options import Augmentation
 from rsuper_bench.baselines.targets import ChannelLabel, Known, Tumor
 from rsuper_bench.baselines.turning import Sources, Turn
 from rsuper_bench.benchmark.records import Attenuation, Malignancy, Phase
@@ -88,6 +88,12 @@ def tensors_of(batch):
                 if item.band is not None:
                     found[f"band {place} {channel}"] = item.band
     return found
+
+
+def test_every_target_with_voxels_is_turned():
+    targets = batch_of([Change()]).targets
+    with_voxels = {name: value for name, value in vars(targets).items() if getattr(value, "ndim", 0) >= 4}
+    assert set(with_voxels) == set(MASKS)
 
 
 def test_nothing_drawn_is_nothing_changed():

@@ -7,6 +7,7 @@ from pathlib import Path
 import blosc2
 import numpy as np
 import pytest
+from filelock import FileLock
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -115,6 +116,8 @@ def test_another_split_joins_the_store_and_training_does_not_notice(tmp_path):
     assert [len(after.indices(split)) for split in (Split.TRAIN, Split.TEST)] == [2, 1]
     assert after.digest == before.digest
     after.verify()
+    (tmp_path / "cases" / "case-00.organs.b2nd").write_bytes(b"rot")
+    prepare(release, recipe_of(), tmp_path, splits=[Split.TEST]).verify()  # what is there is mended too
 
 
 @pytest.mark.parametrize(("other", "message"), [("release", "another release"), ("grid", "grid of 4.0 mm")])
@@ -145,6 +148,23 @@ def test_a_store_of_another_grid_is_refused(toy_store):
 def test_an_unfinished_store_is_refused(tmp_path):
     with pytest.raises(DataError, match="no such file"):
         Store(tmp_path)
+
+
+def test_two_processes_do_not_fill_one_store(tmp_path):
+    with FileLock(tmp_path / ".lock"), pytest.raises(DataError, match="another process prepares cases here"):
+        prepare(toy_release(n_train=1), recipe_of(), tmp_path)
+    prepare(toy_release(n_train=1), recipe_of(), tmp_path)
+
+
+def test_an_index_names_no_file_outside_the_store(small_store):
+    path = small_store.folder / "cases" / "case-00.json"
+    path.write_text(path.read_text().replace('"organs": "', '"../../organs": "'))
+    with pytest.raises(DataError, match="files"):
+        small_store.indices(Split.TRAIN)
+    path = small_store.folder / "store.json"
+    path.write_text(path.read_text().replace('"case-01": "', '"../case-01": "'))
+    with pytest.raises(DataError, match="cases"):
+        Store(small_store.folder)
 
 
 @pytest.fixture

@@ -1,17 +1,24 @@
 """Which crops a step sees (METHOD 8)."""
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from toy_world import LIVER, organs_of_toy, recipe_of, toy_release
+from toy_world import KIDNEY_LEFT, KIDNEY_RIGHT, LIVER, organs_of_toy, recipe_of, toy_release
 
-from rsuper_bench.baselines.data import TrainingData, cut, place_crop
+from rsuper_bench.baselines.augment import Change
+from rsuper_bench.baselines.data import CropPlan, TrainingData, _origin, _wanted, cut, place_crop
+from rsuper_bench.baselines.options import Augmentation
 from rsuper_bench.baselines.prepare import prepare
+from rsuper_bench.baselines.recipe import load_recipe
+from rsuper_bench.baselines.turning import Turn
 from rsuper_bench.benchmark.errors import DataError
+from rsuper_bench.benchmark.records import Presence
+from rsuper_bench.benchmark.tumor_types import TumorType
 
 MASKS_ONLY = {
     "objective": "mask_only",
@@ -114,3 +121,122 @@ def test_what_lies_outside_a_case_is_filled():
     array = np.arange(8).reshape(2, 2, 2)
     assert cut(array, (-1, 0, 1), (4, 2, 2), 9)[..., 0].tolist() == [[9, 9], [1, 3], [5, 7], [9, 9]]
     assert (cut(array, (-1, 0, 1), (4, 2, 2), 9)[..., 1] == 9).all()
+
+
+# Frequencies of the crop policy (METHOD 8), on a world where one crop can tell what it was drawn for.
+
+DRAWS = 1500
+POLICY = {  # as METHOD 8 states it
+    "mask": {"tumor": 0.8, "organ": 0.1},
+    "report": {"tumor": 0.8, "organ": 0.0},
+    "unsized": {"tumor": 0.5, "organ": 0.3},
+    "negative": {"tumor": 0.0, "organ": 0.8},
+}
+
+
+def test_the_shipped_recipes_have_the_policy_of_the_method():
+    for name in ("mask_only", "report_only", "combined"):
+        crops = load_recipe(name).crops.model_dump(mode="json")
+        assert {key: crops[key] for key in POLICY} == POLICY
+        assert crops["positives"] == 0.5  # else a rare type is seen as rarely as it is
+        assert load_recipe(name).augmentation == Augmentation()
+
+
+@pytest.mark.parametrize(
+    ("index", "pool", "channel", "expected"),
+    [
+        (1, "masks", 0, {"tumor": 0.8, "organ": 0.1, "anywhere": 0.1}),  # a drawn liver tumor
+        (2, "masks", 0, {"organ": 0.8, "anywhere": 0.2}),  # none
+        (5, "reports", 0, {"tumor": 0.8, "anywhere": 0.2}),  # a sized one reported
+        (6, "reports", 1, {"tumor": 0.5, "organ": 0.3, "anywhere": 0.2}),  # one without a size
+        (4, "reports", 0, {"organ": 0.8, "anywhere": 0.2}),  # its absence reported
+    ],
+)
+def test_crops_go_where_the_policy_says_as_often_as_it_says(toy_store, index, pool, channel, expected):
+    recipe = recipe_of(crops=POLICY)
+    data = TrainingData(toy_store, recipe)
+    case = next(case for case in data.pools[pool] if case.index.record.case_id == f"case-{index:02d}")
+    wanted = Counter()
+    rng = np.random.default_rng(0)
+    for _ in range(DRAWS):
+        boxes = _wanted(case, channel, recipe, rng)
+        organ = [case.index.organ_boxes[number] for number in case.labels[channel].organ]
+        tumor = case.lesion_boxes(channel) or organ[:1]
+        reported = pool == "reports" and channel == 1
+        if not boxes:
+            wanted["anywhere"] += 1
+        elif pool == "reports" and channel == 0 and index == 5:
+            wanted["tumor"] += boxes == organ
+        elif reported:
+            wanted["tumor" if len(boxes) == 1 else "organ"] += 1  # the left kidney, or both
+        else:
+            wanted["tumor" if boxes[0] in case.lesion_boxes(channel) else "organ"] += 1
+            assert set(boxes) <= {*organ, *tumor}
+    assert set(wanted) == set(expected)
+    for name, share in expected.items():
+        assert abs(wanted[name] / DRAWS - share) < 3.5 * (share * (1 - share) / DRAWS) ** 0.5
+
+
+def test_rare_tumor_types_are_drawn_as_often_as_common_ones(tmp_path):
+    # the liver has a tumor in 12 of 24 cases, the kidney in 8; leave the kidney one of them
+    release = toy_release(n_train=24, masked=0)
+    for index in range(3, 24, 3):
+        record, volumes = release.cases[f"case-{index:02d}"]
+        findings = tuple(item for item in record.findings if item.tumor_type is not TumorType.KIDNEY)
+        presence = record.presence | {TumorType.KIDNEY: Presence.ABSENT}
+        release.cases[record.case_id] = (
+            record.model_copy(update={"findings": findings, "presence": presence}),
+            volumes,
+        )
+    recipe = recipe_of(**REPORTS_ONLY, crops={"positives": 0.5}, batch=2)
+    data = TrainingData(prepare(release, recipe, tmp_path), recipe)
+    tumors = [sum(bool(case.positive(channel)) for case in data.pools["reports"]) for channel in range(2)]
+    assert tumors == [12, 1]
+    drawn = Counter(
+        (plan.channel, plan.case.positive(plan.channel)) for step in range(8) for plan in repeated_plans(data, step)
+    )
+    for key in ((0, True), (0, False), (1, True), (1, False)):
+        assert abs(drawn[key] / sum(drawn.values()) - 0.25) < 3.5 * (0.25 * 0.75 / sum(drawn.values())) ** 0.5
+
+
+def repeated_plans(data, step):
+    """What the places of a batch would show if it were much larger: each place has its own generator."""
+    rngs = (np.random.default_rng(np.random.SeedSequence([1, step, place])) for place in range(150))
+    for rng in rngs:
+        case, channel = data._draw("reports", rng)
+        yield CropPlan(case, channel, (0, 0, 0), Change())
+
+
+def test_the_whole_reported_region_is_in_the_crop_where_it_fits(toy_store):
+    recipe = recipe_of(**REPORTS_ONLY, crop=(16, 16, 16), crops=POLICY | {"report": {"tumor": 1.0, "organ": 0.0}})
+    data = TrainingData(toy_store, recipe)
+    case = next(case for case in data.pools["reports"] if case.index.record.case_id == "case-05")
+    low, high = (9, 10, 12), (18, 20, 21)
+    wide = case.index.model_copy(update={"shape": (40, 40, 40), "organ_boxes": {LIVER: (low, high)}})
+    origins = {rotated: Counter() for rotated in (False, True)}
+    for seed in range(100):
+        rng = np.random.default_rng(seed)
+        turn = Turn.of_degrees(*rng.uniform(-20, 20, 3)) if seed % 2 else None
+        origin = _origin(replace(case, index=wide), 0, recipe, turn, rng)
+        inside = [(a - o, b - o) for a, b, o in zip(low, high, origin, strict=True)]
+        assert all(a >= 0 and b <= 16 for a, b in inside)
+        assert turn is None or turn.keeps(inside, recipe.crop)  # after the rotation too
+        origins[turn is not None][origin] += 1
+    assert len(origins[False]) > 40  # anywhere that shows it
+    assert len(origins[True]) > 10
+
+
+def test_of_places_too_far_apart_one_is_shown_whole(toy_store):
+    # both kidneys span 10 voxels
+    recipe = recipe_of(**REPORTS_ONLY, crop=(8, 16, 16), crops={"negative": {"tumor": 0.0, "organ": 1.0}})
+    data = TrainingData(toy_store, recipe)
+    case = next(case for case in data.pools["reports"] if case.positive(1) is False)
+    shown = Counter()
+    for seed in range(60):
+        origin = _origin(case, 1, recipe, None, np.random.default_rng(seed))
+        view = range(origin[0], origin[0] + 8)
+        for number in (KIDNEY_LEFT, KIDNEY_RIGHT):
+            low, high = case.index.organ_boxes[number]
+            shown[number] += low[0] in view and high[0] - 1 in view
+    assert min(shown.values()) > 15
+    assert sum(shown.values()) == 60

@@ -8,8 +8,10 @@ from math import pi
 import numpy as np
 import torch
 
+from rsuper_bench.baselines.augment import Change
 from rsuper_bench.baselines.batch import Batch
 from rsuper_bench.baselines.crop_targets import CropView, draw_targets, stack
+from rsuper_bench.baselines.inputs import Looks
 from rsuper_bench.baselines.recipe import Recipe, load_recipe
 from rsuper_bench.baselines.targets import ChannelLabel, Known, Tumor
 from rsuper_bench.benchmark.records import Attenuation, Phase
@@ -41,8 +43,11 @@ def recipe_for(objective: str, size: int, width: int) -> Recipe:
     return load_recipe(objective, changes)
 
 
-def synthetic_batch(recipe: Recipe, pools: tuple[str, ...], *, seed: int = 0) -> Batch:
+def synthetic_batch(
+    recipe: Recipe, pools: tuple[str, ...], *, seed: int = 0, changes: tuple[Change, ...] | None = None
+) -> Batch:
     """One crop a pool. A mask case shows tumors in liver and kidney; a report case states ten, in six organs."""
+    changes = changes or (Change(),) * len(pools)
     size = recipe.crop[0]
     rng = np.random.default_rng(seed)
     organs = _ellipsoids(size, ORGANS)
@@ -57,7 +62,7 @@ def synthetic_batch(recipe: Recipe, pools: tuple[str, ...], *, seed: int = 0) ->
         for number, place in places.items()
     }
     images, hus, targets = [], [], []
-    for pool in pools:
+    for pool, change in zip(pools, changes, strict=True):
         hu = np.where(organs > 0, 100, -50) + rng.normal(0, 15, organs.shape)
         hu = np.where(lesions > 0, hu - 40, hu).astype(np.int16)
         drawn = draw_targets(
@@ -65,7 +70,7 @@ def synthetic_batch(recipe: Recipe, pools: tuple[str, ...], *, seed: int = 0) ->
             organs,
             lesions if pool == "masks" else None,
             lesion_numbers=numbers,
-            view=CropView(voxels, boxes, (0, 0, 0), recipe.crop, recipe.grid_mm),
+            view=CropView(voxels, boxes, (0, 0, 0), recipe.crop, recipe.grid_mm, change.turn),
             hu=hu,
             phase=Phase.PORTAL_VENOUS,
             recipe=recipe,
@@ -74,7 +79,10 @@ def synthetic_batch(recipe: Recipe, pools: tuple[str, ...], *, seed: int = 0) ->
         images.append((hus[-1] - 50) / 100)
         targets.append(drawn)
     case_ids = tuple((f"case-{index}", pool) for index, pool in enumerate(pools))
-    return Batch(torch.stack(images), torch.stack(hus), stack(targets), (recipe.grid_mm,) * 3, case_ids)
+    labels = torch.from_numpy(organs)[None, None].repeat(len(pools), 1, 1, 1, 1)
+    looks = Looks(torch.full((len(pools),), 50.0), torch.full((len(pools),), 100.0))
+    images, hu, spacing = torch.stack(images), torch.stack(hus), (recipe.grid_mm,) * 3
+    return Batch(images, hu, stack(targets), spacing, case_ids, labels, looks, changes, recipe.window_hu[0])
 
 
 def _ellipsoids(size: int, places: tuple) -> np.ndarray:

@@ -59,7 +59,12 @@ def train(
     out: Annotated[Path, typer.Option(help="Folder of the run.")],
     change: SetOption = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where the run in --out was stopped.")] = False,
-    jobs: Annotated[int, typer.Option(min=1, help="Processes that prepare cases.")] = 1,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes that prepare or check cases.")] = 1,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=0, help="Processes that make batches for a GPU; 0 for a thread. Default: its cores."),
+    ] = None,
+    ahead: Annotated[int, typer.Option(min=1, help="Batches that wait, for each of them.")] = 2,
     device: DeviceOption = "auto",
 ) -> None:
     """Train a baseline; an interrupted run goes on with --resume as if nothing had happened.
@@ -68,6 +73,7 @@ def train(
     """
     from rsuper_bench.baselines.checkpoint import STATE_FILE, WEIGHTS_FILE
     from rsuper_bench.baselines.distributed import joined, own_device
+    from rsuper_bench.baselines.feeding import Feeding
     from rsuper_bench.baselines.progress import TrainingProgress
     from rsuper_bench.baselines.pseudo_labels import train_recipe
     from rsuper_bench.baselines.recipe import load_recipe
@@ -77,6 +83,7 @@ def train(
     from rsuper_bench.benchmark.files import check_out_folder
 
     where = own_device(_device(device))
+    feeding = Feeding.on(where, workers=workers, ahead=ahead)
     with joined(where) as team:
         check_out_folder(out, RECIPE_FILE, (DATA_FILE, LOSS_LOG, STATE_FILE, WEIGHTS_FILE))
         chosen = load_recipe(recipe, change or ())
@@ -84,9 +91,10 @@ def train(
         if team.size > 1 and not prepared:
             fix = "Run `rsuper-bench prepare` once, then train on its folder."
             raise ConfigError.of([Problem(data, "not prepared", "a store, because several processes share it", fix)])
-        store = _verified(Path(data), jobs) if prepared else _prepared(data, chosen, out / "store", jobs)
+        share = slice(team.rank, None, team.size)
+        store = _verified(Path(data), chosen, jobs, share) if prepared else _prepared(data, chosen, out / "store", jobs)
         if not team.leads:
-            train_recipe(store, chosen, out, resume=resume, device=where, team=team)
+            train_recipe(store, chosen, out, resume=resume, device=where, team=team, feeding=feeding)
             return
         with TrainingProgress(chosen) as progress:
             try:
@@ -97,6 +105,7 @@ def train(
                     resume=resume,
                     device=where,
                     team=team,
+                    feeding=feeding,
                     on_step=progress.step,
                     on_note=progress.note,
                 )
@@ -139,12 +148,13 @@ def predict(
     typer.echo(f"submission: {out}")
 
 
-def _verified(folder: Path, jobs: int) -> Store:
-    """A store whose every file is as it was written."""
+def _verified(folder: Path, recipe: Recipe, jobs: int, share: slice) -> Store:
+    """A store for a recipe whose every file is as it was written."""
     from rsuper_bench.baselines.store import Store
 
     store = Store(folder)
-    store.verify(jobs)
+    store.check(recipe)
+    store.verify(jobs, share)
     return store
 
 
