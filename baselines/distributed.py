@@ -126,7 +126,7 @@ def _connected() -> Iterator[None]:
 
 def started_by_torchrun() -> bool:
     """Whether this is one of several processes of a run."""
-    return int(os.environ.get("WORLD_SIZE", "1")) > 1
+    return "RANK" in os.environ and int(os.environ.get("WORLD_SIZE", "1")) > 1
 
 
 def own_device(name: str) -> str:
@@ -145,7 +145,9 @@ def joined(device: str) -> Iterator[Team]:
         return
     if device.startswith("cuda"):
         torch.cuda.set_device(device)
-    dist.init_process_group("nccl" if device.startswith("cuda") else "gloo")
+        dist.init_process_group("nccl", device_id=torch.device(device))
+    else:
+        dist.init_process_group("gloo")
     team = Team(dist.get_rank(), dist.get_world_size())
     try:
         yield team

@@ -9,11 +9,13 @@ from pathlib import Path
 
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
-from tensorboard.summary.writer.event_file_writer import EventFileWriter
+from tensorboard.summary.writer.record_writer import RecordWriter
 
 from rsuper_bench.baselines.loss_log import StepLog
 
 EVENTS = "tensorboard"
+EVENTS_FILE = "events.out.tfevents.0"  # TensorBoard reads what is named so; its own names hold time and host
+VERSION = "brain.Event:2"
 
 
 class Events:
@@ -29,7 +31,11 @@ class Events:
 
     def __init__(self, folder: Path, log: Iterator[StepLog], overlays: Iterator[tuple[int, Path]]) -> None:
         shutil.rmtree(folder / EVENTS, ignore_errors=True)
-        self._writer = EventFileWriter(str(folder / EVENTS))
+        (folder / EVENTS).mkdir()
+        # Not TensorBoard's own writer: its thread would meet a full disk where nobody can report it
+        self._file = (folder / EVENTS / EVENTS_FILE).open("wb")
+        self._records = RecordWriter(self._file)
+        self._write(Event(wall_time=time.time(), file_version=VERSION))
         for line in log:
             self.step(line)
         for step, picture in overlays:
@@ -52,13 +58,16 @@ class Events:
             )
         self._add(Summary(value=[Summary.Value(tag="overlay", image=shown)]), step)
 
-    def _add(self, summary: Summary, step: int) -> None:
-        self._writer.add_event(Event(wall_time=time.time(), step=step, summary=summary))
-
     def flush(self) -> None:
         """Bring everything to disk."""
-        self._writer.flush()
+        self._file.flush()
 
     def close(self) -> None:
         """Flush and close."""
-        self._writer.close()
+        self._file.close()
+
+    def _add(self, summary: Summary, step: int) -> None:
+        self._write(Event(wall_time=time.time(), step=step, summary=summary))
+
+    def _write(self, event: Event) -> None:
+        self._records.write(event.SerializeToString())

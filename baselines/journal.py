@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from rsuper_bench.baselines.batch import Batch
-from rsuper_bench.baselines.checkpoint import WEIGHTS_FILE
+from rsuper_bench.baselines.checkpoint import WEIGHTS_FILE, read_checkpoint
 from rsuper_bench.baselines.distributed import Team
 from rsuper_bench.baselines.events import Events
 from rsuper_bench.baselines.loss_log import (
@@ -22,6 +25,7 @@ from rsuper_bench.baselines.loss_log import (
 )
 from rsuper_bench.baselines.overlays import draw_overlay, keep_overlays, overlays_of
 from rsuper_bench.baselines.run_state import Run
+from rsuper_bench.benchmark.errors import DataError, Problem
 
 
 class Journal:
@@ -46,6 +50,21 @@ class Journal:
             self.events = Events(self.run.folder, read_log(self.run.folder / LOSS_LOG), overlays_of(self.run.folder))
         return self
 
+    @contextmanager
+    def _room(self) -> Iterator[None]:
+        """Say what to do when the disk is full.
+
+        Raises:
+            DataError: If it is.
+        """
+        try:
+            yield
+        except OSError as cause:
+            where, reason = cause.filename or self.run.folder, cause.strerror or type(cause).__name__
+            fix = "Free some space, then go on with --resume: the last saved state is whole."
+            problem = Problem(str(where), f"cannot be written ({reason})", "room for what the run writes", fix)
+            raise DataError(f"error: {problem}", [problem]) from None
+
     def add(self, measured: Measured) -> None:
         """Take the losses of a step that is about to be taken.
 
@@ -56,6 +75,10 @@ class Journal:
 
     def after_step(self, batch: Batch) -> None:
         """Report, draw and save when it is time."""
+        with self._room():
+            self._after_step(batch)
+
+    def _after_step(self, batch: Batch) -> None:
         self.log.publish()
         every = self.run.recipe.overlay_every
         if self.leads and every is not None and self.run.step % every == 0:
@@ -76,10 +99,11 @@ class Journal:
         self._tried = self.run.step
         if not self.leads:
             return
-        self.log.write(self.run.folder / LOSS_LOG)
-        self.run.save()
-        if self.events is not None:
-            self.events.flush()
+        with self._room():
+            self.log.write(self.run.folder / LOSS_LOG)
+            self.run.save()
+            if self.events is not None:
+                self.events.flush()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -90,11 +114,13 @@ class Journal:
             elif self.run.whole and self.run.step > self._tried:
                 self.save()
             finished = error is None and self.run.step == self.run.recipe.steps
-            if finished and self.leads and not (self.run.folder / WEIGHTS_FILE).exists():
-                self.run.finish()
+            if finished and self.leads and not _readable(self.run.folder / WEIGHTS_FILE):
+                with self._room():
+                    self.run.finish()
         finally:
             if self.events is not None:
-                self.events.close()
+                with suppress(OSError):  # they are made anew on resume; the disk was full, and that was said
+                    self.events.close()
 
     def _write_what_was_finite(self) -> None:
         """For whoever looks for the cause. What is still unread may be an earlier step, and then is the cause."""
@@ -109,3 +135,12 @@ class Journal:
             self.events.step(line)
         if self.on_step is not None and self.leads:
             self.on_step(line)
+
+
+def _readable(weights: Path) -> bool:
+    """Whether the weights of a finished run are there already: then they stay as they are."""
+    try:
+        read_checkpoint(weights)
+    except DataError:
+        return False
+    return True

@@ -121,7 +121,7 @@ class Run:
         load_into(self.model, parts["model"], where)
         _load_average(self.ema, parts["ema"], where)
         load_optimizer(self.optimizer, parts["optimizer"], where)
-        self.step = _step_of(saved, where)
+        self.step = _step_of(saved, where, self.recipe.steps)
         return warning
 
     def finish(self) -> None:
@@ -169,10 +169,10 @@ def _load_average(ema: dict[str, Tensor], tensors: dict[str, Tensor], where: str
         value.copy_(tensors[name])
 
 
-def _step_of(saved: Saved, where: str) -> int:
+def _step_of(saved: Saved, where: str, most: int) -> int:
     text = saved.metadata.get("step", "")
-    if not text.isdecimal():
-        raise DataError.of([Problem(where, "no number of steps", "a state that `train` wrote", "Train again.")])
+    if not text.isdecimal() or len(text) > 12 or int(text) > most:
+        raise DataError.of([Problem(where, "no number of finished steps", f"0 to {most}", "Train again.")])
     return int(text)
 
 

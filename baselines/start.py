@@ -17,7 +17,6 @@ from rsuper_bench.baselines.run_state import RECIPE_FILE, Run
 from rsuper_bench.baselines.store import STORE_FILE, Store
 from rsuper_bench.benchmark.errors import ConfigError, Problem, RsuperBenchError
 from rsuper_bench.benchmark.files import pretty_json, write_text
-from rsuper_bench.benchmark.records import Split
 
 DATA_FILE = "training_data.json"
 
@@ -42,7 +41,7 @@ def start(
     with found.noted():
         store.check(recipe)
     with found.noted():
-        team.share(recipe.batch // recipe.accumulate)
+        team.share(recipe.batch)
     with found.noted():
         _check_precision(recipe, device)
     with found.noted():
@@ -53,7 +52,7 @@ def start(
         provenance = provenance_of(recipe, store.info.release_digest, device, team.size)
         run = Run.fresh(out, recipe, store_digest=store.digest, device=device, provenance=provenance)
     found.raise_all()
-    notes = _smaller_cases(store, recipe)
+    notes = _smaller_cases(data, recipe)
     if resume and (warning := run.restore()) is not None:
         notes.append(warning)
     if recipe.network.compile:
@@ -108,9 +107,9 @@ def _check_precision(recipe: Recipe, device: torch.device) -> None:
         raise ConfigError.of([Problem("precision: bf16", found, "a GPU that does", fix)])
 
 
-def _smaller_cases(store: Store, recipe: Recipe) -> list[str]:
+def _smaller_cases(data: TrainingData, recipe: Recipe) -> list[str]:
     """A crop larger than a case is filled with air outside it, which is known to hold no tumor; that costs time."""
-    cases = store.indices(Split.TRAIN)
+    cases = [case.index for pool in data.pools.values() for case in pool]
     smaller = sum(any(n < c for n, c in zip(case.shape, recipe.crop, strict=True)) for case in cases)
     if not smaller:
         return []

@@ -69,8 +69,9 @@ def train(
         try:
             while run.step < last and not stop.asked:
                 batch = augmented(next(batches))
-                journal.add(_step(run, batch, team))  # on a CPU a step that is not finite ends here
-                run.update(learning_rate(recipe, run.step))
+                with enough_memory(recipe):
+                    journal.add(_step(run, batch, team))  # on a CPU a step that is not finite ends here
+                    run.update(learning_rate(recipe, run.step))
                 journal.after_step(batch)
         finally:
             batches.close()
@@ -96,7 +97,7 @@ def _step(run: Run, batch: Batch, team: Team) -> Measured:
         return Losses(torch.stack([weights[name] * term for name, term in terms.items()]).sum(), terms)
 
     run.optimizer.zero_grad(set_to_none=True)
-    with team.whole_batch(), enough_memory(recipe):
+    with team.whole_batch():
         seed = noise_seed(recipe, run.step, team.rank)
         losses = backward(run.model, batch, losses_of, parts=recipe.accumulate, seed=seed)
     team.average_gradients(run.model.parameters())

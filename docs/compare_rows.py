@@ -22,21 +22,21 @@ RECORD = Path(__file__).parent / "comparison-rows.json"
 
 
 def main() -> None:
+    """Run what the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--rows", nargs="+", default=list(ROWS), choices=ROWS)
     parser.add_argument("--record", action="store_true", help=f"write {RECORD.name} beside this script")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="of every recipe")
     arguments = parser.parse_args()
     out, release = arguments.out, arguments.out / "release"
     config = Path(str(files("rsuper_bench.dataset_builder"))) / "configs" / "phantom-demo.yaml"
     chain = Chain(n_steps=len(arguments.rows) * 3 + 1)
-    chain.step(
-        "make phantoms",
-        ("dataset", "build", "--source", "phantom", "--config", config, "--seed", "0", "--out", release),
-    )
+    build = ("dataset", "build", "--source", "phantom", "--config", config, "--seed", "0", "--out", release)
+    chain.step("make phantoms", build)
     for row in arguments.rows:
         if not (out / "evaluation" / row / "report.json").exists():
-            train_and_evaluate(chain, release, out, {row: f"demo_{row}"}, task="demo-phantom-v1")
+            train_and_evaluate(chain, release, out, {row: f"demo_{row}"}, task="demo-phantom-v1", change=arguments.set)
     reports = {row: load_report(out / "evaluation" / row) for row in arguments.rows}
     found = {
         row: {
@@ -45,7 +45,13 @@ def main() -> None:
         }
         for row, report in reports.items()
     }
-    facts = {"release": next(iter(reports.values())).data.digest, "split": "test", "synthetic": True, "rows": found}
+    facts = {
+        "release": next(iter(reports.values())).data.digest,
+        "split": "test",
+        "synthetic": True,
+        "changed": arguments.set,
+        "rows": found,
+    }
     text = json.dumps(facts, indent=1) + "\n"
     (out / "rows.json").write_text(text, encoding="utf-8")
     if arguments.record:

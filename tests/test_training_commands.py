@@ -6,7 +6,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from rsuper_bench.baselines.recipe import load_recipe
+from rsuper_bench.baselines.recipe import load_recipe, shipped_recipes
 from rsuper_bench.benchmark.errors import ConfigError, DataError
 from rsuper_bench.cli import app
 
@@ -58,7 +58,7 @@ def test_from_a_release_to_a_valid_submission(release, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("objective", ["mask_only", "report_only", "combined"])
+@pytest.mark.parametrize("objective", [name.removeprefix("demo_") for name in shipped_recipes() if "demo_" in name])
 def test_the_demo_recipes_train_on_phantoms(release, tmp_path, objective):
     short = ("--set", "stages=[{steps: 1, learning_rate: 0.01}, {steps: 1, learning_rate: 0.01}]")
     run("train", release, "--recipe", f"demo_{objective}", "--out", tmp_path / "run", *short)

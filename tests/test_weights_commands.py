@@ -131,8 +131,10 @@ def test_what_is_no_run_and_no_repository_is_refused(tmp_path):
 
 
 def test_a_recipe_is_printed_complete_and_can_be_read_back(tmp_path):
-    result = CliRunner().invoke(app, ["recipe", "small_combined", "--set", "batch=4"])
-    (tmp_path / "mine.yaml").write_text(result.stdout)
+    call = ["recipe", "small_combined", "--set", "batch=4"]
+    result = CliRunner().invoke(app, [*call, "--out", str(tmp_path / "mine.yaml")])
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "mine.yaml").read_text() == CliRunner().invoke(app, call).stdout
     assert load_recipe(tmp_path / "mine.yaml") == load_recipe("small_combined", ["batch=4"])
 
 

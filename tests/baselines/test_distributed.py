@@ -11,7 +11,7 @@ import torch
 from toy_world import recipe_of
 
 from rsuper_bench.baselines.checkpoint import read_checkpoint
-from rsuper_bench.baselines.distributed import Team
+from rsuper_bench.baselines.distributed import Team, own_device
 from rsuper_bench.baselines.train import train
 from rsuper_bench.benchmark.errors import ConfigError
 
@@ -70,3 +70,12 @@ def test_a_batch_is_shared_evenly_or_not_at_all():
     assert [list(Team(rank, 2).share(4)) for rank in (0, 1)] == [[0, 1], [2, 3]]
     with pytest.raises(ConfigError, match=r"batch 3.*cannot be split among 2 processes(?s:.*)--set batch=4"):
         Team(0, 2).share(3)
+
+
+def test_each_process_takes_its_own_gpu(monkeypatch):
+    assert own_device("cuda") == "cuda"
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    assert own_device("cuda") == "cuda"  # some clusters set it without torchrun
+    monkeypatch.setenv("RANK", "3")
+    monkeypatch.setenv("LOCAL_RANK", "3")
+    assert [own_device(name) for name in ("cuda", "cuda:1", "cpu")] == ["cuda:3", "cuda:1", "cpu"]

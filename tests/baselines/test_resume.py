@@ -15,6 +15,7 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from toy_world import recipe_of
 
+from rsuper_bench.baselines.checkpoint import read_checkpoint, write_checkpoint
 from rsuper_bench.baselines.losses.looking import without_looking
 from rsuper_bench.baselines.run_state import Run
 from rsuper_bench.baselines.train import TrainingError, train
@@ -125,13 +126,16 @@ def test_what_is_interrupted_inside_an_update_is_not_saved(toy_store, tmp_path, 
     assert_same(tmp_path / "whole", tmp_path / "run")
 
 
-def test_a_full_disk_in_the_middle_of_a_checkpoint_loses_nothing(toy_store, tmp_path):
+@pytest.mark.parametrize(
+    ("limit_bytes", "file"), [(20_000, "state.safetensors"), (1_000, "losses.jsonl"), (2_000, "tensorboard")]
+)
+def test_a_full_disk_loses_nothing(toy_store, tmp_path, limit_bytes, file, capfd):
     train(toy_store, recipe_of(), tmp_path / "whole")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
 
     def fill(line):
         if line.step == 5:  # the state of step 3 is saved, that of step 6 comes next
-            resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, before[1]))
 
     try:
         with pytest.raises(DataError) as caught:
@@ -140,8 +144,10 @@ def test_a_full_disk_in_the_middle_of_a_checkpoint_loses_nothing(toy_store, tmp_
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     message = str(caught.value)
     assert message.count("error:") == 1
-    assert "state.safetensors: cannot be written (File too large)" in message
+    assert "cannot be written (File too large)" in message
+    assert file != "state.safetensors" or f"{file}: cannot" in message
     assert "go on with --resume" in message
+    assert capfd.readouterr().err == ""
     assert not list((tmp_path / "run").glob(".*"))  # no leftovers
     train(toy_store, recipe_of(), tmp_path / "run", resume=True)
     assert_same(tmp_path / "whole", tmp_path / "run")
@@ -186,6 +192,25 @@ def test_a_finished_run_is_left_as_it_is(toy_store, tmp_path):
     before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*.safetensors")}
     assert train(toy_store, recipe_of(), tmp_path, resume=True).step == 8
     assert {path: path.stat().st_mtime_ns for path in tmp_path.glob("*.safetensors")} == before
+
+
+def test_damaged_weights_of_a_finished_run_are_written_again(toy_store, tmp_path):
+    train(toy_store, recipe_of(), tmp_path)
+    weights = tmp_path / "weights.safetensors"
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[:-7])
+    train(toy_store, recipe_of(), tmp_path, resume=True)
+    assert weights.read_bytes() == whole
+
+
+@pytest.mark.parametrize("step", ["-1", "9", "x", "9" * 5000])
+def test_a_state_with_an_impossible_step_is_refused(toy_store, tmp_path, step):
+    train(toy_store, recipe_of(), tmp_path, stop_after=1)
+    path = tmp_path / "state.safetensors"
+    saved = read_checkpoint(path)
+    write_checkpoint(path, saved.tensors, saved.metadata | {"step": step})
+    with pytest.raises(DataError, match="no number of finished steps; expected 0 to 8"):
+        train(toy_store, recipe_of(), tmp_path, resume=True)
 
 
 def test_another_machine_is_noted(toy_store, tmp_path):

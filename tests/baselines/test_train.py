@@ -96,6 +96,8 @@ def test_prediction_uses_the_average_of_the_weights(toy_store, tmp_path):
     run = train(toy_store, recipe_of(), tmp_path)
     saved = read_checkpoint(tmp_path / "weights.safetensors")
     assert saved.metadata["step"] == "8"
+    assert {"torch", "monai", "python", "device", "rsuper_bench", "recipe", "store"} <= set(saved.metadata)
+    assert (saved.metadata["seed"], saved.metadata["release"]) == ("7", "d" * 64)
     current = run.model.segmenter.state_dict()
     assert set(saved.tensors) == set(current)
     assert any(not torch.equal(saved.tensors[name], current[name]) for name in current)

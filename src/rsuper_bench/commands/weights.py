@@ -54,8 +54,16 @@ def recipe(
     change: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a value, e.g. stages.0.steps=10.")
     ] = None,
+    out: Annotated[Path | None, typer.Option(help="File to write; the screen without it.")] = None,
 ) -> None:
-    """Print a complete recipe, to be changed and used as a file."""
+    """Print a complete recipe, or write it to a file, to be changed and used."""
     from rsuper_bench.baselines.recipe import load_recipe
+    from rsuper_bench.benchmark.files import check_out_file, write_text
 
-    typer.echo(load_recipe(name, change or ()).to_yaml(), nl=False)
+    text = load_recipe(name, change or ()).to_yaml()
+    if out is None:
+        typer.echo(text, nl=False)
+        return
+    check_out_file(out)
+    write_text(out, text)
+    typer.echo(f"wrote {out}")
