@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsuper_bench.baselines.resampling import onto_slabs
+from rsuper_bench.benchmark.errors import DataError, Problem
 from rsuper_bench.benchmark.files import atomic_path
 from rsuper_bench.benchmark.nifti import Grid, Volume
 
@@ -32,8 +33,17 @@ class ProbabilityMap:
         self._pieces: list[tuple[tuple[slice, ...], NDArray[np.uint16]]] = []
 
     def add(self, first: int, slab: NDArray[np.float32]) -> None:
-        """Add ``(X, Y, slices)`` from slice ``first`` on."""
-        self.largest = max(self.largest, float(slab.max(initial=0)))
+        """Add ``(X, Y, slices)`` from slice ``first`` on.
+
+        Raises:
+            DataError: If it is not finite: a score of 0 would hide that.
+        """
+        largest = float(slab.max(initial=0))
+        if not np.isfinite(largest):
+            found = "the network gave values that are not finite"
+            fix = "Look at the losses of the run; with precision bf16 try fp32."
+            raise DataError.of([Problem(f"slices from {first} on", found, "probabilities", fix)])
+        self.largest = max(self.largest, largest)
         shown = slab >= FAINTEST
         box = []
         for axis in range(3):

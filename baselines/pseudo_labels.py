@@ -101,11 +101,11 @@ def train_recipe(store: Store, recipe: Recipe, out: Path, **options: Any) -> Run
         return train(store, recipe, out, **options)
     note = options.get("on_note") or str
     weights, drawn = out / "teacher" / WEIGHTS_FILE, out / "pseudo_labels"
-    if not weights.exists():
-        note("first of two trainings: the teacher, on masks alone")
-        train(store, recipe.model_copy(update={"objective": "mask_only"}), out / "teacher", **options)
-        if not weights.exists():  # it was told to stop before
-            raise KeyboardInterrupt
+    note("first of two trainings: the teacher, on masks alone")
+    own = {"resume": options.get("resume", False) or weights.exists()}  # a finished one is checked, not trained again
+    train(store, recipe.model_copy(update={"objective": "mask_only"}), out / "teacher", **options | own)
+    if not weights.exists():  # it was told to stop before
+        raise KeyboardInterrupt
     if options.get("team", Team()).size > 1 and not (drawn / STORE_FILE).exists():
         fix = "Run the same command with --resume and without torchrun; stop it when its second training begins."
         raise ConfigError.of([Problem(str(drawn), "no pseudo-labels yet", "one process, which draws them", fix)])

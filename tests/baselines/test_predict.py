@@ -210,6 +210,9 @@ def test_a_map_in_pieces_is_the_map(tmp_path):
     assert found.largest == whole.max()
     assert np.abs(found.dense() - whole)[whole >= 0.5 / 255].max() <= 0.5 / 65535 + 1e-7
     assert found.dense()[whole < 0.5 / 255].max() < 0.5 / 255
+    whole[3, 3, 3] = np.nan
+    with pytest.raises(DataError, match="not finite"):
+        found.add(0, whole)
 
 
 def test_probability_maps_are_bytes_with_a_slope_and_no_time(tmp_path):

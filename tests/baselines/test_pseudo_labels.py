@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from toy_world import KIDNEY_LEFT, KIDNEY_RIGHT, LIVER, SHAPE, organs_of_toy, recipe_of, toy_release
+from toy_world import KIDNEY_LEFT, KIDNEY_RIGHT, SHAPE, organs_of_toy, recipe_of, toy_release
 
 from rsuper_bench.baselines import pseudo_labels
 from rsuper_bench.baselines.predictor import Prediction
@@ -13,7 +13,7 @@ from rsuper_bench.baselines.probability_map import ProbabilityMap
 from rsuper_bench.baselines.pseudo_labels import draw, most_probable, pseudo_label, train_recipe
 from rsuper_bench.baselines.store import Store
 from rsuper_bench.baselines.targets import ChannelLabel, Known, Tumor
-from rsuper_bench.benchmark.errors import DataError
+from rsuper_bench.benchmark.errors import ConfigError, DataError
 from rsuper_bench.benchmark.records import Attenuation, Split
 
 ROW = {
@@ -170,4 +170,5 @@ def test_one_call_trains_teacher_and_student_and_goes_on_anywhere(toy_store, tmp
         assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "parts" / name).read_bytes(), name
     counts = json.loads((tmp_path / "whole" / "pseudo_labels" / "pseudo_labels.json").read_text())
     assert (counts["mask_cases"], counts["report_cases"]) == (2, 6)
-    assert LIVER == 1
+    with pytest.raises(ConfigError, match="another recipe"):  # a teacher of something else is not taken
+        train_recipe(toy_store, recipe.model_copy(update={"seed": 9}), tmp_path / "whole", resume=True)
