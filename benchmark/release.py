@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache, partial
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -134,16 +134,16 @@ class Release:
 
     Args:
         folder: Where it is.
-        fetch_cases: Brings ``cases/`` there, when something first asks for an image or a report; for a release of
-            the Hub, of which most uses need the attributes only.
+        on_hub: Repository and commit that ``folder`` is a snapshot of, without ``cases/``: they are fetched when
+            something first asks for an image or a report, which most uses never do.
 
     Raises:
         DataError: When the folder is not a release.
     """
 
-    def __init__(self, folder: Path, fetch_cases: Callable[[], None] | None = None) -> None:
+    def __init__(self, folder: Path, on_hub: tuple[str, str] | None = None) -> None:
         self.folder = folder
-        self._fetch_cases = fetch_cases
+        self._on_hub = on_hub
         missing = [name for name in ("manifest.jsonl", "label_map.json", "attributes") if not (folder / name).exists()]
         if missing:
             raise DataError.of(
@@ -159,7 +159,7 @@ class Release:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A worker gets the folder, not every record, and opens it once for all its cases.
-        return _opened, (self.folder, self.digest)
+        return _opened, (self.folder, self.digest, self._on_hub)
 
     @cached_property
     def digest(self) -> str:
@@ -248,8 +248,9 @@ class Release:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        if self._fetch_cases is not None:
-            self._fetch_cases()
+        if self._on_hub is not None:
+            name, commit = self._on_hub
+            _download(f"{name}@{commit}", allow_patterns=["cases/*"])
         found: dict[str, Location] = {}
         for path in self._parquet("cases"):
             try:
@@ -320,9 +321,9 @@ def read_columns(location: Location, names: Sequence[str]) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=4)
-def _opened(folder: Path, digest: str) -> Release:  # noqa: ARG001 - of the key: a release built again is another
+def _opened(folder: Path, digest: str, on_hub: tuple[str, str] | None) -> Release:  # noqa: ARG001 - the digest keys
     """The release of a folder, as long as a process lives and the release does not change."""
-    return Release(folder)
+    return Release(folder, on_hub)
 
 
 def _damaged(path: Path, cause: Exception) -> RsuperBenchError:
@@ -356,14 +357,10 @@ def open_release(data: str | Path, *, whole: bool = False) -> Release:
         folder = _download(str(data), ignore_patterns=[] if whole else ["cases/*"])
         commit = folder.name  # a snapshot is named by its commit: the scans are of the same one, if a branch moves on
         name = str(data).partition("@")[0]
-        return Release(folder, partial(_fetch_cases, name, commit))
+        return Release(folder, None if whole else (name, commit))
     raise ConfigError.of(
         [Problem(str(data), "no such folder", "a release folder or org/name@revision", "Check the path.")]
     )
-
-
-def _fetch_cases(name: str, commit: str) -> None:
-    _download(f"{name}@{commit}", allow_patterns=["cases/*"])
 
 
 def _download(data: str, *, allow_patterns: list[str] | None = None, ignore_patterns: list[str] | None = None) -> Path:

@@ -138,12 +138,14 @@ def test_push_tag_and_load(hub, tmp_path, release):
 
 
 ON_DEMAND = """
+import pickle
 from rsuper_bench.benchmark.release import open_release
 release = open_release("org/tiny@v1.0.0")
 assert release.has_volumes
 records = release.records("test")
 print(len(records), (release.folder / "cases").exists(), flush=True)
-print(release.volumes(records[0].case_id).ct.data.shape, (release.folder / "cases").exists())
+worker = pickle.loads(pickle.dumps(release))
+print(worker.volumes(records[0].case_id).ct.data.shape, (release.folder / "cases").exists())
 """
 
 
