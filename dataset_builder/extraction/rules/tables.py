@@ -29,16 +29,17 @@ _TABLE = re.compile(
 )
 # What any heading of a table, and any row of one with bars or columns, holds.
 _HINT = re.compile(
-    r"baseline|prior|prev|nadir|current|today|now|target|index|reference|measur|\||\d\s{2,}\d|\s\s\d", re.IGNORECASE
+    r"baseline|prior|prev|nadir|current|today|now|target|index|reference|measur|\||\s\s\d", re.IGNORECASE
 )
 _COLUMNS = re.compile(r"\b(baseline|prior|previous|prev|nadir)\b[^.]*\b(current|today|now|follow)", re.IGNORECASE)
 _COLUMNS_BACK = re.compile(
-    r"\b(current|today|now)\b[^.]*(?:\b(?:baseline|prior|previous|prev)\b|\s{2,}\d{1,2}/\d)", re.IGNORECASE
+    r"\b(current|today|now)\b[^.]*(?:\b(?:baseline|prior|previous|prev)\b|\s{2,12}\d{1,2}/\d)", re.IGNORECASE
 )
-_SIZES = re.compile(r"\d\s?[cm]m\b|\s{2,}\d{1,3}(?:\s{2,}|$)", re.IGNORECASE)
-_ROW = re.compile(rf"(?<=\s\s){PAIR}(?=\s{{2,}}|\s*$)", re.IGNORECASE)
+_SIZES = re.compile(r"\d\s?[cm]m\b|\s{2,12}\d{1,3}(?:\s{2}|$)", re.IGNORECASE)
+_ROW = re.compile(rf"(?<=\s\s){PAIR}(?=\s{{2}}|\s*$)", re.IGNORECASE)
 _SIZE_COLUMN = re.compile(r"(?:size|diameter|current|today|mm|cm|measurement|largest)\b", re.IGNORECASE)
 _CELL = re.compile(rf"{PAIR}", re.IGNORECASE)
+_MOST = 20  # lesions a sentence names; more is no report
 _LINES = 12  # paragraphs a table is long
 # A measured part of these organs is a lesion: nobody states how large a normal lobe, pole or segment is.
 _PARTS = frozenset({TumorType.LIVER, TumorType.LUNG, TumorType.KIDNEY})
@@ -143,7 +144,7 @@ class TargetTable:
         numbered = _TARGET.match(sentence.text) is not None
         found: list[Draft] = []
         first = 0
-        for position, size in sizes.loose:
+        for position, size in sizes.loose[:_MOST]:
             site = _site_of(row, first, position, topic)
             if site is None and found:  # "adrenals: 18 mm on the right and 22 mm on the left"
                 site = _with_side(row, first, position, Site(found[-1].tumor_type, None, Side.BILATERAL))
