@@ -12,6 +12,8 @@ _FOCAL = frozenset(
      "mass", "masslike", "eccentric", "eccentrically", "annular", "polypoid", "lobulated", "bulky", "localized",
      "localised", "segmental", "fundal", "plaque", "tumoral", "exophytic"]
 )  # fmt: skip
+_REACH = 40  # items a denial goes before a tumor word; it bounds the time of endless sentences
+_MOST = 20  # tumor words looked at
 _REMAINS = frozenset({"residual", "persistent", "persisting"})
 _SHADOWS = frozenset({"wedge", "striated", "bandlike", "linear"})
 _HOLLOW = frozenset({TumorType.ESOPHAGUS, TumorType.STOMACH, TumorType.DUODENUM, TumorType.COLON, TumorType.BLADDER,
@@ -83,13 +85,12 @@ def is_open_wall(row: Row, lesion: int) -> bool:
 
 def _raises_tumor(row: Row, lesion: int) -> bool:
     """Whether a sentence says or asks whether a thick wall is a tumor."""
+    later = [at for at in (*row.indices(Label.LESION), *row.indices(Label.NATURE)) if at > lesion]
+    denials = (Label.NEGATION, Label.UNLIKELY, Label.NO_OTHER)
     return any(
-        row.items[index].entry.malignancy is Malignancy.MALIGNANT or row.items[index].entry.kind is Kind.MASS
-        for index in (*row.indices(Label.LESION), *row.indices(Label.NATURE))
-        if index > lesion
-        and not any(
-            other.label in (Label.NEGATION, Label.UNLIKELY, Label.NO_OTHER) for other in row.items[lesion + 1 : index]
-        )
+        (row.items[at].entry.malignancy is Malignancy.MALIGNANT or row.items[at].entry.kind is Kind.MASS)
+        and not any(other.label in denials for other in row.items[max(lesion + 1, at - _REACH) : at])
+        for at in later[:_MOST]
     )
 
 

@@ -16,7 +16,7 @@ from rsuper_bench.dataset_builder.extraction.rules.exclusions import (
     is_shadow,
 )
 from rsuper_bench.dataset_builder.extraction.rules.followup import listen, name_last, take_member
-from rsuper_bench.dataset_builder.extraction.rules.items import Item, Row, is_pick
+from rsuper_bench.dataset_builder.extraction.rules.items import Item, Row
 from rsuper_bench.dataset_builder.extraction.rules.lexicon import Label
 from rsuper_bench.dataset_builder.extraction.rules.measurements import Measurement
 from rsuper_bench.dataset_builder.extraction.rules.members import split_group
@@ -65,16 +65,19 @@ from rsuper_bench.dataset_builder.extraction.rules.topics import (
 from rsuper_bench.dataset_builder.extraction.rules.wording import (
     grown_sites,
     heading_in,
+    is_bare_diagnosis,
     is_bare_landmark,
     is_component,
     is_field,
     is_heading,
     is_made_of_soft_tissue,
     is_of_body_wall,
+    is_of_group,
     is_open_group,
     is_similar,
     is_title,
     one_of,
+    only_site,
 )
 
 _EMPTY_UNSEEN = {
@@ -109,6 +112,7 @@ class ReportReader:
     flags: set[str] = field(default_factory=set)
     known: set[TumorType] = field(default_factory=set)
     has_body: bool = False
+    _sentences: int = 0
     _paragraph: int = -1
     _region: Header | None = None  # the last header that named a region
     _list_name: Item | None = None  # "Metastases:", until the list ends
@@ -137,6 +141,7 @@ class ReportReader:
                 self.gone[organ] = why
         if sentence.section is SectionKind.HISTORY:
             return
+        self._sentences += 1
         if sentence.paragraph != self._paragraph:
             self._paragraph, self._context, self.memory.last = sentence.paragraph, topic, []
         self.denied.update(said.normal)
@@ -208,6 +213,10 @@ class ReportReader:
             if polarity is Polarity.HISTORY:
                 self._known(row, lesion)
                 continue
+            opens = self._sentences == 1 and sentence.topic is None and sentence.section is SectionKind.FINDINGS
+            if opens and lesion not in sizes.of_lesion and is_bare_diagnosis(row, lesion):
+                self._known(row, lesion)
+                continue
             if (is_landmark_lesion(row, lesion) or is_bare_landmark(row, lesion)) and self.memory.drafts:
                 continue  # "the adrenal is not separable from the mass"
             if polarity is Polarity.NEUTRAL or is_no_tumor(row, lesion):
@@ -223,7 +232,7 @@ class ReportReader:
                 characterise(named, row, lesion, sized, polarity)
                 drafts_of[lesion] = named
                 continue
-            if not denied and self._is_of_group(row, lesion):
+            if not denied and is_of_group(row, lesion, self.memory.last):
                 drafts_of[lesion] = take_member(self.memory, row, sized or [size for _, size in sizes.loose], lesion)
                 continue
             entry = row.items[lesion].entry
@@ -248,7 +257,11 @@ class ReportReader:
                 sites = sites or with_own_side(
                     row, lesion, before
                 )  # "no mass, although a carcinoma cannot be excluded"
-            sites = sites or sites_around(row, lesion, topic, self._context) or self._only_organ(row, denied, sized)
+            sites = (
+                sites
+                or sites_around(row, lesion, topic, self._context)
+                or only_site(self._types_so_far(), row, denied, sized)
+            )
             before = sites
             if denied:
                 self.denied.update(_types(sites))
@@ -265,20 +278,8 @@ class ReportReader:
             self.memory.drop([group])
         self._call_metastases(row, heads, drafts_of)
 
-    def _is_of_group(self, row: Row, lesion: int) -> bool:
-        """Whether a sentence describes and names one of the group before: "The biggest is 17 mm, likely a cyst"."""
-        first = row.items[0]
-        group = self.memory.last[0] if self.memory.last else None
-        if group is None or group.count.value == 1 or first.label is not Label.COREF or lesion <= 1:
-            return False
-        return is_pick(first) and link_before(row, lesion, None) is not None
-
-    def _only_organ(self, row: Row, denied: bool, sized: list[Measurement]) -> list[Site]:
-        """The organ of a lesion with a size that nothing places, where the report has lesions of one organ only."""
-        types = {draft.tumor_type for draft in self.memory.drafts}
-        if denied or not sized or len(types) != 1 or row.has(Label.PLACE, Label.THING):
-            return []
-        return [Site(types.pop())]
+    def _types_so_far(self) -> set[TumorType]:
+        return {draft.tumor_type for draft in self.memory.drafts} or self.known
 
     def _known(self, row: Row, lesion: int) -> None:
         """Note a diagnosis that a sentence names as the reason of the scan: "Rectal cancer, baseline"."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass, replace
 
@@ -28,16 +29,17 @@ _TABLE = re.compile(
 )
 # What any heading of a table, and any row of one with bars or columns, holds.
 _HINT = re.compile(
-    r"baseline|prior|prev|nadir|current|today|now|target|index|reference|measur|\||\d\s{2,}\d|\s\s\d", re.IGNORECASE
+    r"baseline|prior|prev|nadir|current|today|now|target|index|reference|measur|\||\s\s\d", re.IGNORECASE
 )
 _COLUMNS = re.compile(r"\b(baseline|prior|previous|prev|nadir)\b[^.]*\b(current|today|now|follow)", re.IGNORECASE)
 _COLUMNS_BACK = re.compile(
-    r"\b(current|today|now)\b[^.]*(?:\b(?:baseline|prior|previous|prev)\b|\s{2,}\d{1,2}/\d)", re.IGNORECASE
+    r"\b(current|today|now)\b[^.]*(?:\b(?:baseline|prior|previous|prev)\b|\s{2,12}\d{1,2}/\d)", re.IGNORECASE
 )
-_SIZES = re.compile(r"\d\s?[cm]m\b|\s{2,}\d{1,3}(?:\s{2,}|$)", re.IGNORECASE)
-_ROW = re.compile(rf"(?<=\s\s){PAIR}(?=\s{{2,}}|\s*$)", re.IGNORECASE)
+_SIZES = re.compile(r"\d\s?[cm]m\b|\s{2,12}\d{1,3}(?:\s{2}|$)", re.IGNORECASE)
+_ROW = re.compile(rf"(?<=\s\s){PAIR}(?=\s{{2}}|\s*$)", re.IGNORECASE)
 _SIZE_COLUMN = re.compile(r"(?:size|diameter|current|today|mm|cm|measurement|largest)\b", re.IGNORECASE)
 _CELL = re.compile(rf"{PAIR}", re.IGNORECASE)
+_MOST = 20  # lesions a sentence names; more is no report
 _LINES = 12  # paragraphs a table is long
 # A measured part of these organs is a lesion: nobody states how large a normal lobe, pole or segment is.
 _PARTS = frozenset({TumorType.LIVER, TumorType.LUNG, TumorType.KIDNEY})
@@ -58,6 +60,8 @@ _WHOLE_MM = {
     TumorType.SPLEEN: 70.0, TumorType.LIVER: 110.0, TumorType.KIDNEY: 80.0, TumorType.PROSTATE: 30.0,
     TumorType.UTERUS: 50.0, TumorType.BLADDER: 80.0, TumorType.GALLBLADDER: 60.0,
 }  # fmt: skip
+_LOBES = frozenset({"left_lobe", "right_lobe", "caudate"})
+_LOBE_MM = 60.0
 _LARGE = frozenset({"enlarged", "bulky"})  # a large adrenal with a size holds a tumor
 
 
@@ -140,12 +144,12 @@ class TargetTable:
         numbered = _TARGET.match(sentence.text) is not None
         found: list[Draft] = []
         first = 0
-        for position, size in sizes.loose:
+        for position, size in sizes.loose[:_MOST]:
             site = _site_of(row, first, position, topic)
             if site is None and found:  # "adrenals: 18 mm on the right and 22 mm on the left"
                 site = _with_side(row, first, position, Site(found[-1].tumor_type, None, Side.BILATERAL))
-            if site is not None and listed and not numbered and _is_organ_size(row, site, size, position):
-                continue  # "Spleen 15 cm" below a table
+            if site is not None and not numbered and _is_organ_size(row, site, size):
+                continue  # "Spleen 15 cm", "PROSTATE: 5.8 cm, heterogeneous"
             if site is not None and (
                 listed or group is not None or _stands_alone(row, first, position, size, site, sentence)
             ):
@@ -168,12 +172,15 @@ def _cells(sentence: Sentence) -> list[tuple[int, str]]:
     return cells
 
 
-def _is_organ_size(row: Row, site: Site, size: Measurement, position: int) -> bool:
-    """Whether a size is that of a whole organ, not of a lesion in it."""
-    smallest = _WHOLE_MM.get(site.tumor_type) if site.tumor_type is not None else None
-    named = any(item.span == site.span and not item.entry.implied for item in row.items[:position])
-    parts = site.tumor_type is not None and places_in(row, site.tumor_type, (row.offset, row.offset + len(row.text)))
-    return smallest is not None and named and not parts and max(size.diameters_mm) >= smallest
+def _is_organ_size(row: Row, site: Site, size: Measurement) -> bool:
+    """Whether a size is that of a whole organ or of a lobe of the liver, not of a lesion in it."""
+    if site.tumor_type is None:
+        return False
+    longest = max(size.diameters_mm)
+    parts = {name for name, _ in places_in(row, site.tumor_type, (row.offset, row.offset + len(row.text)))}
+    if site.tumor_type is TumorType.LIVER and parts and parts <= _LOBES:
+        return longest >= _LOBE_MM or parts == {"caudate"}
+    return not parts and longest >= _WHOLE_MM.get(site.tumor_type, math.inf)
 
 
 def _draft(

@@ -83,6 +83,8 @@ def named_sites(row: Row, heads: list[int], order: int, many: bool, around: tupl
     own = row.items[lesion]
     if known == {TumorType.SPLEEN} and sites and all(_is_pole(row, site) for site in sites):
         sites = []  # "SPLEEN: hypervascular focus, upper pole"
+    if known == {TumorType.PROSTATE} and sites and all(_is_lobe(row, site) for site in sites):
+        sites = []  # "PROSTATE: focus in the left lobe"
     if sites == [ELSEWHERE] and known and any(item.text in _SPREADS for item in row.items[lesion + 1 :]):
         sites = []  # "CERVIX: tumour involving the upper vagina"
     portable = own.text.startswith(_PORTABLE) and known and not known & set(own.entry.organs)
@@ -111,6 +113,11 @@ def named_sites(row: Row, heads: list[int], order: int, many: bool, around: tupl
 
 def _is_pole(row: Row, site: Site) -> bool:
     return any(item.span == site.span and item.entry.implied and "pole" in item.text for item in row.items)
+
+
+def _is_lobe(row: Row, site: Site) -> bool:
+    liver = site.tumor_type is TumorType.LIVER
+    return liver and any(item.span == site.span and item.text.endswith(("lobe", "lobes")) for item in row.items)
 
 
 def _with_row_side(row: Row, lesion: int, site: Site) -> Site:

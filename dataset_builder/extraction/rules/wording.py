@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from rsuper_bench.benchmark.records import CountRelation, Kind
+from rsuper_bench.benchmark.records import CountRelation, Kind, Malignancy
 from rsuper_bench.benchmark.tumor_types import TumorType
 from rsuper_bench.dataset_builder.extraction.rules.drafts import Draft
 from rsuper_bench.dataset_builder.extraction.rules.exclusions import grows_in_walls
-from rsuper_bench.dataset_builder.extraction.rules.items import Row
+from rsuper_bench.dataset_builder.extraction.rules.items import Row, is_pick
 from rsuper_bench.dataset_builder.extraction.rules.lexicon import Label
+from rsuper_bench.dataset_builder.extraction.rules.measurements import Measurement
+from rsuper_bench.dataset_builder.extraction.rules.references import link_before
+from rsuper_bench.dataset_builder.extraction.rules.segments import places_in
 from rsuper_bench.dataset_builder.extraction.rules.sites import Site
 
 _SOFT_NAMES = ("lipoma", "liposarcoma", "sarcoma", "desmoid", "hibernoma", "angiolipoma", "fibromatosis", "soft tissue",
@@ -127,3 +130,32 @@ def heading_in(row: Row, heads: list[int], drafts_of: dict[int, list[Draft]]) ->
 def is_open_group(draft: Draft) -> bool:
     """Whether a finding is a plural of which nothing is described yet: "Liver metastases: overall increase."."""
     return draft.bare and not draft.diameters_mm and draft.location is None
+
+
+def is_bare_diagnosis(row: Row, lesion: int) -> bool:
+    """Whether a word only names a cancer and its organ, without a place, number or verb."""
+    entry = row.items[lesion].entry
+    if entry.malignancy is not Malignancy.MALIGNANT or entry.kind is not Kind.MASS or entry.is_plural:
+        return False
+    if row.has(Label.VERB, Label.SIDE, Label.COUNT, Label.BREAK, Label.PLACE, Label.HEDGE, Label.COMPARE):
+        return False
+    others = [index for index in row.indices(Label.LESION) if row.items[index].entry.kind is not Kind.METASTASIS]
+    if others != [lesion]:
+        return False
+    organs = entry.organs or tuple(o for index in row.indices(Label.ORGAN) for o in row.items[index].entry.organs)
+    return bool(organs) and not places_in(row, organs[0], (row.offset, row.offset + len(row.text)))
+
+
+def only_site(types: set[TumorType], row: Row, denied: bool, sized: list[Measurement]) -> list[Site]:
+    """The organ of a lesion with a size that nothing places, where the report speaks of lesions of one organ only."""
+    if denied or not sized or len(types) != 1 or row.has(Label.PLACE, Label.THING):
+        return []
+    return [Site(next(iter(types)))]
+
+
+def is_of_group(row: Row, lesion: int, last: list[Draft]) -> bool:
+    """Whether a sentence describes and names one of the group before: "The biggest is 17 mm, likely a cyst"."""
+    first = row.items[0]
+    if not last or last[0].count.value == 1 or first.label is not Label.COREF or lesion <= 1:
+        return False
+    return is_pick(first) and link_before(row, lesion, None) is not None
