@@ -20,6 +20,7 @@ PREVIOUS_STATE_FILE = "state.previous.safetensors"
 NEXT_STATE_FILE = "state.next.safetensors"
 WEIGHTS_FILE = "weights.safetensors"
 METADATA_KEY = "rsuper_bench"
+ADAMW = ("step", "exp_avg", "exp_avg_sq")  # what it keeps of a parameter
 
 
 @dataclass(frozen=True)
@@ -156,20 +157,27 @@ def load_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tenso
     """Inverse of :func:`optimizer_tensors`; the memory layout follows the parameters, so sums keep their order.
 
     Raises:
-        DataError: If a tensor belongs to no parameter of the optimiser, or has another shape.
+        DataError: If a tensor belongs to no parameter of the optimiser, has another shape, or is missing.
     """
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     placed = []
     problems = []
     for key, value in tensors.items():
         index, _, name = key.partition(".")
-        known = index.isdecimal() and int(index) < len(parameters)
-        if not known or (value.ndim and value.shape != parameters[int(index)].shape):
+        known = index.isdecimal() and int(index) < len(parameters) and name in ADAMW
+        if not known or value.shape != (() if name == "step" else parameters[int(index)].shape):
             problems.append(
                 Problem(f"{where}: optimizer/{key}", "belongs to no parameter", "the optimiser's state", "Train again.")
             )
             continue
         placed.append((parameters[int(index)], name, value))
+    there = {key.partition(".")[0] for key in tensors}
+    problems = problems or [
+        Problem(f"{where}: optimizer/{index}.{name}", "missing", "the optimiser's state", "Train again.")
+        for index in sorted(there)
+        for name in ADAMW
+        if f"{index}.{name}" not in tensors
+    ]
     if problems:
         raise DataError.of(problems)
     for parameter, name, value in placed:

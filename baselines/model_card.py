@@ -19,7 +19,8 @@ COLUMNS = {
 }
 TAGS = ["medical", "computed-tomography", "tumor-detection", "radiology-reports", "rsuper-bench"]
 USE = """```bash
-pip install "rsuper-bench[train]"
+git clone https://github.com/rsuper-bench/rsuper-bench
+pip install -e './rsuper-bench[train]'
 rsuper-bench predict {repo} DATA --split test --out submission --masks
 ```
 

@@ -25,9 +25,11 @@ from rsuper_bench.baselines.store import (
     Store,
     StoreInfo,
     case_file,
+    check_version,
     damaged_arrays,
 )
 from rsuper_bench.baselines.targets import EXCLUDED_LESION, SMALLEST_VOXELS, Box
+from rsuper_bench.benchmark.components import components
 from rsuper_bench.benchmark.errors import DataError, Problem
 from rsuper_bench.benchmark.files import (
     pretty_json,
@@ -109,8 +111,6 @@ def _prepare_lesions(
     drawn: Volume, shape: tuple[int, ...], record: CaseRecord, label_map: LabelMap, recipe: Recipe
 ) -> tuple[NDArray[np.uint8], tuple[LesionIndex, ...]]:
     """Lesion labels on the grid. A lesion it cannot show is marked at its centre as excluded."""
-    import cc3d
-
     result = np.zeros(shape, dtype=np.uint8)
     found = []
     numbers = {kind: number for number, kind in label_map.lesions.items()}
@@ -118,12 +118,12 @@ def _prepare_lesions(
         mask = label_map.lesion_mask(drawn.data, kind)
         if not mask.any():
             continue
-        components = np.asarray(cc3d.connected_components(mask, connectivity=26))
-        large = np.bincount(components.ravel()) * drawn.voxel_mm3 >= SMALLEST_VOXELS * recipe.grid_mm**3
+        parts, _ = components(mask)
+        large = np.bincount(parts.ravel()) * drawn.voxel_mm3 >= SMALLEST_VOXELS * recipe.grid_mm**3
         large[0] = False
-        shown = to_grid(Volume(large[components].astype(np.float32), drawn.affine), recipe.grid_mm, order=1).data >= 0.5
+        shown = to_grid(Volume(large[parts].astype(np.float32), drawn.affine), recipe.grid_mm, order=1).data >= 0.5
         result[shown] = numbers[kind]
-        for label, slices in enumerate(ndimage.find_objects(components), start=1):
+        for label, slices in enumerate(ndimage.find_objects(parts), start=1):
             box = _box_on_grid(slices, drawn, recipe.grid_mm, shape)
             reason = None
             if not large[label]:
@@ -274,11 +274,10 @@ def _start(out: Path, info: StoreInfo) -> None:
 
 
 def _foreign(out: Path, info: StoreInfo) -> Problem:
+    check_version(out / "started.json")
     there = read_model(out / "started.json", StoreInfo, DataError)
     found = "prepared from another release"
-    if there.version != info.version:
-        found = "prepared by another version of this package"
-    elif there.grid_digest != info.grid_digest:
+    if there.grid_digest != info.grid_digest:
         found = f"prepared for a grid of {there.grid_mm} mm or another window_hu"
     return Problem(str(out), found, "a store of this release and recipe", "Name another folder, or delete this one.")
 

@@ -63,7 +63,7 @@ def note_session(folder: Path, provenance: dict[str, str], *, step: int, notes: 
 
 def _sessions(path: Path) -> list[dict[str, Any]]:
     try:
-        return list(json.loads(read_text(path, DataError))["sessions"])
+        return [dict(item) for item in json.loads(read_text(path, DataError))["sessions"]]
     except (RsuperBenchError, ValueError, KeyError, TypeError):
         return []
 

@@ -27,6 +27,7 @@ from rsuper_bench.baselines.predictor import Predictor
 from rsuper_bench.baselines.prepare import PreparedCase
 from rsuper_bench.baselines.probability_map import ProbabilityMap
 from rsuper_bench.baselines.recipe import Pool, Recipe
+from rsuper_bench.baselines.start import check_out
 from rsuper_bench.baselines.store import CASES, STORE_FILE, CaseIndex, LesionIndex, Store, case_file
 from rsuper_bench.baselines.targets import ChannelLabel, Known
 from rsuper_bench.baselines.train import Run, train
@@ -74,8 +75,7 @@ def pseudo_label(
         shutil.rmtree(out)  # pseudo-labels of another teacher
     write_text(started, pretty_json(info))
     (out / CASES).mkdir(exist_ok=True)
-    both: dict[Pool, float] = {"masks": 1.0, "reports": 1.0}
-    pools = TrainingData(store, recipe.model_copy(update={"cases": (both,) * len(recipe.stages)})).pools
+    pools = _both_pools(store, recipe)
     todo = [*pools["masks"], *pools["reports"]]
     for done, case in enumerate(todo, start=1):
         if not case_file(out, case.index.record.case_id, ".json").exists():
@@ -88,6 +88,12 @@ def pseudo_label(
     return Store(out)
 
 
+def _both_pools(store: Store, recipe: Recipe) -> dict[Pool, list[TrainingCase]]:
+    """Cases with masks, and cases whose reports count what the teacher finds."""
+    both: dict[Pool, float] = {"masks": 1.0, "reports": 1.0}
+    return TrainingData(store, recipe.model_copy(update={"cases": (both,) * len(recipe.stages)})).pools
+
+
 def train_recipe(store: Store, recipe: Recipe, out: Path, **options: Any) -> Run:
     """Train any recipe; `train` says what the options are.
 
@@ -95,11 +101,14 @@ def train_recipe(store: Store, recipe: Recipe, out: Path, **options: Any) -> Run
     recipe in ``out/teacher``, the store of its pseudo-labels in ``out/pseudo_labels``, and training on that store.
 
     Raises:
-        ConfigError: Several processes, and no pseudo-labels yet: one process draws them.
+        ConfigError: Several processes, and no pseudo-labels yet: one process draws them. Or ``out`` holds another run.
+        DataError: No masks, or no findings; before the teacher is trained.
     """
     if recipe.objective != "pseudo_labels":
         return train(store, recipe, out, **options)
     note = options.get("on_note") or str
+    check_out(out, resume=options.get("resume", False))  # now: the student's turn may come hours later
+    _both_pools(store, recipe)
     weights, drawn = out / "teacher" / WEIGHTS_FILE, out / "pseudo_labels"
     note("first of two trainings: the teacher, on masks alone")
     own = {"resume": options.get("resume", False) or weights.exists()}  # a finished one is checked, not trained again

@@ -199,12 +199,15 @@ class Recipe(Record):
         allowed = POOLS.get(self.objective, {"masks", "reports"})
         if any(not pools or not set(pools) <= allowed for pools in self.cases):
             yield f"each entry of cases of {self.objective} draws from {' and '.join(sorted(allowed))}"
-        if any(stage.warmup_steps >= stage.steps for stage in self.stages):
-            yield "a stage has more steps than its warm-up"
+        for number, stage in enumerate(self.stages):
+            if stage.warmup_steps >= stage.steps:
+                yield f"stages.{number} has {stage.steps} steps, no more than its warmup_steps {stage.warmup_steps}"
 
     def _wrong_values(self) -> Iterator[str]:
         if self.window_hu[0] >= self.window_hu[1]:
             yield "the first value of window_hu is its lower end"
+        if max(self.betas) >= 1:
+            yield "betas are below 1"
         if len(set(self.tumor_types)) != len(self.tumor_types):
             yield "a tumor type stands twice"
         if self.batch % self.accumulate:

@@ -45,7 +45,7 @@ def start(
     with found.noted():
         _check_precision(recipe, device)
     with found.noted():
-        _check_out(out, resume=resume)
+        check_out(out, resume=resume)
     with found.noted():
         data = TrainingData(store, recipe)
     with found.noted():
@@ -88,7 +88,12 @@ class _Problems:
             raise type(self.errors[0]).of(problems)
 
 
-def _check_out(out: Path, *, resume: bool) -> None:
+def check_out(out: Path, *, resume: bool) -> None:
+    """Refuse a folder that holds something else than this run, or this run where nobody said to go on with it.
+
+    Raises:
+        ConfigError: If it does.
+    """
     if (out / STORE_FILE).exists():
         problem = Problem(str(out), "holds prepared cases", "a folder of the run's own", "Name another --out.")
         raise ConfigError.of([problem])

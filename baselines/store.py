@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from rsuper_bench.baselines.arrays import SUFFIX, StoredArray
 from rsuper_bench.baselines.recipe import STORE_VERSION, Recipe
 from rsuper_bench.baselines.targets import Box
 from rsuper_bench.benchmark.errors import DataError, Problem
-from rsuper_bench.benchmark.files import digest_of, read_model, sha256_file
+from rsuper_bench.benchmark.files import digest_of, read_model, read_text, sha256_file
 from rsuper_bench.benchmark.records import CaseRecord, Identifier, Record, Split
 from rsuper_bench.benchmark.release import LabelMap
 from rsuper_bench.benchmark.tumor_types import TumorType
@@ -91,6 +92,7 @@ class Store:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        check_version(folder / STORE_FILE)
         self.info = read_model(folder / STORE_FILE, StoreInfo, DataError)
         self.label_map = LabelMap.from_json(self.info.label_map)
 
@@ -105,12 +107,12 @@ class Store:
         Raises:
             DataError: If so.
         """
-        if self.info.version != STORE_VERSION or self.info.grid_digest != recipe.grid_digest:
+        if self.info.grid_digest != recipe.grid_digest:
             raise DataError.of(
                 [
                     Problem(
                         str(self.folder),
-                        f"prepared for a grid of {self.info.grid_mm} mm or another window_hu, or by another version",
+                        f"prepared for a grid of {self.info.grid_mm} mm or another window_hu",
                         f"grid_mm {recipe.grid_mm} and window_hu {recipe.window_hu} of recipe {recipe.name}",
                         "Run `rsuper-bench prepare` with this recipe.",
                     )
@@ -176,6 +178,23 @@ class Store:
         except KeyError as missing:
             where = case_file(self.folder, case_id, ".json")
             raise DataError.of([Problem(str(where), f"no {missing}", "ct and organs", "Prepare again.")]) from None
+
+
+def check_version(path: Path) -> None:
+    """Refuse what another version of this package wrote, whose fields may be others; what is no JSON passes.
+
+    Raises:
+        DataError: If so.
+    """
+    try:
+        found = json.loads(read_text(path, DataError))
+    except (ValueError, RecursionError):
+        return
+    version = found.get("version") if isinstance(found, dict) else None
+    if isinstance(version, int) and version != STORE_VERSION:
+        fix = "Run `rsuper-bench prepare` again, into another folder."
+        problem = Problem(str(path), f"written by another version of this package ({version})", str(STORE_VERSION), fix)
+        raise DataError.of([problem])
 
 
 def case_file(folder: Path, case_id: str, suffix: str) -> Path:

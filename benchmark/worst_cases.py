@@ -7,12 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rsuper_bench.benchmark.case_picture import case_picture
+from rsuper_bench.benchmark.components import components
 from rsuper_bench.benchmark.errors import DataError, Problem, SubmissionError
 from rsuper_bench.benchmark.mask_prediction import THRESHOLD
 from rsuper_bench.benchmark.nifti import Volume, read_nifti
@@ -168,12 +168,10 @@ def _focus(
 
 def _middle(mask: NDArray[np.bool_], *, largest: bool = False) -> tuple[int, int, int]:
     """The voxel of a mask, or of its largest part, that is nearest to its centre; the first of equally near ones."""
-    import cc3d
-
     ends = [np.flatnonzero(mask.any(axis=tuple({0, 1, 2} - {axis})))[[0, -1]] for axis in range(3)]
     box = mask[tuple(slice(first, last + 1) for first, last in ends)]  # most masks fill little of the image
     if largest:
-        labels: NDArray[Any] = cc3d.connected_components(box.astype(np.uint8), connectivity=26)
+        labels, _ = components(box)
         box = labels == np.bincount(labels.ravel())[1:].argmax() + 1
     voxels = np.argwhere(box)
     nearest = voxels[((voxels - voxels.mean(0)) ** 2).sum(1).argmin()]

@@ -32,7 +32,7 @@ def on_cluster(address: str | None) -> Iterator[None]:
     try:
         from distributed import Client
     except ImportError:
-        fix = "pip install 'rsuper-bench[cluster]'"
+        fix = "pip install -e '.[cluster]' in the clone"
         raise ConfigError.of([Problem("--cluster", "dask.distributed is not installed", "it is", fix)]) from None
     try:
         client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)  # type: ignore[no-untyped-call]

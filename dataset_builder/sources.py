@@ -170,7 +170,7 @@ def _missing(name: str, options: list[str]) -> ConfigError:
 
 
 def _not_installed(name: str, cause: ModuleNotFoundError, extra: str) -> RsuperBenchError:
-    fix = f"pip install 'rsuper-bench[{extra}]'"
+    fix = f"pip install -e '.[{extra}]' in the clone"
     return ConfigError.of([Problem(f"--source {name}", f"{cause.name} is not installed", "it", fix)])
 
 

@@ -162,7 +162,7 @@ def _how_it_is_stored(info: SeriesInfo, config: DicomConfig) -> Refusal | None:
         return Refusal(Reason.LOSSY, "lossy compression: HU are not exact")
     if not has_decoder(info.transfer_syntax):
         name = UID(info.transfer_syntax).name if UID(info.transfer_syntax).is_transfer_syntax else "unknown"
-        return Refusal(Reason.NO_DECODER, f"no decoder for {name}; pip install 'rsuper-bench[dicom]' brings more")
+        return Refusal(Reason.NO_DECODER, f"no decoder for {name}; pip install -e '.[dicom]' in the clone brings more")
     if info.samples != 1 or info.photometric != "MONOCHROME2":
         return Refusal(Reason.NOT_HOUNSFIELD, "no single-channel MONOCHROME2 image")
     if not info.rescaled or info.rescale_type not in _HOUNSFIELD:

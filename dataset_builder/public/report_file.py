@@ -30,7 +30,7 @@ def read_report_file(path: Path, *, name: str) -> str:
         raise
     except ModuleNotFoundError:
         raise _refuse(
-            name, Reason.UNUSABLE, "a PDF, and pypdf is not installed: pip install 'rsuper-bench[build]'"
+            name, Reason.UNUSABLE, "a PDF, and pypdf is not installed: pip install -e '.[build]' in the clone"
         ) from None
     except DataError as cause:
         raise CaseError.because(Reason.UNUSABLE, cause.problems) from None

@@ -121,7 +121,7 @@ def _xlsx(path: Path) -> list[dict[str, str]]:
     try:
         import openpyxl
     except ModuleNotFoundError:
-        fix = "pip install 'rsuper-bench[build]', or save the sheet as CSV beside it."
+        fix = "pip install -e '.[build]' in the clone, or save the sheet as CSV beside it."
         raise ConfigError.of([Problem(path.name, "openpyxl is not installed", "it", fix)]) from None
     try:
         with zipfile.ZipFile(path) as archive:

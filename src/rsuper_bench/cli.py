@@ -9,6 +9,8 @@ import typer
 from rsuper_bench import __version__
 from rsuper_bench.commands import comparison, dataset, environment, evaluation, leaderboard, study, training, weights
 
+TRAINING = {"blosc2", "einops", "monai", "safetensors", "tensorboard", "torch"}  # of the extra [train]
+
 app = typer.Typer(
     name="rsuper-bench",
     no_args_is_help=True,
@@ -47,12 +49,16 @@ def main() -> None:
         print("stopped; run the same command again to go on", file=sys.stderr)
         sys.exit(130)
     except Exception as error:
-        from rsuper_bench.benchmark.errors import DataError, Problem, RsuperBenchError  # here: --help stays fast
+        # Here, so that --help stays fast
+        from rsuper_bench.benchmark.errors import ConfigError, DataError, Problem, RsuperBenchError
 
         if isinstance(error, OSError):  # a full disk, no right to write, a file that vanished: nothing of ours to show
             place, reason = error.filename or "a file", error.strerror or type(error).__name__
             fix = "Check path, rights and free space."
             error = DataError.of([Problem(str(place), f"cannot be read or written ({reason})", "that it can", fix)])
+        if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] in TRAINING:
+            fix = "pip install -e '.[train]' in the clone."
+            error = ConfigError.of([Problem(str(error.name), "is not installed", "what training needs", fix)])
         if isinstance(error, MemoryError):
             fix = "Give it more memory, or look for a file that is far too large."
             error = DataError.of([Problem("this machine", "out of memory", "room for the largest file", fix)])

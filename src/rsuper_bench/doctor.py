@@ -53,7 +53,7 @@ def _vllm() -> Check:
 def _device() -> Check:
     if find_spec("torch") is None:
         return Check(
-            "device", "unknown without torch", ok=False, needed=False, advice="pip install 'rsuper-bench[train]'"
+            "device", "unknown without torch", ok=False, needed=False, advice="pip install -e '.[train]' in the clone"
         )
     import torch
 
@@ -113,14 +113,14 @@ def _totalsegmentator() -> Check:
 
 def examine(folder: Path) -> list[Check]:
     """Look at python, packages, device, memory and the disk that holds ``folder``."""
-    train = "pip install 'rsuper-bench[train]' (add -c constraints.txt for the CPU build of torch)"
+    train = "pip install -e '.[train]' in the clone (add -c constraints.txt for the CPU build of torch)"
     return [
         Check("rsuper-bench", __version__, ok=True, needed=True),
         Check(
             "python", f"{platform.python_version()} on {platform.system()} {platform.machine()}", ok=True, needed=True
         ),
         *(
-            _package(name, module, "pip install rsuper-bench", needed=True)
+            _package(name, module, "pip install -e . in the clone", needed=True)
             for name, module in (
                 ("numpy", "numpy"),
                 ("scipy", "scipy"),
@@ -145,7 +145,7 @@ def examine(folder: Path) -> list[Check]:
         _device(),
         *_resources(folder),
         *(
-            _package(name, module, f"optional, {what}: pip install 'rsuper-bench[{extra}]'", needed=False)
+            _package(name, module, f"optional, {what}: pip install -e '.[{extra}]' in the clone", needed=False)
             for name, module, extra, what in (
                 ("pydicom", "pydicom", "dicom", "PACS exports"),
                 ("highdicom", "highdicom", "dicom", "DICOM segmentations"),
@@ -158,9 +158,9 @@ def examine(folder: Path) -> list[Check]:
         _package(
             "httpx",
             "httpx",
-            "optional, report reading by a language model: pip install 'rsuper-bench[llm]'",
+            "optional, report reading by a language model: pip install -e '.[llm]' in the clone",
             needed=False,
         ),
         _vllm(),
-        _package("distributed", "distributed", "optional, clusters: pip install 'dask[distributed]'", needed=False),
+        _package("distributed", "distributed", "optional: pip install -e '.[cluster]' in the clone", needed=False),
     ]

@@ -184,4 +184,6 @@ def test_the_state_of_another_optimiser_is_refused():
     with pytest.raises(DataError) as caught:
         load_optimizer(optimizer, {"0.exp_avg": torch.ones(9), "7.step": torch.tensor(1.0), "x.y": torch.ones(1)}, "x")
     assert len(caught.value.problems) == 3
+    with pytest.raises(DataError, match=r"x: optimizer/0.step: missing"):
+        load_optimizer(optimizer, {"0.exp_avg": torch.ones(3, 2), "0.exp_avg_sq": torch.ones(3, 2)}, "x")
     assert not optimizer.state

@@ -145,6 +145,17 @@ def test_a_store_of_another_grid_is_refused(toy_store):
     toy_store.check(recipe_of(batch=1))
 
 
+def test_a_store_of_an_older_version_is_named_as_such(small_store):
+    """Version 1 had a list of cases; that it is no table of digests is not what its user needs to hear."""
+    old = json.loads((small_store.folder / "store.json").read_text()) | {"version": 1, "cases": ["case-00"]}
+    for name in ("store.json", "started.json"):
+        (small_store.folder / name).write_text(json.dumps(old))
+    with pytest.raises(DataError, match=r"store.json: written by another version of this package \(1\)"):
+        Store(small_store.folder)
+    with pytest.raises(DataError, match=r"started.json: written by another version"):
+        prepare(toy_release(n_train=2), recipe_of(), small_store.folder)
+
+
 def test_an_unfinished_store_is_refused(tmp_path):
     with pytest.raises(DataError, match="no such file"):
         Store(tmp_path)

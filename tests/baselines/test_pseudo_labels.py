@@ -155,6 +155,18 @@ def test_masks_that_a_network_drew_are_not_taken_for_others(toy_store, teacher, 
         toy_store.check(recipe_of(**ROW))
 
 
+def test_what_stops_the_student_is_said_before_the_teacher_is_trained(toy_store, tmp_path):
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "weights.safetensors").write_bytes(b"of another run")
+    with pytest.raises(ConfigError, match="holds a run"):
+        train_recipe(toy_store, recipe_of(**ROW), tmp_path / "old")
+    nothing_reported = recipe_of(**ROW, positive_kinds=["wall_thickening"])
+    with pytest.raises(DataError, match="no report of a training case states a tumor"):
+        train_recipe(toy_store, nothing_reported, tmp_path / "new")
+    assert not (tmp_path / "old" / "teacher").exists()
+    assert not (tmp_path / "new").exists()
+
+
 def test_one_call_trains_teacher_and_student_and_goes_on_anywhere(toy_store, tmp_path):
     torch.set_num_threads(1)
     # a teacher of eight steps says anything: few masks, so that reports are what is cut to

@@ -204,4 +204,4 @@ def test_without_the_extra_the_call_says_what_to_install(tmp_path, monkeypatch, 
     (tmp_path / "export").mkdir()
     monkeypatch.chdir(tmp_path)
     assert run(monkeypatch, "dataset", "build", "--source", "dicom", "--input", "export", "--out", "release") == 2
-    assert "pip install 'rsuper-bench[dicom]'" in capsys.readouterr().err
+    assert "pip install -e '.[dicom]' in the clone" in capsys.readouterr().err

@@ -229,7 +229,7 @@ def test_without_the_extra(tmp_path, call, monkeypatch):
     reports = write_reports(tmp_path / "r.csv")
     code, _, err = call(reports, "--extractor", "llm", "--endpoint", "http://x", "--out", tmp_path / "F.jsonl")
     assert code == 2
-    assert "rsuper-bench[llm]" in err
+    assert "pip install -e '.[llm]'" in err
 
 
 def test_a_full_disk_is_one_clear_error(tmp_path, call, monkeypatch):

@@ -52,7 +52,7 @@ def check_options(options: LlmOptions, out: Path) -> None:
 
     problems = []
     if find_spec("httpx") is None:
-        fix = "pip install 'rsuper-bench[llm]'"
+        fix = "pip install -e '.[llm]' in the clone"
         problems.append(Problem("--extractor llm", "httpx is not installed", "the extra [llm]", fix))
     if (options.endpoint is None) == (options.serve is None):
         found = "neither --endpoint nor --serve" if options.endpoint is None else "both --endpoint and --serve"
