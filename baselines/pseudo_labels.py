@@ -27,7 +27,7 @@ from rsuper_bench.baselines.predictor import Predictor
 from rsuper_bench.baselines.prepare import PreparedCase
 from rsuper_bench.baselines.probability_map import ProbabilityMap
 from rsuper_bench.baselines.recipe import Pool, Recipe
-from rsuper_bench.baselines.start import check_out
+from rsuper_bench.baselines.start import check_call
 from rsuper_bench.baselines.store import CASES, STORE_FILE, CaseIndex, LesionIndex, Store, case_file
 from rsuper_bench.baselines.targets import ChannelLabel, Known
 from rsuper_bench.baselines.train import Run, train
@@ -94,6 +94,11 @@ def _both_pools(store: Store, recipe: Recipe) -> dict[Pool, list[TrainingCase]]:
     return TrainingData(store, recipe.model_copy(update={"cases": (both,) * len(recipe.stages)})).pools
 
 
+def first_recipe(recipe: Recipe) -> Recipe:
+    """What is trained on the store of a release: the recipe itself; the teacher's where it is ``pseudo_labels``."""
+    return recipe.model_copy(update={"objective": "mask_only"}) if recipe.objective == "pseudo_labels" else recipe
+
+
 def train_recipe(store: Store, recipe: Recipe, out: Path, **options: Any) -> Run:
     """Train any recipe; `train` says what the options are.
 
@@ -107,19 +112,22 @@ def train_recipe(store: Store, recipe: Recipe, out: Path, **options: Any) -> Run
     if recipe.objective != "pseudo_labels":
         return train(store, recipe, out, **options)
     note = options.get("on_note") or str
-    check_out(out, resume=options.get("resume", False))  # now: the student's turn may come hours later
+    teachers = first_recipe(recipe)
+    where, team = torch.device(options.get("device", "cpu")), options.get("team", Team())
+    # Now, because the student's turn may come hours later
+    check_call(teachers, out, store=store, resume=options.get("resume", False), device=where, team=team)
     _both_pools(store, recipe)
     weights, drawn = out / "teacher" / WEIGHTS_FILE, out / "pseudo_labels"
     note("first of two trainings: the teacher, on masks alone")
     own = {"resume": options.get("resume", False) or weights.exists()}  # a finished one is checked, not trained again
-    train(store, recipe.model_copy(update={"objective": "mask_only"}), out / "teacher", **options | own)
+    train(store, teachers, out / "teacher", **options | own)
     if not weights.exists():  # it was told to stop before
         raise KeyboardInterrupt
-    if options.get("team", Team()).size > 1 and not (drawn / STORE_FILE).exists():
+    if team.size > 1 and not (drawn / STORE_FILE).exists():
         fix = "Run the same command with --resume and without torchrun; stop it when its second training begins."
         raise ConfigError.of([Problem(str(drawn), "no pseudo-labels yet", "one process, which draws them", fix)])
     note("the teacher draws pseudo-labels in the report cases, or finds them drawn")
-    refined = pseudo_label(store, recipe, out / "teacher", drawn, device=options.get("device", "cpu"))
+    refined = pseudo_label(store, recipe, out / "teacher", drawn, device=where)
     return train(refined, recipe.model_copy(update={"max_mask_cases": None}), out, **options)
 
 

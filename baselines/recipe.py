@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from enum import StrEnum
@@ -216,6 +217,7 @@ class Recipe(Record):
             yield "restoration needs accumulate 1: its network sees another image than the batch's"
 
 
+MEMBER_OF_UNION = re.compile(r"\.(constrained-float|tuple\[constrained-float, \.\.\.\])(\.\d+)?$")  # pydantic's
 STORE_VERSION = 2  # raised by any change of what prepare writes
 
 
@@ -244,7 +246,8 @@ def load_recipe(name: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     try:
         return Recipe.model_validate(value)
     except ValidationError as cause:
-        raise ConfigError.of([_with_hint(problem) for problem in model_problems(cause, Recipe, str(name))]) from None
+        problems = [_with_hint(problem) for problem in model_problems(cause, Recipe, str(name))]
+        raise ConfigError.of(list(dict.fromkeys(problems))) from None
 
 
 def _from_file(path: Path) -> Any:
@@ -290,7 +293,9 @@ def _with_hint(problem: Problem) -> Problem:
         where = problem.where.removesuffix(": the whole file")
         return Problem(where, problem.expected, "values that fit together", "Correct them.")
     if problem.found != "unknown key":
-        return problem
+        where = MEMBER_OF_UNION.sub("", problem.where)
+        expected = problem.expected if where == problem.where else "a number from 0, or a list with one a stage"
+        return Problem(where, problem.found, expected, problem.fix)
     *outer, key = problem.where.rpartition(": ")[2].split(".")
     model: Any = Recipe
     for part in outer:

@@ -11,6 +11,7 @@ import torch
 from rsuper_bench.baselines.checkpoint import WEIGHTS_FILE, has_state
 from rsuper_bench.baselines.data import TrainingData
 from rsuper_bench.baselines.distributed import Team
+from rsuper_bench.baselines.networks import build_model
 from rsuper_bench.baselines.provenance import note_session, provenance_of
 from rsuper_bench.baselines.recipe import Recipe
 from rsuper_bench.baselines.run_state import RECIPE_FILE, Run
@@ -39,19 +40,12 @@ def start(
     """
     found = _Problems()
     with found.noted():
-        store.check(recipe)
-    with found.noted():
-        team.share(recipe.batch)
-    with found.noted():
-        _check_precision(recipe, device)
-    with found.noted():
-        check_out(out, resume=resume)
+        check_call(recipe, out, store=store, resume=resume, device=device, team=team)
     with found.noted():
         data = TrainingData(store, recipe)
-    with found.noted():
-        provenance = provenance_of(recipe, store.info.release_digest, device, team.size)
-        run = Run.fresh(out, recipe, store_digest=store.digest, device=device, provenance=provenance)
     found.raise_all()
+    provenance = provenance_of(recipe, store.info.release_digest, device, team.size)
+    run = Run.fresh(out, recipe, store_digest=store.digest, device=device, provenance=provenance)
     notes = _smaller_cases(data, recipe)
     if resume and (warning := run.restore()) is not None:
         notes.append(warning)
@@ -67,6 +61,38 @@ def start(
             if on_note is not None:
                 on_note(note)
     return run, data
+
+
+def check_call(
+    recipe: Recipe, out: Path, *, store: Store | None, resume: bool, device: torch.device, team: Team
+) -> None:
+    """Find what is wrong without reading a case: preparing and checking all of them may take hours.
+
+    Args:
+        recipe: What is trained on ``store``.
+        out: Folder of the run.
+        store: None where it is still to be prepared.
+        resume: Whether to go on with what is in ``out``.
+        device: Where to train.
+        team: The processes that share each batch.
+
+    Raises:
+        ConfigError: With all problems of recipe, machine and folder.
+        DataError: With those of the store too.
+    """
+    found = _Problems()
+    with found.noted():
+        if store is not None:
+            store.check(recipe)
+    with found.noted():
+        team.share(recipe.batch)
+    with found.noted():
+        _check_precision(recipe, device)
+    with found.noted():
+        _check_out(out, resume=resume)
+    with found.noted():
+        build_model(recipe)
+    found.raise_all()
 
 
 class _Problems:
@@ -88,12 +114,7 @@ class _Problems:
             raise type(self.errors[0]).of(problems)
 
 
-def check_out(out: Path, *, resume: bool) -> None:
-    """Refuse a folder that holds something else than this run, or this run where nobody said to go on with it.
-
-    Raises:
-        ConfigError: If it does.
-    """
+def _check_out(out: Path, *, resume: bool) -> None:
     if (out / STORE_FILE).exists():
         problem = Problem(str(out), "holds prepared cases", "a folder of the run's own", "Name another --out.")
         raise ConfigError.of([problem])

@@ -66,6 +66,23 @@ def test_the_demo_recipes_train_on_phantoms(release, tmp_path, objective):
     assert len((tmp_path / "submission" / "predictions.csv").read_text().splitlines()) == 1 + 2 * 3
 
 
+def test_a_network_that_cannot_work_is_refused_before_a_release_is_prepared(release, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    call = ["train", str(release), "--recipe", "smoke", "--set", "crop=[50, 48, 48]", "--out", "run"]
+    result = CliRunner().invoke(app, call)
+    assert isinstance(result.exception, ConfigError)
+    assert "cannot take crop [50, 48, 48]" in str(result.exception)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_pseudo_labels_train_on_a_store(release, tmp_path):
+    short = ("--set", "stages=[{steps: 1, learning_rate: 0.01}, {steps: 1, learning_rate: 0.01}]")
+    run("prepare", release, "--recipe", "demo_pseudo_labels", "--out", tmp_path / "store")
+    run("train", tmp_path / "store", "--recipe", "demo_pseudo_labels", "--out", tmp_path / "run", *short)
+    assert (tmp_path / "run" / "weights.safetensors").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [

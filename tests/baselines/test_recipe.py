@@ -53,6 +53,8 @@ def test_set_reaches_inside():
         ("losses.ball.marginn=1", "Did you mean 'margin'?"),
         ("stages.0.stepz=1", "Did you mean 'steps'?"),
         ("weights.bal=1", "has no term bal"),
+        ("weights.ball=.nan", "smoke: weights.ball: not valid; expected a number from 0, or a list"),
+        ("weights.ball=[1, -2]", "smoke: weights.ball: not valid; expected a number from 0, or a list"),
         ("weights.ball=[1, 2, 3]", "3 values for 2 stages"),
         ("weights={segmentation: 0, organs: 0, volume: 0, ball: [0, 1], attenuation: 0}", "each stage needs a term"),
         ("cases=[{masks: 1}]", "1 entries for 2 stages"),

@@ -71,13 +71,16 @@ def train(
 
     On several GPUs: torchrun --nproc-per-node 8 -m rsuper_bench train STORE ...
     """
+    import torch
+
     from rsuper_bench.baselines.checkpoint import STATE_FILE, WEIGHTS_FILE
     from rsuper_bench.baselines.distributed import joined, own_device
     from rsuper_bench.baselines.feeding import Feeding
     from rsuper_bench.baselines.progress import TrainingProgress
-    from rsuper_bench.baselines.pseudo_labels import train_recipe
+    from rsuper_bench.baselines.pseudo_labels import first_recipe, train_recipe
     from rsuper_bench.baselines.recipe import load_recipe
-    from rsuper_bench.baselines.store import STORE_FILE
+    from rsuper_bench.baselines.start import check_call
+    from rsuper_bench.baselines.store import STORE_FILE, Store
     from rsuper_bench.baselines.train import DATA_FILE, LOSS_LOG, RECIPE_FILE
     from rsuper_bench.benchmark.errors import ConfigError, Problem
     from rsuper_bench.benchmark.files import check_out_folder
@@ -87,12 +90,14 @@ def train(
     with joined(where) as team:
         check_out_folder(out, RECIPE_FILE, (DATA_FILE, LOSS_LOG, STATE_FILE, WEIGHTS_FILE))
         chosen = load_recipe(recipe, change or ())
-        prepared = (Path(data) / STORE_FILE).exists()
-        if team.size > 1 and not prepared:
+        prepared = Store(Path(data)) if (Path(data) / STORE_FILE).exists() else None
+        if team.size > 1 and prepared is None:
             fix = "Run `rsuper-bench prepare` once, then train on its folder."
             raise ConfigError.of([Problem(data, "not prepared", "a store, because several processes share it", fix)])
-        share = slice(team.rank, None, team.size)
-        store = _verified(Path(data), chosen, jobs, share) if prepared else _prepared(data, chosen, out / "store", jobs)
+        check_call(first_recipe(chosen), out, store=prepared, resume=resume, device=torch.device(where), team=team)
+        store = prepared or _prepared(data, chosen, out / "store", jobs)
+        if prepared is not None:
+            prepared.verify(jobs, slice(team.rank, None, team.size))
         if not team.leads:
             train_recipe(store, chosen, out, resume=resume, device=where, team=team, feeding=feeding)
             return
@@ -146,16 +151,6 @@ def predict(
             on_case=lambda done, total: progress.update(task, completed=done, total=total),
         )
     typer.echo(f"submission: {out}")
-
-
-def _verified(folder: Path, recipe: Recipe, jobs: int, share: slice) -> Store:
-    """A store for a recipe whose every file is as it was written."""
-    from rsuper_bench.baselines.store import Store
-
-    store = Store(folder)
-    store.check(recipe)
-    store.verify(jobs, share)
-    return store
 
 
 def _prepared(data: str, recipe: Recipe, out: Path, jobs: int, splits: Sequence[str] = ("train",)) -> Store:
