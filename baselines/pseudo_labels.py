@@ -31,6 +31,7 @@ from rsuper_bench.baselines.start import check_call
 from rsuper_bench.baselines.store import CASES, STORE_FILE, CaseIndex, LesionIndex, Store, case_file
 from rsuper_bench.baselines.targets import ChannelLabel, Known
 from rsuper_bench.baselines.train import Run, train
+from rsuper_bench.benchmark.components import components
 from rsuper_bench.benchmark.errors import ConfigError, DataError, Problem
 from rsuper_bench.benchmark.files import pretty_json, read_model, sha256_bytes, sha256_file, write_bytes, write_text
 from rsuper_bench.benchmark.tumor_types import TumorType
@@ -168,7 +169,7 @@ def most_probable(probability: NDArray[np.float32], count: int) -> NDArray[np.bo
         peak = np.unravel_index(int(left.argmax()), left.shape)
         if left[peak] < FAINTEST_PEAK:
             return None
-        labels, _ = ndimage.label(left >= SHARE_OF_PEAK * left[peak], structure=NEIGHBOURS)
+        labels, _ = components(left >= SHARE_OF_PEAK * left[peak])
         component = labels == labels[peak]
         kept |= component
         left[ndimage.binary_dilation(component, NEIGHBOURS)] = 0
@@ -208,7 +209,7 @@ def _with_masks(store: Store, out: Path, index: CaseIndex, masks: dict[TumorType
     lesions = []
     for kind, mask in masks.items():
         shown[mask] = numbers[kind]
-        labels, _ = ndimage.label(mask, structure=NEIGHBOURS)
+        labels, _ = components(mask)
         for x, y, z in ndimage.find_objects(labels):
             box = (x.start, y.start, z.start), (x.stop, y.stop, z.stop)
             lesions.append(LesionIndex(tumor_type=kind, box=box))

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -52,6 +53,18 @@ def test_no_case_is_in_both_pools(toy_store):
     assert ids["reports"] == {"case-04", "case-05", "case-06", "case-07"}
     few = TrainingData(toy_store, recipe_of(max_mask_cases=2))
     assert (len(few.pools["masks"]), len(few.pools["reports"])) == (2, 6)
+
+
+def test_fewer_reports_are_a_part_of_more_and_change_no_mask(toy_store):
+    def cases(**changes):
+        pools = TrainingData(toy_store, recipe_of(**changes)).pools
+        return {pool: {case.index.record.case_id for case in found} for pool, found in pools.items()}
+
+    every = cases(max_mask_cases=2)
+    some = [cases(max_mask_cases=2, max_report_cases=number) for number in range(3, 9)]
+    assert [len(found["reports"]) for found in some] == [3, 4, 5, 6, 6, 6]
+    assert all(found["masks"] == every["masks"] for found in some)
+    assert all(fewer["reports"] <= more["reports"] for fewer, more in pairwise([*some, every]))
 
 
 def test_report_only_reads_no_mask_and_mask_only_no_report(toy_store):
