@@ -110,8 +110,7 @@ def _type_page(kind: TumorType, board: Board) -> str:
 def _by_figure(row: Row, kind: TumorType, group: Group) -> tuple[bool, float, str]:
     score = score_of(row.entry, kind, group.task.primary)
     value = None if score is None else score.value
-    sign = 1.0 if row.entry.primary.higher_is_better else -1.0
-    return value is None, -sign * (value or 0.0), row.entry.path
+    return value is None, -(value or 0.0), row.entry.path
 
 
 def _kinds(board: Board) -> list[TumorType]:
