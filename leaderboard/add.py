@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from rsuper_bench.benchmark.errors import DataError, Problem
 from rsuper_bench.benchmark.files import canonical_json, model_problems, pretty_json, sha256_file, write_text
+from rsuper_bench.benchmark.reference import report_problems
 from rsuper_bench.benchmark.release import Release
 from rsuper_bench.benchmark.report import MEAN, REPORT_FILE, EvaluationReport, load_report
 from rsuper_bench.benchmark.roc_curve import roc_corners, thinned
@@ -48,10 +49,12 @@ def add_entry(
         The file written.
 
     Raises:
-        DataError: If the report or a name is refused, or the entry is there already.
+        DataError: If the report was changed, a name is refused, or the entry is there already.
     """
     found = load_report(report)
     file = report / REPORT_FILE if report.is_dir() else report
+    if wrong := report_problems(found, str(file)):
+        raise DataError.of(wrong)
     overlaps = [overlap_with(release, found) for release in trained_on]
     entry = entry_of(
         found,

@@ -253,3 +253,14 @@ def test_an_entry_reads_back_as_it_was(tmp_path, put):
     digest = found.digests["report"]
     made = entry_of(make_report(), team="Team", method="Method", url="https://example.org", report_digest=digest)
     assert found == made
+
+
+def test_a_report_with_a_case_twice_is_refused(tmp_path):
+    """The easiest positive again and again would raise every figure."""
+    report = make_report()
+    (best,) = (item for item in report.outcomes if item.case_id == "case-001" and item.tumor_type == "liver")
+    twice = report.model_copy(update={"outcomes": (*report.outcomes, best)})
+    write_text(tmp_path / "report.json", pretty_json(twice))
+    with pytest.raises(DataError, match="a fingerprint that is not that of its task and truth"):
+        add_entry(tmp_path, tmp_path / "entries", team="T", method="M")
+    assert not (tmp_path / "entries").exists()
