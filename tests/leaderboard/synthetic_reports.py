@@ -140,7 +140,10 @@ def scores_of(report):
         values = measure(counted, measures, np.ones((len(patients), 1), dtype=np.int32))
         scores[str(kind)] = {metric: score(values[metric][0]) for metric in METRICS}
     scores[MEAN] = {
-        metric: score(np.mean([by_metric[metric].value or 0 for by_metric in scores.values()])) for metric in METRICS
+        metric: score(
+            np.mean([np.nan if (one := by_metric[metric].value) is None else one for by_metric in scores.values()])
+        )
+        for metric in METRICS
     }
     return scores
 
