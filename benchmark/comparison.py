@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from rsuper_bench.benchmark.comparison_record import Comparison, Difference, Side
 from rsuper_bench.benchmark.errors import DataError, Problem
 from rsuper_bench.benchmark.literature import detection_reader
-from rsuper_bench.benchmark.reference import report_fingerprint
+from rsuper_bench.benchmark.reference import CHANGED, report_problems
 from rsuper_bench.benchmark.report import MEAN, EvaluationReport
 from rsuper_bench.benchmark.sample import Sample, report_patients, report_samples
 from rsuper_bench.benchmark.scores import FEW, PERCENTILE, mean_df, mean_over
@@ -21,11 +21,9 @@ from rsuper_bench.benchmark.scoring import measures_of as points_of
 from rsuper_bench.benchmark.statistics.bootstrap import normal_interval, percentile_interval
 from rsuper_bench.benchmark.statistics.paired import PairedCounts, delong_difference, holm, mcnemar, newcombe_paired
 from rsuper_bench.benchmark.statistics.permutation import exchanges, permutation_p
-from rsuper_bench.benchmark.task import CallRule
 from rsuper_bench.benchmark.tumor_types import TumorType
 
 Floats = NDArray[np.float64]
-_CHANGED = "It was changed, or written by another version: evaluate again."
 _EXCHANGES = 1  # child of the seed: the exchanges must not repeat the bootstrap's random numbers
 
 
@@ -103,24 +101,12 @@ def _refuse_unlike(a: EvaluationReport, b: EvaluationReport) -> None:
         cases = [len({case_id for case_id, _ in found}) for found in patients]
         if patients[0] != patients[1] or cases != [len(found) for found in patients]:
             found = f"{len(patients[0] ^ patients[1])} pairs of case and patient that only one report has"
-            problems.append(Problem("REPORT_B", found, "the cases and patients of REPORT_A", _CHANGED))
-        problems += _unusable(a, "REPORT_A") + _unusable(b, "REPORT_B")
+            problems.append(Problem("REPORT_B", found, "the cases and patients of REPORT_A", CHANGED))
+        problems += report_problems(a, "REPORT_A") + report_problems(b, "REPORT_B")
         if not patients[0]:
             problems.append(Problem("REPORT_A", "no outcomes", "per-case evidence", "Evaluate again."))
     if problems:
         raise DataError.of(problems)
-
-
-def _unusable(report: EvaluationReport, name: str) -> list[Problem]:
-    """What no evaluation writes, and no comparison can be made of."""
-    kinds, by_volume = set(report.task_definition.tumor_types), report.task_definition.call_rule is CallRule.VOLUME
-    foreign = sum(item.tumor_type not in kinds for item in report.outcomes)
-    without = sum(by_volume and item.volume_mm3 is None and not item.imputed for item in report.outcomes)
-    found = [f"{foreign} outcomes of types outside its task"] if foreign else []
-    found += [f"{without} outcomes without the volume by which its task calls"] if without else []
-    if report_fingerprint(report) != report.fingerprint:
-        found.append("a fingerprint that is not that of its task and truth")
-    return [Problem(name, what, "a report as this version writes it", _CHANGED) for what in found]
 
 
 def _figures(sample: Sample, points: Measures) -> Drawn:

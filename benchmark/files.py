@@ -95,17 +95,26 @@ def check_out_file(path: Path, inputs: Sequence[Path] = ()) -> None:
     _check_parents(path)
 
 
-def check_out_folder(path: Path, marker: str, names: Sequence[str]) -> None:
+def check_out_folder(path: Path, marker: str, names: Sequence[str], inputs: Sequence[Path] = ()) -> None:
     """Refuse a folder in which writing ``names`` would replace files of something else.
 
     Args:
         path: The folder; it need not exist.
         marker: File that an earlier result of the same kind has.
         names: Files and folders that will be written, and replaced where they exist.
+        inputs: Files and folders that are read; nothing is written into them.
 
     Raises:
-        ConfigError: If it is a file, or holds one of the names without the marker.
+        ConfigError: If it is a file or a link to nothing, lies in an input, or holds one of the names without the
+            marker.
     """
+    if path.is_symlink() and not path.exists():
+        found = "is a link to nothing"
+        raise ConfigError.of([Problem(f"--out {path}", found, "a folder to write", "Name a folder.")])
+    real = path.resolve()
+    if inside := [item for item in inputs if item.exists() and item.resolve() in (real, *real.parents)]:
+        found = f"lies in {inside[0]}, which is read"
+        raise ConfigError.of([Problem(f"--out {path}", found, "a folder of its own", "Name another folder.")])
     if path.exists() and not path.is_dir():
         raise ConfigError.of([Problem(f"--out {path}", "is a file", "a folder to write", "Name a folder.")])
     _check_parents(path)

@@ -19,6 +19,7 @@ ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
 Identifier = Annotated[str, StringConstraints(pattern=ID_PATTERN, strict=True)]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Fraction = Annotated[float, Field(ge=0, le=1)]
+Whole = Annotated[int, Field(ge=0, le=10**12)]  # a number of things; a float holds it exactly
 Span = tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]]
 
 MAX_REPORTED_AGE = 90  # HIPAA Safe Harbor: ages from 90 are one group

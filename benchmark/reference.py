@@ -14,7 +14,7 @@ from rsuper_bench.benchmark.records import CaseRecord, Split
 from rsuper_bench.benchmark.release import Release
 from rsuper_bench.benchmark.report import EvaluationReport, Exclusion
 from rsuper_bench.benchmark.stratum import Axis
-from rsuper_bench.benchmark.task import Task, Truth, why_not_evaluable
+from rsuper_bench.benchmark.task import CallRule, Task, Truth, why_not_evaluable
 from rsuper_bench.benchmark.tumor_types import TumorType
 
 # One salt for every release: the same patient must be found again in another one. The hash keeps identifiers out of
@@ -22,6 +22,7 @@ from rsuper_bench.benchmark.tumor_types import TumorType
 _PATIENT_SALT = "rsuper-bench-patient-v1:"
 _TruthRow = tuple[str, str, int | None]  # type, case, and positive or not; None where it does not count
 RELEASE_TASK = "release-types-v1"
+CHANGED = "It was changed, or written by another version: evaluate again."
 
 
 def patient_hash(patient_id: str) -> str:
@@ -85,6 +86,18 @@ def report_fingerprint(report: EvaluationReport) -> str:
     rows: list[_TruthRow] = [(str(item.tumor_type), item.case_id, item.reference) for item in report.outcomes]
     rows += [(str(item.tumor_type), item.case_id, None) for item in report.excluded]
     return _fingerprint(report.task_definition, _truth_digest(rows))
+
+
+def report_problems(report: EvaluationReport, name: str) -> list[Problem]:
+    """What no evaluation writes, and neither a comparison nor a board can build on; ``name`` says which report."""
+    kinds, by_volume = set(report.task_definition.tumor_types), report.task_definition.call_rule is CallRule.VOLUME
+    foreign = sum(item.tumor_type not in kinds for item in report.outcomes)
+    without = sum(by_volume and item.volume_mm3 is None and not item.imputed for item in report.outcomes)
+    found = [f"{foreign} outcomes of types outside its task"] if foreign else []
+    found += [f"{without} outcomes without the volume by which its task calls"] if without else []
+    if report_fingerprint(report) != report.fingerprint:
+        found.append("a fingerprint that is not that of its task and truth")
+    return [Problem(name, what, "a report as this version writes it", CHANGED) for what in found]
 
 
 def _truth_digest(rows: Sequence[_TruthRow]) -> str:

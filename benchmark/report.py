@@ -11,7 +11,7 @@ from rsuper_bench.benchmark.errors import DataError
 from rsuper_bench.benchmark.files import read_model
 from rsuper_bench.benchmark.lesion_record import LesionOutcome, LesionScores
 from rsuper_bench.benchmark.reader_record import StudyPanel, StudyReader
-from rsuper_bench.benchmark.records import Fraction, Identifier, Record, Sha256, Split
+from rsuper_bench.benchmark.records import Fraction, Identifier, Record, Sha256, Split, Whole
 from rsuper_bench.benchmark.score import Score as Score  # exported: every figure of a report is one
 from rsuper_bench.benchmark.stratum import Axis
 from rsuper_bench.benchmark.task import Task
@@ -24,13 +24,13 @@ MEAN = "mean"  # key in ``scores`` of the mean over tumor types
 class Counts(Record):
     """How many cases of one tumor type went where. Calls are null without thresholds."""
 
-    positive: int
-    negative: int
-    excluded: int
-    tp: int | None = None
-    fp: int | None = None
-    tn: int | None = None
-    fn: int | None = None
+    positive: Whole
+    negative: Whole
+    excluded: Whole
+    tp: Whole | None = None
+    fp: Whole | None = None
+    tn: Whole | None = None
+    fn: Whole | None = None
 
 
 class Outcome(Record):
@@ -80,8 +80,8 @@ class DataInfo(Record):
     release: str
     digest: Sha256
     split: Split
-    n_cases: int
-    n_patients: int
+    n_cases: Whole
+    n_patients: Whole
     synthetic: bool
     smoke: bool = False  # one anatomy in several splits: not evidence
 
@@ -120,8 +120,8 @@ class Readers(Record):
 class StratumScores(Record):
     """Figures of one tumor type in one stratum; null, with their counts and the reason, where cases are too few."""
 
-    positive: int
-    negative: int
+    positive: Whole
+    negative: Whole
     sensitivity: Score
     specificity: Score
     auroc: Score
@@ -135,7 +135,7 @@ class Replicates(Record):
 
     metric: str
     seed: int
-    index_digest: str
+    index_digest: Sha256
     values: tuple[float | None, ...]
 
 
@@ -159,7 +159,7 @@ class EvaluationReport(Record):
     lesions: dict[TumorType, LesionScores] | None = None  # null: no masks on one of the two sides
     lesions_reason: str | None = None  # why there are none
     lesion_policies: tuple[str, ...] = ()  # what counts as found, and how empty masks count
-    coverage: dict[str, int]
+    coverage: dict[str, Whole]
     excluded: tuple[Exclusion, ...]
     outcomes: tuple[Outcome, ...]
     lesion_outcomes: tuple[LesionOutcome, ...] = ()

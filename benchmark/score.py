@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pydantic import model_validator
 
-from pydantic import Field, model_validator
-
-from rsuper_bench.benchmark.records import Record
+from rsuper_bench.benchmark.records import Record, Whole
 
 
 class Score(Record):
@@ -15,8 +13,8 @@ class Score(Record):
     value: float | None
     low: float | None = None
     high: float | None = None
-    k: Annotated[int, Field(ge=0)] | None = None
-    n: Annotated[int, Field(ge=0)] | None = None
+    k: Whole | None = None
+    n: Whole | None = None
     method: str | None = None
     reason: str | None = None
     higher_is_better: bool = True

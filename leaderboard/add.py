@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Sequence
-from itertools import groupby
+from collections.abc import Sequence
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from rsuper_bench.benchmark.errors import DataError, Problem
 from rsuper_bench.benchmark.files import canonical_json, model_problems, pretty_json, sha256_file, write_text
+from rsuper_bench.benchmark.reference import report_problems
 from rsuper_bench.benchmark.release import Release
-from rsuper_bench.benchmark.report import MEAN, REPORT_FILE, EvaluationReport, Outcome, load_report
+from rsuper_bench.benchmark.report import MEAN, REPORT_FILE, EvaluationReport, load_report
+from rsuper_bench.benchmark.roc_curve import roc_corners, thinned
 from rsuper_bench.benchmark.task import CallRule
-from rsuper_bench.benchmark.tumor_types import TumorType
 from rsuper_bench.leaderboard.entry import MAX_ENTRY_BYTES, Entry, Overlap, RocPoint
-from rsuper_bench.leaderboard.evidence import MAX_ROC_POINTS
 from rsuper_bench.leaderboard.overlap import overlap_with
 from rsuper_bench.leaderboard.reading import read_entry
 
@@ -51,10 +49,12 @@ def add_entry(
         The file written.
 
     Raises:
-        DataError: If the report or a name is refused, or the entry is there already.
+        DataError: If the report was changed, a name is refused, or the entry is there already.
     """
     found = load_report(report)
     file = report / REPORT_FILE if report.is_dir() else report
+    if wrong := report_problems(found, str(file)):
+        raise DataError.of(wrong)
     overlaps = [overlap_with(release, found) for release in trained_on]
     entry = entry_of(
         found,
@@ -130,7 +130,10 @@ def entry_of(
         "scores": scores,
         "counts": report.counts,
         "coverage": report.coverage,
-        "roc": roc_curves(report.outcomes, by_volume=task.call_rule is CallRule.VOLUME),
+        "roc": {
+            kind: tuple(RocPoint(*map(int, corner)) for corner in thinned(corners))
+            for kind, corners in roc_corners(report.outcomes, by_volume=task.call_rule is CallRule.VOLUME).items()
+        },
         "replicates": replicates,
         "digests": {**report.digests, "report": report_digest},
         "thresholds": report.thresholds,
@@ -141,56 +144,6 @@ def entry_of(
         return Entry.model_validate(fields)
     except ValidationError as cause:
         raise DataError.of(model_problems(cause, Entry, "entry")) from None
-
-
-def roc_curves(outcomes: Iterable[Outcome], *, by_volume: bool = False) -> dict[TumorType, tuple[RocPoint, ...]]:
-    """Empirical ROC curve of each tumor type that has positive and negative cases.
-
-    Corners only, where the curve turns: equal scores are one step, and points inside a level or upright piece are left
-    out, so that every figure that depends on operating points can be computed from the corners. A curve with more than
-    200 corners keeps 200 of them, evenly spaced, and both ends.
-
-    Args:
-        outcomes: Cases with reference and score.
-        by_volume: Rank by predicted volume, as tasks with the call rule ``volume`` do.
-    """
-    by_kind: dict[TumorType, list[tuple[float, int]]] = {}
-    for outcome in outcomes:
-        by_kind.setdefault(outcome.tumor_type, []).append((_decision(outcome, by_volume=by_volume), outcome.reference))
-    return {
-        kind: _thinned(_corners(cases))
-        for kind, cases in sorted(by_kind.items())
-        if {reference for _, reference in cases} == {0, 1}
-    }
-
-
-def _decision(outcome: Outcome, *, by_volume: bool) -> float:
-    if outcome.imputed:  # a missing positive ranks below every prediction, a missing negative above
-        return -math.inf if outcome.reference else math.inf
-    return outcome.volume_mm3 or 0.0 if by_volume else outcome.score
-
-
-def _corners(cases: Iterable[tuple[float, int]]) -> list[RocPoint]:
-    corners = [RocPoint(fp=0, tp=0)]
-    for _, equal in groupby(sorted(cases, key=lambda case: -case[0]), key=lambda case: case[0]):
-        references = [reference for _, reference in equal]
-        last = corners[-1]
-        point = RocPoint(fp=last.fp + references.count(0), tp=last.tp + references.count(1))
-        if len(corners) > 1 and _straight(corners[-2], last, point):
-            corners.pop()
-        corners.append(point)
-    return corners
-
-
-def _straight(a: RocPoint, b: RocPoint, c: RocPoint) -> bool:
-    return a.fp == b.fp == c.fp or a.tp == b.tp == c.tp
-
-
-def _thinned(corners: list[RocPoint]) -> tuple[RocPoint, ...]:
-    if len(corners) <= MAX_ROC_POINTS:
-        return tuple(corners)
-    step = (len(corners) - 1) / (MAX_ROC_POINTS - 1)
-    return tuple(corners[round(index * step)] for index in range(MAX_ROC_POINTS))
 
 
 def _may_replace(path: Path, entry: Entry, *, replace: bool) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from rsuper_bench.benchmark.errors import DataError, Problem
 from rsuper_bench.benchmark.report import Score
 from rsuper_bench.benchmark.task import Task
-from rsuper_bench.leaderboard.entry import Entry, Status
+from rsuper_bench.leaderboard.entry import Entry, Provenance, Status
 from rsuper_bench.leaderboard.ranking import Rank, clearly_better, not_told_apart, ranks
 from rsuper_bench.leaderboard.reported import Reported, published_figures
 
+_Vote = TypeVar("_Vote", bound=Hashable)
 _Draws = tuple[int, str, int]  # seed, index digest and number of replicates
 
 
@@ -109,36 +110,35 @@ def _group(fingerprint: str, members: Sequence[Entry]) -> Group:
     task = members[0].task_definition
     reasons = _unranked(members)
     ranked = [entry for entry in members if entry.path not in reasons]
-    sign = 1.0 if all(entry.primary.higher_is_better for entry in members) else -1.0
-    better = clearly_better(_replicates(ranked, sign), confidence=task.confidence)
+    better = clearly_better(_replicates(ranked), confidence=task.confidence)
     tied = not_told_apart(better)
     unranked = [Row(entry, None, reasons[entry.path]) for entry in members if entry.path in reasons]
     placed = [
         Row(entry, rank, tied=tuple(ranked[other] for other in np.flatnonzero(tied[index])))
         for index, (entry, rank) in enumerate(zip(ranked, ranks(better), strict=True))
     ]
-    order = sorted(range(len(placed)), key=lambda index: _order(placed[index], sign))
+    order = sorted(range(len(placed)), key=lambda index: _order(placed[index]))
     return Group(
         task=task,
         fingerprint=fingerprint,
         synthetic=any(entry.data.synthetic for entry in members),
         smoke=any(entry.data.smoke for entry in members),
-        rows=(*(placed[index] for index in order), *sorted(unranked, key=lambda row: _order(row, sign))),
+        rows=(*(placed[index] for index in order), *sorted(unranked, key=_order)),
         better=better[np.ix_(order, order)],
     )
 
 
-def _order(row: Row, sign: float) -> tuple[int, float, str]:
+def _order(row: Row) -> tuple[int, float, str]:
     """Rank, then value; the path breaks what is left."""
     place = row.rank.rank if row.rank is not None else 0
     value = row.entry.primary.value
-    return (place, -sign * value if value is not None else 0.0, row.entry.path)
+    return (place, -value if value is not None else 0.0, row.entry.path)
 
 
-def _replicates(ranked: Sequence[Entry], sign: float) -> NDArray[np.float64]:
-    """``(E, R)`` replicates, larger is better, NaN where undefined."""
+def _replicates(ranked: Sequence[Entry]) -> NDArray[np.float64]:
+    """``(E, R)`` replicates, NaN where undefined; ``(0, 0)`` where nothing is ranked."""
     values = [entry.replicates.values for entry in ranked if entry.replicates is not None]
-    return sign * np.array(values, dtype=np.float64).reshape(len(ranked), -1)
+    return np.array(values, dtype=np.float64) if values else np.zeros((0, 0))
 
 
 def _unranked(members: Sequence[Entry]) -> dict[str, str]:
@@ -161,9 +161,21 @@ def _draws(entry: Entry) -> _Draws | None:
 
 
 def _common_draws(members: Sequence[Entry]) -> _Draws | None:
-    """The draws that most entries share; of equally many, the smallest (seed 0 is the default of ``evaluate``)."""
-    counts = Counter(draws for entry in members if (draws := _draws(entry)) is not None)
-    return min(counts, key=lambda draws: (-counts[draws], draws), default=None)
+    """The draws that most verified entries share, then most entries, then the smallest (seed 0 is the default).
+
+    Verified ones first: else a handful of entries with draws of their own would take the rank from all others.
+    """
+    votes = [(entry, draws) for entry in members if (draws := _draws(entry)) is not None]
+    return min(_weights(votes).items(), key=lambda item: (item[1], item[0]), default=(None, ()))[0]
+
+
+def _weights(votes: Iterable[tuple[Entry, _Vote]]) -> dict[_Vote, tuple[int, int]]:
+    """Verified entries and entries behind each vote, both negative: the smallest has most."""
+    found: dict[_Vote, tuple[int, int]] = {}
+    for entry, vote in votes:
+        verified, entries = found.get(vote, (0, 0))
+        found[vote] = (verified - (entry.provenance is Provenance.VERIFIED), entries - 1)
+    return found
 
 
 def _duplicates(ordered: Sequence[Entry]) -> list[Problem]:
@@ -179,20 +191,23 @@ def _duplicates(ordered: Sequence[Entry]) -> list[Problem]:
 def _disagreements(fingerprint: str, members: Sequence[Entry]) -> list[Problem]:
     """Equal fingerprints mean equal tasks and equal truth; a file that says otherwise was edited by hand."""
 
-    def defined(entry: Entry) -> object:
-        return entry.task_definition.model_dump(exclude={"description"}), entry.digests.get("reference")
+    def defined(entry: Entry) -> str:
+        cases = {kind: (counts.positive, counts.negative, counts.excluded) for kind, counts in entry.counts.items()}
+        number = (entry.data.n_cases, entry.data.n_patients)
+        task = entry.task_definition.model_dump(exclude={"description"})
+        return repr((task, entry.digests.get("reference"), sorted(cases.items()), number))
 
-    common = Counter(repr(defined(entry)) for entry in members)
-    usual = min(common, key=lambda text: (-common[text], text))
+    weights = _weights((entry, defined(entry)) for entry in members)
+    usual = min(weights, key=lambda text: (weights[text], text))
     return [
         Problem(
             entry.path,
-            f"its task or reference differs from the others of fingerprint {fingerprint}",
+            f"its task, reference or numbers of cases differ from the others of fingerprint {fingerprint}",
             "equal fingerprint, equal task and truth",
             "Evaluate again and add the new report.",
         )
         for entry in members
-        if repr(defined(entry)) != usual
+        if defined(entry) != usual
     ]
 
 

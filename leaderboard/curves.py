@@ -6,8 +6,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from rsuper_bench.benchmark.literature import detection_reader, literature_readers
 from rsuper_bench.benchmark.report import LiteratureReader
+from rsuper_bench.benchmark.roc_curve import thinned
 from rsuper_bench.benchmark.tumor_types import TumorType
 from rsuper_bench.leaderboard.entry import Entry, RocPoint
 
@@ -55,11 +58,10 @@ def roc_panel(kind: TumorType, entries: Sequence[Entry], *, most: int) -> Panel 
 
 
 def drawn_points(points: Sequence[RocPoint]) -> list[RocPoint]:
-    """At most :data:`MAX_DRAWN` corners, evenly spaced, with both ends."""
+    """At most :data:`MAX_DRAWN` corners, evenly along the curve, with both ends."""
     if len(points) <= MAX_DRAWN:
         return list(points)
-    step = (len(points) - 1) / (MAX_DRAWN - 1)
-    return [points[round(index * step)] for index in range(MAX_DRAWN)]
+    return [RocPoint(*map(int, corner)) for corner in thinned(np.array(points), MAX_DRAWN)]
 
 
 def curve_path(points: Sequence[RocPoint]) -> str:

@@ -10,11 +10,12 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, model_validator
 
-from rsuper_bench.benchmark.records import ID_PATTERN, Identifier, Record, Sha256, Split
+from rsuper_bench.benchmark.records import ID_PATTERN, Identifier, Record, Sha256, Split, Whole
 from rsuper_bench.benchmark.report import MEAN, Counts, DataInfo, Replicates, Score
+from rsuper_bench.benchmark.roc_curve import MAX_POINTS
 from rsuper_bench.benchmark.task import Task
 from rsuper_bench.benchmark.tumor_types import TumorType
-from rsuper_bench.leaderboard.evidence import MAX_ROC_POINTS, contradictions
+from rsuper_bench.leaderboard.evidence import contradictions
 from rsuper_bench.leaderboard.names import MAX_TEXT, Name, Text, Url, slug, visible_text
 
 ENTRY_SUFFIX = ".json"
@@ -135,8 +136,8 @@ class Entry(Record):
     seed: Annotated[int, Field(ge=0)]
     scores: dict[str, dict[str, Score]]
     counts: dict[TumorType, Counts]
-    coverage: dict[str, int] = {}
-    roc: dict[TumorType, Annotated[tuple[RocPoint, ...], Field(max_length=MAX_ROC_POINTS)]] = {}
+    coverage: dict[str, Whole] = {}
+    roc: dict[TumorType, Annotated[tuple[RocPoint, ...], Field(max_length=MAX_POINTS)]] = {}
     replicates: Replicates | None = None
     digests: dict[str, Sha256 | None]
     thresholds: dict[TumorType, Annotated[float, Field(ge=0)]] | None = None
@@ -235,6 +236,8 @@ class Entry(Record):
 
 
 def _check_score(where: str, metric: str, score: Score) -> None:
+    if not score.higher_is_better:  # one that is turned round would turn the ranking of all
+        raise ValueError(f"scores.{where} says that less is better, which no figure of cases is")
     for figure in (score.value, score.low, score.high):
         if figure is None:
             continue

@@ -16,11 +16,12 @@ from scipy.special import digamma
 
 from rsuper_bench.benchmark.metrics import false_positives_allowed, positives_needed
 from rsuper_bench.benchmark.report import MEAN, Counts, Replicates, Score
+from rsuper_bench.benchmark.roc_curve import MAX_POINTS
+from rsuper_bench.benchmark.scores import FEW
 from rsuper_bench.benchmark.statistics.bootstrap import percentile_interval
 from rsuper_bench.benchmark.task import Task
 from rsuper_bench.benchmark.tumor_types import TumorType
 
-MAX_ROC_POINTS = 200  # longer curves are thinned
 TOLERANCE = 2e-6  # scores and replicates may be rounded to six decimals
 Corner = tuple[int, int]  # false and true positives
 _MATCHED = re.compile(r"(sensitivity_at_specificity|specificity_at_sensitivity)_([0-9.]+)")
@@ -47,18 +48,27 @@ def contradictions(
                 yield f"scores.{kind}.{metric} has no counts of calls to follow from"
             yield from _outside(f"scores.{kind}.{metric}", score, _bounds(metric, counts[kind], corners.get(kind)))
     for metric, score in scores[MEAN].items():
-        values = [scores[kind][metric].value for kind in task.tumor_types if metric in scores[kind]]
+        absent = [str(kind) for kind in task.tumor_types if metric not in scores[kind]]
+        if absent:  # a mean without the worst type is a better mean
+            yield f"scores.{absent[0]} has no {metric}, of which there is a mean"
+            continue
+        values = [scores[kind][metric].value for kind in task.tumor_types]
         known = [value for value in values if value is not None]
         if score.value is not None and (not known or abs(score.value - math.fsum(known) / len(known)) > TOLERANCE):
             yield f"scores.{MEAN}.{metric} is not the mean of the tumor types"
     if replicates is not None:
-        yield from _replicates(task, scores[MEAN][task.primary], replicates)
+        sure = [kind for kind in task.tumor_types if min(counts[kind].positive, counts[kind].negative) >= FEW]
+        drawn = [scores[kind][task.primary].value for kind in sure if task.primary in scores[kind]]
+        varies = any(value is not None and 0 < value < 1 for value in drawn)
+        yield from _replicates(task, scores[MEAN][task.primary], replicates, varies=varies)
 
 
 def _outside(where: str, score: Score, bounds: _Bounds | None) -> Iterator[str]:
     if score.k is not None and score.n is not None and score.k > score.n:
         yield f"{where} counts more successes than cases"
     if score.value is None:
+        if bounds is not None:
+            yield f"{where} is undefined, but follows from the counts and ROC corners"
         return
     if score.low is not None and score.high is not None and score.low > score.high:
         yield f"{where} has an interval that ends before it starts"
@@ -162,14 +172,26 @@ def _needed(corners: Sequence[Corner], needed: int) -> Corner:
 
 def is_thinned(corners: Sequence[Corner]) -> bool:
     """Whether corners of the curve may have been left out."""
-    return len(corners) >= MAX_ROC_POINTS
+    return len(corners) >= MAX_POINTS
 
 
-def _replicates(task: Task, primary: Score, replicates: Replicates) -> Iterator[str]:
-    if "_at_" not in task.primary or primary.low is None or primary.high is None:
-        return  # intervals of other metrics take more than the replicates
+def _replicates(task: Task, primary: Score, replicates: Replicates, *, varies: bool) -> Iterator[str]:
+    """Replicates are draws of the same cases: they lie around the figure, and differ where a type is not perfect."""
+    where = f"scores.{MEAN}.{task.primary}"
     drawn = np.array([math.nan if value is None else value for value in replicates.values])
-    interval = percentile_interval(drawn, task.confidence)
-    stated = (primary.low, primary.high)
-    if interval is None or any(abs(a - b) > TOLERANCE for a, b in zip(interval, stated, strict=True)):
-        yield f"the interval of scores.{MEAN}.{task.primary} is not that of the replicates"
+    known = drawn[~np.isnan(drawn)]
+    if primary.value is None or not len(known):
+        return
+    if not known.min() - TOLERANCE <= primary.value <= known.max() + TOLERANCE:
+        yield f"{where} is {primary.value:.6f}, outside all of its replicates ({known.min():.6f} to {known.max():.6f})"
+    if varies and len(known) > 1 and np.ptp(known) == 0:
+        yield f"the replicates of {where} never vary"
+    if "_at_" not in task.primary:
+        return  # intervals of other metrics take more than the replicates
+    expected, stated = percentile_interval(drawn, task.confidence), (primary.low, primary.high)
+    if expected is not None and expected[1] - expected[0] <= TOLERANCE:
+        return  # rounding decides whether there is one
+    if (expected is None) != (None in stated) or any(
+        abs(a - b) > TOLERANCE for a, b in zip(expected or (), stated, strict=False) if b is not None
+    ):
+        yield f"the interval of {where} is not that of the replicates"

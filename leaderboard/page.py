@@ -70,6 +70,7 @@ def entry_page(row: Row, group: Group) -> str:
         group=group,
         names=[*map(str, kinds), MEAN],
         metrics=_entry_metrics(entry, group),
+        notes=_notes(entry, _entry_metrics(entry, group)),
         panels=[panel for panel in panels if panel is not None],
         counts={str(kind): counts for kind, counts in entry.counts.items()},
         matrix=training_matrix([entry]),
@@ -110,8 +111,7 @@ def _type_page(kind: TumorType, board: Board) -> str:
 def _by_figure(row: Row, kind: TumorType, group: Group) -> tuple[bool, float, str]:
     score = score_of(row.entry, kind, group.task.primary)
     value = None if score is None else score.value
-    sign = 1.0 if row.entry.primary.higher_is_better else -1.0
-    return value is None, -sign * (value or 0.0), row.entry.path
+    return value is None, -(value or 0.0), row.entry.path
 
 
 def _kinds(board: Board) -> list[TumorType]:
@@ -122,6 +122,17 @@ def _kinds(board: Board) -> list[TumorType]:
 def _entry_metrics(entry: Entry, group: Group) -> list[str]:
     primary = group.task.primary
     return [primary, *(name for name in wording.METRICS if name in entry.scores[MEAN] and name != primary)]
+
+
+def _notes(entry: Entry, metrics: Iterable[str]) -> dict[str, list[str]]:
+    """Why figures are undefined or uncertain, in words that need no pointer: reason to the figures it is of."""
+    found: dict[str, list[str]] = {}
+    for metric in metrics:
+        for name, scores in entry.scores.items():
+            reason = scores[metric].reason if metric in scores else None
+            if reason:
+                found.setdefault(reason, []).append(f"{wording.type_label(name)}, {wording.metric_label(metric)}")
+    return found
 
 
 def _group_view(group: Group, detail: Detail) -> dict[str, Any]:

@@ -21,8 +21,8 @@ METRICS = {
     "sensitivity": "Sensitivity, frozen threshold",
     "specificity": "Specificity, frozen threshold",
     "f1": "F1, frozen threshold",
-    "sensitivity_at_reader": "Sensitivity at the radiologists' specificity",
-    "specificity_at_reader": "Specificity at the radiologists' sensitivity",
+    "sensitivity_at_reader": "Sensitivity at the literature's specificity",
+    "specificity_at_reader": "Specificity at the literature's sensitivity",
 }
 _PLAIN = frozenset({"auroc", "average_precision"})  # read as 0.87; everything else as per cent
 

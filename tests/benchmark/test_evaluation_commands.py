@@ -161,16 +161,22 @@ def test_missing_cases_can_be_scored_as_failures(evaluated, small_release, submi
         (("validate", "SUB", "--data", "DATA", "--task", "seven-tumors"), 2),
         (("calibrate", "SUB", "--data", "DATA", "--rule", "best", "--out", "T.json"), 2),
         (("evaluate", "SUB", "--data", "DATA", "--thresholds", "none.json", "--out", "o"), 1),
+        (("evaluate", "SUB", "--data", "DATA", "--out", "SUB"), 2),
+        (("evaluate", "SUB", "--data", "DATA", "--out", "DATA"), 2),
+        (("evaluate", "SUB", "--data", "DATA", "--out", "LINK"), 2),
     ],
 )
 def test_wrong_calls_have_a_message_and_a_code(
     small_release, submit, test_rows, tmp_path, monkeypatch, arguments, code
 ):
     monkeypatch.chdir(tmp_path)
-    names = {"SUB": submit(test_rows), "DATA": small_release.folder}
+    names = {"SUB": submit(test_rows), "DATA": small_release.folder, "LINK": tmp_path / "link"}
+    (tmp_path / "link").symlink_to("nowhere")
+    before = sorted(tmp_path.rglob("*"))
     with pytest.raises(RsuperBenchError, match="error: ") as caught:
         run(*[names.get(argument, argument) for argument in arguments])
     assert caught.value.exit_code == code
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_calibrate_and_evaluate_list_all_that_validate_lists(small_release, submit, test_rows, tmp_path):

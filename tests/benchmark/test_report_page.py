@@ -6,7 +6,6 @@ import io
 import re
 from dataclasses import replace
 
-import numpy as np
 import pytest
 from conftest import THREE
 from page_reports import HOSTILE, LIVER, all_excluded, hostile, made_up, with_cases, without_literature
@@ -14,7 +13,7 @@ from PIL import Image
 
 from rsuper_bench.benchmark.evaluation import SYNTHETIC
 from rsuper_bench.benchmark.report_page import report_page
-from rsuper_bench.benchmark.roc_curve import MAX_POINTS, RocCurve, roc_curves, thinned
+from rsuper_bench.benchmark.roc_curve import MAX_POINTS, roc_curves
 from rsuper_bench.benchmark.tumor_types import TumorType
 from rsuper_bench.benchmark.worst_cases import WorstCases, worst_cases
 
@@ -229,14 +228,3 @@ def test_the_page_does_not_grow_with_the_cases(reports):
     curves = roc_curves(large)
     assert MAX_POINTS / 2 < len(curves[LIVER].rate) <= MAX_POINTS
     assert len(report_page(large, worst_cases(large))) < len(small) + 20 * MAX_POINTS
-
-
-def test_thinning_keeps_the_curve():
-    rng = np.random.default_rng(0)
-    climbs = np.cumsum(rng.integers(0, 2, (2, 5000)), axis=1)
-    curve = RocCurve(*(np.append(0, part / part[-1]) for part in climbs))
-    few = thinned(curve)
-    assert len(few.rate) <= MAX_POINTS
-    assert (few.rate[0], few.sensitivity[0], few.rate[-1], few.sensitivity[-1]) == (0, 0, 1, 1)
-    drawn = np.interp(curve.rate, few.rate, few.sensitivity)
-    assert np.abs(drawn - curve.sensitivity).max() < 2 / MAX_POINTS

@@ -2,16 +2,15 @@
 
 import json
 
-import numpy as np
 import pytest
 from synthetic_reports import make_report
 from typer.testing import CliRunner
 
 from rsuper_bench.benchmark.errors import ConfigError, DataError
 from rsuper_bench.benchmark.files import pretty_json, write_text
-from rsuper_bench.benchmark.report import Outcome, SubmissionInfo
+from rsuper_bench.benchmark.report import SubmissionInfo
 from rsuper_bench.cli import app
-from rsuper_bench.leaderboard.add import add_entry, entry_of, roc_curves
+from rsuper_bench.leaderboard.add import add_entry, entry_of
 from rsuper_bench.leaderboard.build import build_site, check_site, render_site
 from rsuper_bench.leaderboard.reading import read_entries
 
@@ -256,44 +255,12 @@ def test_an_entry_reads_back_as_it_was(tmp_path, put):
     assert found == made
 
 
-def test_roc_corners_on_paper():
-    """Scores 0.9 (1), 0.8 (1, 0), 0.3 (0), 0.1 (1): up 1, then a diagonal step, right 1, up 1."""
-    cases = [(0.9, 1), (0.8, 1), (0.8, 0), (0.3, 0), (0.1, 1)]
-    outcomes = [
-        Outcome(case_id=f"c{index}", patient="p", tumor_type="liver", reference=truth, score=score)
-        for index, (score, truth) in enumerate(cases)
-    ]
-    points = [(point.fp, point.tp) for point in roc_curves(outcomes)["liver"]]
-    assert points == [(0, 0), (0, 1), (1, 2), (2, 2), (2, 3)]
-    assert roc_curves(outcomes[:1]) == {}
-    assert roc_curves([outcomes[0], outcomes[1], outcomes[3]])["liver"][1].tp == 2  # one straight piece, one corner
-
-
-def test_long_roc_curves_are_thinned_but_keep_their_ends():
-    rng = np.random.default_rng(0)
-    outcomes = [
-        Outcome(case_id=f"c{n}", patient="p", tumor_type="liver", reference=n % 2, score=float(rng.random()))
-        for n in range(2000)
-    ]
-    (points,) = roc_curves(outcomes).values()
-    assert len(points) == 200
-    assert (points[0], points[-1]) == ((0, 0), (1000, 1000))
-
-
-def test_roc_curves_rank_as_the_task_does():
-    """By volume the order turns round; a missing positive ranks below every prediction, a missing negative above."""
-    cases = [(0.9, 10.0, 0, False), (0.1, 500.0, 1, False), (0.0, None, 1, True), (1.0, None, 0, True)]
-    outcomes = [
-        Outcome(
-            case_id=f"c{n}",
-            patient="p",
-            tumor_type="liver",
-            reference=truth,
-            score=score,
-            volume_mm3=volume,
-            imputed=missing,
-        )
-        for n, (score, volume, truth, missing) in enumerate(cases)
-    ]
-    assert roc_curves(outcomes)["liver"] == ((0, 0), (2, 0), (2, 2))
-    assert roc_curves(outcomes, by_volume=True)["liver"] == ((0, 0), (1, 0), (1, 1), (2, 1), (2, 2))
+def test_a_report_with_a_case_twice_is_refused(tmp_path):
+    """The easiest positive again and again would raise every figure."""
+    report = make_report()
+    (best,) = (item for item in report.outcomes if item.case_id == "case-001" and item.tumor_type == "liver")
+    twice = report.model_copy(update={"outcomes": (*report.outcomes, best)})
+    write_text(tmp_path / "report.json", pretty_json(twice))
+    with pytest.raises(DataError, match="a fingerprint that is not that of its task and truth"):
+        add_entry(tmp_path, tmp_path / "entries", team="T", method="M")
+    assert not (tmp_path / "entries").exists()

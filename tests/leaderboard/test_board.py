@@ -106,16 +106,12 @@ def test_withdrawn_entries_are_not_ranked(entry):
 
 def test_what_cannot_be_ranked_says_why(entry):
     other_draws = make_report(0.9).replicates.model_copy(update={"seed": 5})
-    scores = make_report(0.9).scores
-    undefined = {"value": None, "reason": "no positive case"}
-    nothing = {name: metrics | {"sensitivity_at_specificity_90": undefined} for name, metrics in scores.items()}
     board = make_board(
         [
             entry(0.5, method="a"),
             entry(0.6, method="b"),
             entry(0.9, method="no replicates", replicates=None),
             entry(0.9, method="other draws", replicates=other_draws),
-            entry(0.9, method="undefined", scores=nothing),
         ]
     )
     (group,) = board.groups
@@ -123,7 +119,36 @@ def test_what_cannot_be_ranked_says_why(entry):
     reasons = {row.entry.method: row.unranked for row in group.rows if row.unranked}
     assert "no bootstrap replicates" in reasons["no replicates"]
     assert "--seed 0" in reasons["other draws"]
-    assert "no positive case" in reasons["undefined"]
+
+
+def test_without_negatives_nothing_is_ranked(entry):
+    full = make_report(calls=False)
+    undefined = {"value": None, "reason": "no negative cases"}
+    changes = {
+        "scores": {name: dict.fromkeys(metrics, undefined) for name, metrics in full.scores.items()},
+        "counts": {kind: {"positive": 100, "negative": 0, "excluded": 1} for kind in full.counts},
+        "outcomes": [outcome for outcome in full.outcomes if outcome.reference],
+    }
+    ((row,),) = (group.rows for group in make_board([entry(calls=False, **changes)]).groups)
+    assert (row.rank, row.unranked) == (None, "the primary metric is undefined: no negative cases")
+
+
+def test_entries_of_other_draws_cannot_unseat_verified_ones(entry):
+    """Three with draws of their own outnumber one that was scored again, and still it is the one that is ranked."""
+    own = make_report(0.9).replicates.model_copy(update={"seed": 5})
+    made = entry(0.5, method="verified")
+    done = {name: made.digests[name] for name in ("submission", "release", "reference")}
+    done |= {"rsuper_bench": "1", "python": "1", "numpy": "1"}
+    verified = Entry.model_validate(made.model_dump() | {"provenance": "verified", "verification": done})
+    others = [entry(0.9, method=f"m{number}", replicates=own) for number in range(3)]
+    (group,) = make_board([verified, *others]).groups
+    assert placed(group) == {"verified": (1, 1)}
+
+
+def test_an_entry_of_fewer_cases_is_not_of_the_same_truth(entry):
+    easy = entry(0.9, method="easy", cases=100, fingerprint=entry().fingerprint)
+    with pytest.raises(DataError, match=r"team__easy/.*numbers of cases differ from the others"):
+        make_board([entry(method="a"), entry(method="b"), easy])
 
 
 def test_duplicates_and_contradictions_are_listed_together(entry):
@@ -132,7 +157,7 @@ def test_duplicates_and_contradictions_are_listed_together(entry):
     with pytest.raises(DataError) as caught:
         make_board([twin, twin, entry(0.6, method="third"), other])
     assert "team__twin/demo-phantom-v1.json: stands twice" in str(caught.value)
-    assert "team__other/demo-phantom-v1.json: its task or reference differs" in str(caught.value)
+    assert "team__other/demo-phantom-v1.json: its task, reference or numbers of cases differ" in str(caught.value)
 
 
 def test_a_task_may_choose_another_primary_metric(entry, tmp_path):

@@ -12,8 +12,10 @@ from synthetic_reports import make_report
 from rsuper_bench.benchmark.errors import DataError
 from rsuper_bench.benchmark.metrics import Curve, RankedCases, sensitivity_at_specificity, specificity_at_sensitivity
 from rsuper_bench.benchmark.report import Counts, Outcome, Score
+from rsuper_bench.benchmark.roc_curve import roc_corners, thinned
+from rsuper_bench.benchmark.statistics.bootstrap import percentile_interval
 from rsuper_bench.benchmark.task import load_task
-from rsuper_bench.leaderboard.add import entry_of, roc_curves, write_entry
+from rsuper_bench.leaderboard.add import entry_of, write_entry
 from rsuper_bench.leaderboard.evidence import _bounds, contradictions, is_thinned
 from rsuper_bench.leaderboard.reading import read_entries
 
@@ -64,7 +66,39 @@ def counts(entry, **changes):
     entry["counts"]["liver"] |= changes
 
 
+def primary(entry, name="liver"):
+    return entry["scores"][name]["sensitivity_at_specificity_90"]
+
+
+def without_the_worst(entry, *, gone):
+    """The mean of two types is larger than that of three."""
+    primary(entry).update(value=None, low=None, high=None, reason="no positive cases")
+    if gone:
+        del entry["scores"]["liver"]["sensitivity_at_specificity_90"]
+    others = [primary(entry, kind)["value"] for kind in ("kidney", "pancreas")]
+    primary(entry, "mean").update(value=sum(others) / 2)
+
+
+def redrawn(entry, change):
+    """Other replicates, and their interval with them."""
+    values = [change(value) for value in entry["replicates"]["values"]]
+    low, high = percentile_interval(np.array(values), 0.95)
+    entry["replicates"].update(values=values)
+    primary(entry, "mean").update(low=low, high=high)
+
+
 CHANGES = {
+    r"liver\.\w+ is undefined, but follows from": lambda entry: without_the_worst(entry, gone=False),
+    r"liver has no sensitivity_at_specificity_90, of which": lambda entry: without_the_worst(entry, gone=True),
+    r"mean\.\w+ says that less is better": lambda entry: primary(entry, "mean").update(higher_is_better=False),
+    r"outside all of its replicates": lambda entry: redrawn(entry, lambda value: min(value + 0.25, 1.0)),
+    r"replicates of scores\.mean\.\w+ never vary": lambda entry: redrawn(entry, lambda _: 0.7),
+    r"interval of scores\.mean\.sensitivity_at\w+ is not that": lambda e: primary(e, "mean").update(
+        low=None, high=None
+    ),
+    r"excluded: not valid; expected greater than or equal to 0": lambda entry: counts(entry, excluded=-7),
+    r"auroc\.n: not valid; expected less": lambda entry: entry["scores"]["liver"]["auroc"].update(k=1, n=10**400),
+    r"index_digest: not valid": lambda entry: entry["replicates"].update(index_digest="x" * 5000),
     r"scores\.mean\.auroc is not the mean": lambda entry: entry["scores"]["mean"]["auroc"].update(value=0.99),
     r"the interval of scores\.mean\.\w+ is not that of the replicates": lambda entry: entry["scores"]["mean"][
         "sensitivity_at_specificity_90"
@@ -107,7 +141,8 @@ def test_bounds_hold_what_the_evaluator_and_scikit_learn_compute(cases):
         Outcome(case_id=f"c{n}", patient="p", tumor_type="liver", reference=int(flag), score=score)
         for n, (score, flag) in enumerate(zip(scores, positive, strict=True))
     ]
-    (corners,) = roc_curves(outcomes).values()
+    (every,) = roc_corners(outcomes, by_volume=False).values()
+    corners = every.tolist()
     assert not is_thinned(corners)
     table = Counts(positive=int(positive.sum()), negative=int((~positive).sum()), excluded=0)
     curve = Curve.of(RankedCases.of(scores, positive, np.arange(len(scores))), np.ones((len(scores), 1), np.int32))
@@ -130,7 +165,8 @@ def test_a_thinned_curve_leaves_a_narrow_range():
         Outcome(case_id=f"c{n}", patient="p", tumor_type="liver", reference=int(flag), score=score)
         for n, (score, flag) in enumerate(zip(scores, positive, strict=True))
     ]
-    (corners,) = roc_curves(outcomes).values()
+    (every,) = roc_corners(outcomes, by_volume=False).values()
+    corners = thinned(every).tolist()
     assert is_thinned(corners)
     table = Counts(positive=int(positive.sum()), negative=int((~positive).sum()), excluded=0)
     curve = Curve.of(RankedCases.of(scores, positive, np.arange(4000)), np.ones((4000, 1), np.int32))

@@ -160,3 +160,11 @@ def test_what_does_not_fit_is_counted_on_the_page(monkeypatch, groups):
     assert len(text.encode()) < 300_000
     expected = r"lists the first \d+ of 300 entries" if groups == 1 else r"\d+ more groups of entries"
     assert re.search(expected, text)
+
+
+def test_reasons_of_figures_are_words_on_the_page_of_an_entry():
+    report = make_report(calls=False)
+    entry = entry_of(report, team="T", method="M", url=None, report_digest="2" * 64)
+    page = render_site([entry])[f"entries/{entry.key}.html"].decode()
+    (note,) = re.findall(r"<li><bdi>no frozen threshold for this type</bdi> <small>\((.*?)\)", page)
+    assert "Liver, Specificity, frozen threshold" in note

@@ -217,7 +217,7 @@ def evaluate(
         raise ConfigError.of([Problem("evaluate", found, "a folder that all workers see", "Unpack it.")])
     counting: Protocol | None = "rsuper" if protocol is ProtocolName.RSUPER else None
     started, clock = datetime.now(UTC), time.monotonic()
-    check_out_folder(out, REPORT_FILE, WRITTEN)
+    check_out_folder(out, REPORT_FILE, WRITTEN, inputs=[Path(submission), Path(data)])
     release = open_release(data)
     chosen = _task(task, release)
     frozen = load_thresholds(thresholds) if thresholds else None
@@ -265,7 +265,9 @@ def _reading(jobs: int, cluster: str | None, cache: CaseCache) -> Iterator[Readi
     from rsuper_bench.dataset_builder.cluster import on_cluster
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with on_cluster(cluster), Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    console = Console(stderr=True)
+    hidden = not console.is_terminal  # else it ends with an empty line in a log
+    with on_cluster(cluster), Progress(*columns, console=console, transient=True, disable=hidden) as progress:
         bar = progress.add_task("reading masks", total=None, visible=False)
 
         def show(done: int, total: int) -> None:
