@@ -209,9 +209,12 @@ def _parts(draft: Draft, row: Row, members: list[Member]) -> list[Draft]:
     """A finding for each described member of a group."""
     parts = []
     members = _shared_place(row, members)
+    before = row.text[: min(one.size.start for one in members) - row.offset]
+    sides = [member.side[0] for member in members if member.side is not None]
+    upper = draft.count.relation is CountRelation.AT_LEAST and before.lower().endswith("up to ") and len(sides) > 1
     for member in members:
         part = part_of(draft, shrink=False)
-        part.count = Count()
+        part.count = draft.count if upper else Count()
         if len({one.place for one in members if one.place}) > 0 or _has_several(draft, row):
             part.location = None
             part.spans.pop("location", None)

@@ -27,6 +27,9 @@ _DIRECTIONS = frozenset(
      "from the level of"]
 )  # fmt: skip
 _LENGTHS = frozenset({"long", "segment", "over", "length", "craniocaudal", "craniocaudally", "extent"})
+_PARTS = frozenset(
+    {"head", "neck", "body", "tail", "fundus", "dome", "antrum", "cardia", "uncinate", "caudate", "apex"}
+)
 _TOLD = frozenset({"was", "were", "measured", "had"})
 _PAST = frozenset({"was", "were", "had"})
 
@@ -122,15 +125,19 @@ def is_elliptical(row: Row, position: int) -> bool:
     items = row.items
     before = [item for item in items[max(0, position - 4) : position] if item.label is not Label.INDEFINITE]
     joined = any(item.text in ("and", ",", "&", "another", "second") for item in before[-3:])
-    after = items[position + 1 : position + 7]
-    if not joined or not after or after[0].text not in ("in", "within"):
+    after = items[position + 1 : position + 8]
+    if joined and after and after[0].text == "one":
+        after = after[1:]  # "... and a 3 mm one in the left"
+    if not joined or not after or after[0].text not in ("in", "within", "at", "on"):
         return False
+    sided = False
     for item in after[1:]:
-        if item.label is Label.ORGAN:
+        if item.label is Label.ORGAN or item.text in _PARTS:
             return True
         if item.label not in (Label.DEFINITE, Label.SIDE, Label.WORD):
-            return False
-    return False
+            return sided and item.label is Label.PUNCTUATION
+        sided = sided or item.label is Label.SIDE
+    return sided
 
 
 def _today(row: Row, position: int, measurement: Measurement) -> Measurement:
@@ -329,6 +336,8 @@ def _owner_behind(row: Row, position: int) -> int | None:
                 return wall
             if item.label is Label.THING and items[position - 1].text == "," and _is_added(row, index):
                 continue  # "cystic lesion with calcification, 6.5 cm"
+            if index and items[index - 1].text == "(" and items[index + 1].text == ")" and _of_several(row, index):
+                continue  # "two lesions, 12 mm in segment 5 (hemangioma) and 9 mm in segment 6 (cyst)"
             return index
         lesion_before = item.entry.implied and any(other < index for other in row.indices(Label.LESION))
         if lesion_before:
@@ -343,6 +352,10 @@ def _owner_behind(row: Row, position: int) -> int | None:
             ):
                 return index
     return None
+
+
+def _of_several(row: Row, lesion: int) -> bool:
+    return any(row.items[at].entry.is_plural and at < lesion for at in row.indices(Label.LESION))
 
 
 def _wall_before(row: Row, thing: int) -> int | None:
