@@ -74,6 +74,8 @@ def split_group(draft: Draft, row: Row, sized: list[Measurement], start: int, en
     everything = [*sized, *single]
     members = _members(draft, row, sized, start, end) if not single else []
     before = all(size.start < start for size in everything)  # "1.0 and 0.7 cm nodules in segments 4 and 5"
+    opening = min(size.start for size in everything)  # "metastases in segments 6 and 7 now measure 15 and 11 mm"
+    before = before or len(places_in(row, draft.tumor_type, (row.items[0].start, opening))) == len(everything)
     turned = _in_turn(draft, row, everything, start, end) if before and len(everything) > 1 else []
     if turned and all(member.place is not None for member in turned):
         members = turned

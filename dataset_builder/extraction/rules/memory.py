@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from rsuper_bench.benchmark.records import Kind
+from rsuper_bench.benchmark.tumor_types import Side
 from rsuper_bench.dataset_builder.extraction.rules.drafts import Draft
 from rsuper_bench.dataset_builder.extraction.rules.items import Row
 from rsuper_bench.dataset_builder.extraction.rules.lexicon import Label
@@ -69,6 +70,13 @@ class Memory:
         if words & _ALL and len(same) > 1 and len(self.last) == 1:
             return same
         return self.last
+
+    def sides(self, row: Row) -> list[Site]:
+        """Where the lesions before lie, if a sentence counts from there ("in the contralateral lung"), in order."""
+        if not any(item.text in ("contralateral", "ipsilateral") for item in row.items):
+            return []
+        near = self.drafts[-MAX_MEANT:]
+        return [Site(draft.tumor_type, None, draft.side) for draft in near if draft.side in (Side.LEFT, Side.RIGHT)]
 
     def _of_side(self, row: Row) -> Draft | None:
         """The finding that a side alone means as the subject: "The left is an adenoma"."""

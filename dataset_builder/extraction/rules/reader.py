@@ -238,7 +238,7 @@ class ReportReader:
                 continue
             entry = row.items[lesion].entry
             many = denied or entry.is_plural or entry.group or entry.diffuse
-            sites = named_sites(row, heads, order, many, (*topic, *self._context))
+            sites = named_sites(row, heads, order, many, (*self.memory.sides(row), *topic, *self._context))
             if not denied and sites == [ELSEWHERE] and is_of_body_wall(row, lesion):
                 sites = with_own_side(row, lesion, [Site(TumorType.SOFT_TISSUE, row.items[lesion].span)])
             soft = False

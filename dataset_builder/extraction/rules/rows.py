@@ -24,6 +24,8 @@ CLAUSE_ENDS = frozenset({Label.BREAK, Label.EXCEPT})
 _OPACITIES = frozenset({"opacity", "ground glass opacity", "ggo"})
 _OPACITY = Entry(Label.LESION, kind=Kind.INDETERMINATE)
 _PRIMARY = Entry(Label.LESION, kind=Kind.MASS)
+_TITLES = frozenset({"non", "-", "nontarget", "non target", "target", "new", "other", "lesions", "target lesions"})
+_ELIDED = [Label.DEFINITE, Label.SIDE, Label.INDEFINITE]
 _FEW = 2  # organs
 _NUMBERS = frozenset({"one", "two", "three", "another"})
 _NEAR = 8  # items
@@ -108,7 +110,10 @@ def _cut_inversion(items: list[Item], clauses: list[int]) -> None:
     seen = False
     for at, item in enumerate(items):
         seen = seen or item.label is Label.LESION
-        if not seen or item.label is not Label.AND or at + 2 >= len(items) or items[at + 1].text not in ("in", "on"):
+        if not seen or item.label is not Label.AND or at + 3 >= len(items):
+            continue
+        elided = [other.label for other in items[at + 1 : at + 4]] == _ELIDED  # "... and the left a 23 mm nodule"
+        if not elided and items[at + 1].text not in ("in", "on"):
             continue
         after = at + 2
         while after < len(items) and items[after].label in (Label.DEFINITE, Label.SIDE, Label.ORGAN):
@@ -138,6 +143,9 @@ def _drop_titles(items: list[Item], text: str) -> None:
     else:
         numbered = len(lesions) > 1 and lesions[0] == 0 and [item.text for item in items[1:3]] == ["", ":"]
         plain = lesions[:1] if numbered and "target" in items[0].text else []
+        if len(lesions) > 1 and lesions[0] <= 3 and items[lesions[0] + 1].text == ":":
+            named = [item.text for item in items[: lesions[0] + 1]]  # "Non-target lesions: small nodules in both lungs"
+            plain = lesions[:1] if set(named) <= _TITLES else plain
     for at in plain:
         items[at].entry, items[at].label = PLAIN, Label.WORD
 

@@ -55,6 +55,7 @@ def assign_sizes(row: Row) -> Sizes:
     positions = row.indices(Label.MEASUREMENT)
     premodified: set[int] = set()
     former: set[int] = set()
+    before: set[int] = set()
     for position in positions:
         measurement = row.items[position].measurement
         if measurement is None:
@@ -67,7 +68,11 @@ def assign_sizes(row: Row) -> Sizes:
         none = measurement.above and any(
             item.text in ("none", "not") for item in row.items[max(0, position - 4) : position]
         )
-        if none or measurement.below or _is_distance(row, position) or is_prior(row, position, positions):
+        again = position > 1 and position - 2 in before and row.items[position - 1].label is Label.AND
+        if again or is_prior(row, position, positions):
+            before.add(position)  # "previously 2.2 cm and 1.8 cm"
+            continue
+        if none or measurement.below or _is_distance(row, position):
             continue
         ahead = _owner_ahead(row, position)
         owner = ahead if ahead is not None else _owner_behind(row, position)

@@ -107,22 +107,33 @@ def named_sites(row: Row, heads: list[int], order: int, many: bool, around: tupl
             # "multiple cysts, the largest in the left kidney": that is not the side of the group
             named.append(_with_side(_with_group_side(row, lesion, site), around if site.side is None else ()))
         else:
-            opposite = _opposite(row, lesion, site, around)
-            named.append(opposite or _with_side(_with_row_side(row, lesion, site), around))
+            told = _elided_side(row, lesion, site) or _opposite(row, lesion, site, around)
+            named.append(told or _with_side(_with_row_side(row, lesion, site), around))
     return named
 
 
+def _elided_side(row: Row, lesion: int, site: Site) -> Site | None:
+    """The side that stands for the organ of the clause before: "... and the left a 23 mm nodule"."""
+    first = row.clause_start(lesion)
+    head = row.items[first : first + 3]
+    if not first or [item.label for item in head] != [Label.DEFINITE, Label.SIDE, Label.INDEFINITE]:
+        return None
+    sided = site.tumor_type is not None and site.tumor_type.anatomy.sided
+    return replace(site, side=head[1].entry.side, side_span=head[1].span) if sided else None
+
+
 def _opposite(row: Row, lesion: int, site: Site, around: tuple[Site, ...]) -> Site | None:
-    """The other side than that of the lesion before: "nodules in the contralateral kidney"."""
+    """The side said by that of the lesion before: "nodules in the contralateral kidney"."""
     other = {Side.LEFT: Side.RIGHT, Side.RIGHT: Side.LEFT}
-    words = [item for item in row.items if item.text == "contralateral"]
+    words = [item for item in row.items if item.text in ("contralateral", "ipsilateral")]
     if not words or site.tumor_type is None or not site.tumor_type.anatomy.sided:
         return None
     near = [item for item in words if row.clauses[row.items.index(item)] == row.clauses[lesion]]
     sides = [one.side for one in around[::-1] if one.tumor_type is site.tumor_type and one.side in other]
     if not near or not sides or sides[0] is None:
         return None
-    return replace(site, side=other[sides[0]], side_span=near[0].span)
+    side = other[sides[0]] if near[0].text == "contralateral" else sides[0]
+    return replace(site, side=side, side_span=near[0].span)
 
 
 def _with_group_side(row: Row, lesion: int, site: Site) -> Site:
