@@ -31,8 +31,19 @@ def is_no_tumor(row: Row, lesion: int) -> bool:
     )
 
 
+_GIVEN = 6  # items
+
+
 def is_landmark_lesion(row: Row, lesion: int) -> bool:
     """Whether a lesion word only says what something is beside: "inseparable from the mass", "fat around the tumor"."""
+    if row.items[0].text == "given" and lesion <= _GIVEN and not row.has(Label.MEASUREMENT):
+        between = row.items[1:lesion]
+        if (
+            between
+            and between[0].label is Label.DEFINITE
+            and all(item.label in NOUN_PHRASE or item.label in (Label.DEFINITE, Label.ORGAN) for item in between)
+        ):
+            return True  # "Given the lung mass both are suspicious for metastases"
     definite = False
     for position in range(lesion - 1, max(-1, lesion - 7), -1):
         item = row.items[position]

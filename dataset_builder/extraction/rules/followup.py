@@ -9,7 +9,7 @@ from rsuper_bench.dataset_builder.extraction.rules.grouping import axes_joined, 
 from rsuper_bench.dataset_builder.extraction.rules.items import Row
 from rsuper_bench.dataset_builder.extraction.rules.lexicon import Label
 from rsuper_bench.dataset_builder.extraction.rules.measurements import Measurement
-from rsuper_bench.dataset_builder.extraction.rules.members import Member, members_of
+from rsuper_bench.dataset_builder.extraction.rules.members import Member, members_of, split_group
 from rsuper_bench.dataset_builder.extraction.rules.memory import Memory
 from rsuper_bench.dataset_builder.extraction.rules.mentions import is_landmark
 from rsuper_bench.dataset_builder.extraction.rules.segments import locate
@@ -44,6 +44,30 @@ def name_last(memory: Memory, row: Row, lesion: int, sized: list[Measurement]) -
             memory.last[0].attenuation = other.entry.attenuation or Attenuation.UNKNOWN
             memory.last[0].spans["attenuation"] = other.span
     return _size(memory, row, sized, lesion)
+
+
+def split_named(memory: Memory, named: list[Draft], row: Row, lesion: int, sized: list[Measurement]) -> list[Draft]:
+    """Split a group with sizes after its name: "lesions, metastases, the largest 4 cm and another 2 cm"."""
+    if (
+        len(sized) < 2
+        or len(named) != 1
+        or named[0].count.value == 1
+        or not any(one is named[0] for one in memory.last)
+    ):
+        return named
+    if named[0].diameters_mm not in [size.diameters_mm for size in sized]:
+        return named
+    end = row.items[row.clause_end(lesion) - 1].end
+    parts = split_group(named[0], row, sized, row.items[lesion].end, end)
+    if len(parts) < 2:
+        return named
+    if any(part is named[0] for part in parts):  # the unnamed rest has no size
+        named[0].diameters_mm = ()
+        named[0].spans.pop("diameters_mm", None)
+    memory.drop(named)
+    memory.keep(parts)
+    memory.last = parts
+    return parts
 
 
 def take_member(memory: Memory, row: Row, sized: list[Measurement], anchor: int) -> list[Draft]:
@@ -224,6 +248,8 @@ def _loose_nature(memory: Memory, row: Row) -> None:
         for item in row.items:
             if item.label is Label.NATURE and draft.malignancy is Malignancy.UNKNOWN:
                 apply_malignancy(draft, item.entry, item.span)
+                if item.entry.kind is Kind.METASTASIS and draft.kind in (Kind.INDETERMINATE, Kind.MASS):
+                    draft.kind, draft.spans["kind"] = Kind.METASTASIS, item.span
             if item.label is Label.ATTENUATION and draft.attenuation is Attenuation.UNKNOWN:
                 draft.attenuation = item.entry.attenuation or Attenuation.UNKNOWN
                 draft.spans["attenuation"] = item.span
@@ -246,7 +272,10 @@ def _size(memory: Memory, row: Row, sized: list[Measurement], anchor: int, *, fu
     draft = memory.last[0]
     words = {word for index in row.indices(Label.COREF, Label.INDEFINITE) for word in row.items[index].text.split()}
     words |= {word for item in row.items[:3] for word in item.text.split()}
-    again = bool(words & _INDEX) and draft.pick is not None  # "index ... lesion 12 mm, index ... lesion 7 mm"
+    again = draft.pick is not None and (
+        bool(words & _INDEX)  # "index ... lesion 12 mm, index ... lesion 7 mm"
+        or {draft.pick.side, _like(draft, row, anchor).side} == {Side.LEFT, Side.RIGHT}  # "the largest on the left"
+    )
     further = (further or again or bool(words & _FURTHER)) and bool(draft.diameters_mm or draft.pick is not None)
     if draft.count.value == 1:
         if further and sized:

@@ -74,6 +74,8 @@ def split_group(draft: Draft, row: Row, sized: list[Measurement], start: int, en
     everything = [*sized, *single]
     members = _members(draft, row, sized, start, end) if not single else []
     before = all(size.start < start for size in everything)  # "1.0 and 0.7 cm nodules in segments 4 and 5"
+    opening = min(size.start for size in everything)  # "metastases in segments 6 and 7 now measure 15 and 11 mm"
+    before = before or len(places_in(row, draft.tumor_type, (row.items[0].start, opening))) == len(everything)
     turned = _in_turn(draft, row, everything, start, end) if before and len(everything) > 1 else []
     if turned and all(member.place is not None for member in turned):
         members = turned
@@ -209,9 +211,12 @@ def _parts(draft: Draft, row: Row, members: list[Member]) -> list[Draft]:
     """A finding for each described member of a group."""
     parts = []
     members = _shared_place(row, members)
+    before = row.text[: min(one.size.start for one in members) - row.offset]
+    sides = [member.side[0] for member in members if member.side is not None]
+    upper = draft.count.relation is CountRelation.AT_LEAST and before.lower().endswith("up to ") and len(sides) > 1
     for member in members:
         part = part_of(draft, shrink=False)
-        part.count = Count()
+        part.count = draft.count if upper else Count()
         if len({one.place for one in members if one.place}) > 0 or _has_several(draft, row):
             part.location = None
             part.spans.pop("location", None)

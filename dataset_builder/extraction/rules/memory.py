@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from rsuper_bench.benchmark.records import Kind
+from rsuper_bench.benchmark.tumor_types import Side
 from rsuper_bench.dataset_builder.extraction.rules.drafts import Draft
 from rsuper_bench.dataset_builder.extraction.rules.items import Row
 from rsuper_bench.dataset_builder.extraction.rules.lexicon import Label
@@ -53,6 +54,8 @@ class Memory:
         """The findings that the words before a position point back to: the last one, "both", "these", "the former"."""
         if not self.last:
             return []
+        if (own := self._of_side(row)) is not None:
+            return [own]
         words = {word for item in row.items[: end if end is not None else 6] for word in item.text.split()}
         recent = [draft for draft in self.drafts[-MAX_MEANT:] if draft.paragraph == self.last[-1].paragraph]
         same = [draft for draft in recent if draft.tumor_type is self.last[-1].tumor_type]
@@ -67,6 +70,24 @@ class Memory:
         if words & _ALL and len(same) > 1 and len(self.last) == 1:
             return same
         return self.last
+
+    def sides(self, row: Row) -> list[Site]:
+        """Where the lesions before lie, if a sentence counts from there ("in the contralateral lung"), in order."""
+        if not any(item.text in ("contralateral", "ipsilateral") for item in row.items):
+            return []
+        near = self.drafts[-MAX_MEANT:]
+        return [Site(draft.tumor_type, None, draft.side) for draft in near if draft.side in (Side.LEFT, Side.RIGHT)]
+
+    def _of_side(self, row: Row) -> Draft | None:
+        """The finding that a side alone means as the subject: "The left is an adenoma"."""
+        labels = [item.label for item in row.items[:3]]
+        if labels != [Label.DEFINITE, Label.SIDE, Label.VERB] or row.has(Label.MEASUREMENT) or not self.last:
+            return None
+        for draft in reversed(self.drafts[-MAX_MEANT:]):
+            same = draft.tumor_type is self.last[0].tumor_type and draft.paragraph == self.last[0].paragraph
+            if same and draft.side is row.items[1].entry.side:
+                return draft
+        return None
 
     def turn_to_side(self, row: Row, lesion: int) -> None:
         """Take "the right-sided mass" as the finding of that side, if it is not the last one."""
@@ -101,6 +122,11 @@ class Memory:
     def only_names(self, row: Row, lesion: int) -> bool:
         """Whether a sentence only says or doubts what the last finding is: "Carcinoma cannot be excluded"."""
         entry = row.items[lesion].entry
+        if entry.kind is not Kind.INDETERMINATE and row.indices(Label.LESION) == [lesion]:
+            own = self._of_side(row)
+            if own is not None and not row.has(Label.PREP, Label.ORGAN):
+                self.last = [own]
+                return True
         until = any(item.text == "until" for item in row.items)  # "metastases until proven otherwise"
         open_kinds = all(draft.kind is Kind.INDETERMINATE for draft in self.last)
         spread = entry.kind is Kind.METASTASIS and not until and not (open_kinds and lesion == 0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from rsuper_bench.benchmark.records import Attenuation, Kind, Malignancy, NotEvaluable
+from rsuper_bench.benchmark.records import Kind, Malignancy, NotEvaluable
 from rsuper_bench.benchmark.tumor_types import Side, TumorType
 from rsuper_bench.dataset_builder.extraction.rules.drafting import characterise, drafted
 from rsuper_bench.dataset_builder.extraction.rules.drafts import Draft, apply_kind
@@ -15,7 +15,7 @@ from rsuper_bench.dataset_builder.extraction.rules.exclusions import (
     is_no_tumor,
     is_shadow,
 )
-from rsuper_bench.dataset_builder.extraction.rules.followup import listen, name_last, take_member
+from rsuper_bench.dataset_builder.extraction.rules.followup import listen, name_last, split_named, take_member
 from rsuper_bench.dataset_builder.extraction.rules.items import Item, Row
 from rsuper_bench.dataset_builder.extraction.rules.lexicon import Label
 from rsuper_bench.dataset_builder.extraction.rules.measurements import Measurement
@@ -76,6 +76,7 @@ from rsuper_bench.dataset_builder.extraction.rules.wording import (
     is_open_group,
     is_similar,
     is_title,
+    liken,
     one_of,
     only_site,
 )
@@ -230,14 +231,14 @@ class ReportReader:
             named = None if denied or after_denial else self._named_by(row, heads, order, drafts_of)
             if named is not None:
                 characterise(named, row, lesion, sized, polarity)
-                drafts_of[lesion] = named
+                drafts_of[lesion] = split_named(self.memory, named, row, lesion, sized)
                 continue
             if not denied and is_of_group(row, lesion, self.memory.last):
                 drafts_of[lesion] = take_member(self.memory, row, sized or [size for _, size in sizes.loose], lesion)
                 continue
             entry = row.items[lesion].entry
             many = denied or entry.is_plural or entry.group or entry.diffuse
-            sites = named_sites(row, heads, order, many, (*topic, *self._context))
+            sites = named_sites(row, heads, order, many, (*self.memory.sides(row), *topic, *self._context))
             if not denied and sites == [ELSEWHERE] and is_of_body_wall(row, lesion):
                 sites = with_own_side(row, lesion, [Site(TumorType.SOFT_TISSUE, row.items[lesion].span)])
             soft = False
@@ -312,7 +313,8 @@ class ReportReader:
         if earlier is not None and earlier in drafts_of and is_component(row, earlier, lesion):
             return drafts_of[earlier] or None
         picked = one_of(row, lesion, heads[0], drafts_of.get(heads[0])) if order else None
-        if before is None and picked and picked != drafts_of[heads[0]]:
+        apart = before is None or row.items[lesion - 1].text == "("
+        if apart and picked and picked != drafts_of[heads[0]]:
             return picked  # "..., the latter a cyst"
         if before is None and earlier is not None and drafts_of.get(earlier) and is_open_name(row, lesion):
             return drafts_of[earlier]
@@ -381,12 +383,7 @@ class ReportReader:
             )
         ]
         if made:
-            if (
-                like is not None
-                and like.tumor_type is made[0].tumor_type
-                and made[0].attenuation is Attenuation.UNKNOWN
-            ):
-                made[0].attenuation = like.attenuation
+            liken(made[0], like)
             self.memory.keep(made)
             self.memory.last = made
             self._context = (sites[0],)

@@ -23,6 +23,9 @@ RUN_ON = 25  # items of a sentence without any sign
 CLAUSE_ENDS = frozenset({Label.BREAK, Label.EXCEPT})
 _OPACITIES = frozenset({"opacity", "ground glass opacity", "ggo"})
 _OPACITY = Entry(Label.LESION, kind=Kind.INDETERMINATE)
+_PRIMARY = Entry(Label.LESION, kind=Kind.MASS)
+_TITLES = frozenset({"non", "-", "nontarget", "non target", "target", "new", "other", "lesions", "target lesions"})
+_ELIDED = [Label.DEFINITE, Label.SIDE, Label.INDEFINITE]
 _FEW = 2  # organs
 _NUMBERS = frozenset({"one", "two", "three", "another"})
 _NEAR = 8  # items
@@ -73,6 +76,10 @@ def row_of(text: str, offset: int, bare: Sequence[Measurement] = ()) -> Row:
         several = several or len(entry.organs) > _FEW
         opaque = opaque or word in _OPACITIES
         position += length
+    _drop_denied_side(items, clauses)
+    _cut_inversion(items, clauses)
+    _name_primary(items)
+    _drop_titles(items, text)
     if len(items) > RUN_ON and not any(item.label is Label.PUNCTUATION and item.text != "." for item in items):
         _cut_run_on(items, clauses)
     if several:
@@ -80,6 +87,67 @@ def row_of(text: str, offset: int, bare: Sequence[Measurement] = ()) -> Row:
     if opaque:
         _measure_opacities(items)
     return Row(items, clauses, text, offset, asides)
+
+
+def _drop_denied_side(items: list[Item], clauses: list[int]) -> None:
+    """Leave out the side a lesion is not on: "the left (not right) kidney"."""
+    for at in range(len(items) - 4, 0, -1):
+        if at + 4 > len(items):
+            continue
+        first, word, side, last = items[at : at + 4]
+        if (
+            first.text in ("(", ",")
+            and last.text in (")", ",")
+            and word.text == "not"
+            and side.label is Label.SIDE
+            and items[at - 1].label is Label.SIDE
+        ):
+            del items[at : at + 4], clauses[at : at + 4]
+
+
+def _cut_inversion(items: list[Item], clauses: list[int]) -> None:
+    """Begin a clause at a place said before its lesion: "... a haemangioma, and in segment 7 a further 8 mm lesion"."""
+    seen = False
+    for at, item in enumerate(items):
+        seen = seen or item.label is Label.LESION
+        if not seen or item.label is not Label.AND or at + 3 >= len(items):
+            continue
+        elided = [other.label for other in items[at + 1 : at + 4]] == _ELIDED  # "... and the left a 23 mm nodule"
+        if not elided and items[at + 1].text not in ("in", "on"):
+            continue
+        after = at + 2
+        while after < len(items) and items[after].label in (Label.DEFINITE, Label.SIDE, Label.ORGAN):
+            after += 1
+        if after > at + 2 and after < len(items) and items[after].label is Label.INDEFINITE:
+            clauses[at + 1 :] = [clause + 1 for clause in clauses[at + 1 :]]
+
+
+def _name_primary(items: list[Item]) -> None:
+    """Make a lesion of a primary with a size: "the known primary in the left upper lobe measures 52 x 41 mm"."""
+    labels = {item.label for item in items}
+    if Label.LESION in labels or not {Label.MEASUREMENT, Label.ORGAN} <= labels:
+        return
+    for at, item in enumerate(items[:_NEAR]):
+        own = item.text in ("the primary", "primary", "known primary tumor", "primary tumor")
+        if own and at + 1 < len(items) and items[at + 1].label in (Label.PREP, Label.VERB, Label.NOW):
+            item.entry, item.label = _PRIMARY, Label.LESION
+            return
+
+
+def _drop_titles(items: list[Item], text: str) -> None:
+    """Make plain words of titles of columns and lines: "Lesion | Site | Current", "Target lesion 2: lung nodule"."""
+    lesions = [index for index, item in enumerate(items) if item.label is Label.LESION]
+    heading = text.count("|") > 1 and not any(item.label is Label.MEASUREMENT for item in items)
+    if heading and items[-1].label in (Label.NOW, Label.PRIOR, Label.PUNCTUATION, Label.WORD, Label.COMPARE):
+        plain = [at for at in lesions if items[at].text in ("lesion", "lesions", "target lesion", "target lesions")]
+    else:
+        numbered = len(lesions) > 1 and lesions[0] == 0 and [item.text for item in items[1:3]] == ["", ":"]
+        plain = lesions[:1] if numbered and "target" in items[0].text else []
+        if len(lesions) > 1 and lesions[0] <= 3 and items[lesions[0] + 1].text == ":":
+            named = [item.text for item in items[: lesions[0] + 1]]  # "Non-target lesions: small nodules in both lungs"
+            plain = lesions[:1] if set(named) <= _TITLES else plain
+    for at in plain:
+        items[at].entry, items[at].label = PLAIN, Label.WORD
 
 
 def _cut_run_on(items: list[Item], clauses: list[int]) -> None:

@@ -21,7 +21,7 @@ from rsuper_bench.dataset_builder.extraction.rules.readable import why_unreadabl
 from rsuper_bench.dataset_builder.extraction.rules.reader import ReportReader
 from rsuper_bench.dataset_builder.extraction.rules.sections import read_sections
 
-VERSION = "2"
+VERSION = "3"
 MAX_CHARACTERS = 250_000  # no report is longer; what lies beyond is not read, and flagged
 _MEASURED_PLACEHOLDER = re.compile(r"(?<!_)_{2,}+\s{0,3}(?:x\s{0,3}_{2,}+\s{0,3}){0,2}(?:cm|mm)\b", re.IGNORECASE)
 _WITHOUT_UNIT = re.compile(

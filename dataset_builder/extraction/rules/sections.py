@@ -67,6 +67,10 @@ _HEADER = re.compile(
     r"(?:^|(?<=[\n.;,:])|(?<=-- ))[ \t,]{0,8}(?:(?:\d{1,2}[.)]|[-*•·–])[ \t]{0,8})?"
     r"([A-Za-z][A-Za-z0-9 \t/&,()'’-]{0,79}?)[ \t]{0,8}(?::|[ \t](?:[-–—]{1,3}|={1,2}|\|)(?=[ \t]))"
 )
+_STOPPED_HEADER = re.compile(
+    r"^[ \t]*(Findings|Impression|Conclusions?|Opinion|Summary|Technique|Comparison|Indication|History)\.(?=\s)",
+    re.IGNORECASE | re.MULTILINE,
+)
 _BARE_HEADER = re.compile(r"^[ \t]*([A-Z][A-Z /&,()'-]{2,59}|[A-Z][A-Za-z /&]{2,29})[ \t\r]*$", re.MULTILINE)
 _BLANK_LINE = re.compile(r"\n[ \t\r]*\n")
 _SKIPPED_WORDS = re.compile(
@@ -247,7 +251,9 @@ def _is_part(name: str, organs: tuple[TumorType, ...]) -> bool:
 def _headers(report: str) -> list[tuple[Header | None, SectionKind | None, Header | None]]:
     names = section_names()
     cuts: list[tuple[Header | None, SectionKind | None, Header | None]] = []
-    for match in sorted((*_HEADER.finditer(report), *_BARE_HEADER.finditer(report)), key=lambda found: found.start(1)):
+    patterns = (_HEADER, _BARE_HEADER, _STOPPED_HEADER)
+    matches = (match for pattern in patterns for match in pattern.finditer(report))
+    for match in sorted(matches, key=lambda found: found.start(1)):
         start, end, text = match.start(1), match.end(), match[1].strip()
         if cuts and cuts[-1][0] is not None and start < cuts[-1][0].end:
             continue

@@ -14,6 +14,7 @@ _END = re.compile(
     r"|\s(?=(?:\d{1,2}[.)]|\(\d{1,2}\))[ \t]+[A-Z])"
     r"|\n(?=[ \t]*[A-Z][^\n:]{0,60}:)"
     r"|\n(?=[ \t]*\|)"  # the next row of a table
+    r"|(?P<row>\n)(?=[^\n|]{0,80}\|[^\n|]{0,80}\|)"  # the same without a bar at its edge
     r"|(?P<line>\n)(?=[ \t]*(?:[A-Z]|#?\d))"  # a line of its own, where it is none that was wrapped
 )
 _ABBREVIATION = re.compile(
@@ -31,6 +32,7 @@ _GOES_ON = re.compile(
     re.IGNORECASE,
 )
 _ENDS_IN_SIZE = re.compile(r"(?:\d|\d\s?[cm]m|\))$")
+_COLUMNS = re.compile(r"\S[ \t]{3,40}\S[^\n]{0,60}?[ \t]{3,40}\S")  # wrapped prose has no such gaps
 _ITEM = re.compile(r"\s*(?:[A-Z]|#?\d{1,2}\s?[.):])")
 _LONGEST_NUMBER = 8  # characters
 _BRACKET = 160  # characters
@@ -44,7 +46,12 @@ def sentences_of(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
         stop = match.end()
         if match.group().startswith(".") and _is_inside(text, position, match.start(), match.end(), end):
             continue
-        if match.group().isspace() and _TAKES_NUMBER.search(text[max(position, match.start() - 12) : match.start()]):
+        row = match["row"] is not None
+        if (
+            not row
+            and match.group().isspace()
+            and _TAKES_NUMBER.search(text[max(position, match.start() - 12) : match.start()])
+        ):
             continue
         if match["line"] and not _is_line(text, match.start(), match.end()):
             continue
@@ -58,6 +65,8 @@ def sentences_of(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
 def _is_line(text: str, stop: int, after: int) -> bool:
     """Whether a line end ends a sentence without a full stop: a short line, or one that ends in a size."""
     line = text[text.rfind("\n", 0, stop) + 1 : stop].strip()
+    if _COLUMNS.search(line) is not None:
+        return True
     if _GOES_ON.search(line) or _ITEM.match(text, after) is None:
         return False
     return len(line) <= _SHORT_LINE or _ENDS_IN_SIZE.search(line) is not None

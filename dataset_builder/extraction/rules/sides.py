@@ -52,7 +52,9 @@ def side_near(row: Row, lesion: int, tumor_type: TumorType) -> tuple[Side | None
             found.append((abs(index - lesion), item.entry.side or _side_inside(item), item.span))
     stated = [one for one in found if one[1] is not None]
     if not stated:
-        return None, None
+        opening = row.items[first - 1] if first else None  # "On the left there is a nodule"
+        lone = opening is not None and opening.label is Label.SIDE and row.items[first].label is Label.BREAK
+        return (opening.entry.side, opening.span) if lone and opening is not None else (None, None)
     _, side, span = min(stated, key=lambda one: (one[0], one[2]))
     return side, span
 

@@ -55,10 +55,6 @@ _ORIGINS = frozenset(
     {"arising from", "originating from", "centered in", "centred in", "centered within", "emanating from"}
 )
 _ROOTS = frozenset({"hilar", "perihilar", "suprahilar", "infrahilar"})
-_ORIGINS = frozenset(
-    {"arising from", "originating from", "centered in", "centred in", "centered within", "emanating from"}
-)
-_ROOTS = frozenset({"hilar", "perihilar", "suprahilar", "infrahilar"})
 ELSEWHERE = Site(None)
 
 

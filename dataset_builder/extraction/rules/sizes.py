@@ -27,6 +27,9 @@ _DIRECTIONS = frozenset(
      "from the level of"]
 )  # fmt: skip
 _LENGTHS = frozenset({"long", "segment", "over", "length", "craniocaudal", "craniocaudally", "extent"})
+_PARTS = frozenset(
+    {"head", "neck", "body", "tail", "fundus", "dome", "antrum", "cardia", "uncinate", "caudate", "apex"}
+)
 _TOLD = frozenset({"was", "were", "measured", "had"})
 _PAST = frozenset({"was", "were", "had"})
 
@@ -52,6 +55,7 @@ def assign_sizes(row: Row) -> Sizes:
     positions = row.indices(Label.MEASUREMENT)
     premodified: set[int] = set()
     former: set[int] = set()
+    before: set[int] = set()
     for position in positions:
         measurement = row.items[position].measurement
         if measurement is None:
@@ -64,7 +68,11 @@ def assign_sizes(row: Row) -> Sizes:
         none = measurement.above and any(
             item.text in ("none", "not") for item in row.items[max(0, position - 4) : position]
         )
-        if none or measurement.below or _is_distance(row, position) or is_prior(row, position, positions):
+        again = position > 1 and position - 2 in before and row.items[position - 1].label is Label.AND
+        if again or is_prior(row, position, positions):
+            before.add(position)  # "previously 2.2 cm and 1.8 cm"
+            continue
+        if none or measurement.below or _is_distance(row, position):
             continue
         ahead = _owner_ahead(row, position)
         owner = ahead if ahead is not None else _owner_behind(row, position)
@@ -122,15 +130,19 @@ def is_elliptical(row: Row, position: int) -> bool:
     items = row.items
     before = [item for item in items[max(0, position - 4) : position] if item.label is not Label.INDEFINITE]
     joined = any(item.text in ("and", ",", "&", "another", "second") for item in before[-3:])
-    after = items[position + 1 : position + 7]
-    if not joined or not after or after[0].text not in ("in", "within"):
+    after = items[position + 1 : position + 8]
+    if joined and after and after[0].text == "one":
+        after = after[1:]  # "... and a 3 mm one in the left"
+    if not joined or not after or after[0].text not in ("in", "within", "at", "on"):
         return False
+    sided = False
     for item in after[1:]:
-        if item.label is Label.ORGAN:
+        if item.label is Label.ORGAN or item.text in _PARTS:
             return True
         if item.label not in (Label.DEFINITE, Label.SIDE, Label.WORD):
-            return False
-    return False
+            return sided and item.label is Label.PUNCTUATION
+        sided = sided or item.label is Label.SIDE
+    return sided
 
 
 def _today(row: Row, position: int, measurement: Measurement) -> Measurement:
@@ -329,6 +341,8 @@ def _owner_behind(row: Row, position: int) -> int | None:
                 return wall
             if item.label is Label.THING and items[position - 1].text == "," and _is_added(row, index):
                 continue  # "cystic lesion with calcification, 6.5 cm"
+            if index and items[index - 1].text == "(" and items[index + 1].text == ")" and _of_several(row, index):
+                continue  # "two lesions, 12 mm in segment 5 (hemangioma) and 9 mm in segment 6 (cyst)"
             return index
         lesion_before = item.entry.implied and any(other < index for other in row.indices(Label.LESION))
         if lesion_before:
@@ -343,6 +357,10 @@ def _owner_behind(row: Row, position: int) -> int | None:
             ):
                 return index
     return None
+
+
+def _of_several(row: Row, lesion: int) -> bool:
+    return any(row.items[at].entry.is_plural and at < lesion for at in row.indices(Label.LESION))
 
 
 def _wall_before(row: Row, thing: int) -> int | None:

@@ -104,11 +104,47 @@ def named_sites(row: Row, heads: list[int], order: int, many: bool, around: tupl
     named = []
     for site in sites:
         if turn is not None and site.span is not None and site.span[0] > row.items[turn].start:
-            # "multiple cysts, the largest in the left kidney": the group has no side
-            named.append(replace(site, side=None, side_span=None))
+            # "multiple cysts, the largest in the left kidney": that is not the side of the group
+            named.append(_with_side(_with_group_side(row, lesion, site), around if site.side is None else ()))
         else:
-            named.append(_with_side(_with_row_side(row, lesion, site), around))
+            told = _elided_side(row, lesion, site) or _opposite(row, lesion, site, around)
+            named.append(told or _with_side(_with_row_side(row, lesion, site), around))
     return named
+
+
+def _elided_side(row: Row, lesion: int, site: Site) -> Site | None:
+    """The side that stands for the organ of the clause before: "... and the left a 23 mm nodule"."""
+    first = row.clause_start(lesion)
+    head = row.items[first : first + 3]
+    if not first or [item.label for item in head] != [Label.DEFINITE, Label.SIDE, Label.INDEFINITE]:
+        return None
+    sided = site.tumor_type is not None and site.tumor_type.anatomy.sided
+    return replace(site, side=head[1].entry.side, side_span=head[1].span) if sided else None
+
+
+def _opposite(row: Row, lesion: int, site: Site, around: tuple[Site, ...]) -> Site | None:
+    """The side said by that of the lesion before: "nodules in the contralateral kidney"."""
+    other = {Side.LEFT: Side.RIGHT, Side.RIGHT: Side.LEFT}
+    words = [item for item in row.items if item.text in ("contralateral", "ipsilateral")]
+    if not words or site.tumor_type is None or not site.tumor_type.anatomy.sided:
+        return None
+    near = [item for item in words if row.clauses[row.items.index(item)] == row.clauses[lesion]]
+    sides = [one.side for one in around[::-1] if one.tumor_type is site.tumor_type and one.side in other]
+    if not near or not sides or sides[0] is None:
+        return None
+    side = other[sides[0]] if near[0].text == "contralateral" else sides[0]
+    return replace(site, side=side, side_span=near[0].span)
+
+
+def _with_group_side(row: Row, lesion: int, site: Site) -> Site:
+    """The side of a group whose largest member is placed later: "The left kidney holds cysts, the larger at ..."."""
+    if site.tumor_type is None:
+        return site
+    side, span = side_near(row, lesion, site.tumor_type)
+    for index in row.indices(Label.ORGAN):
+        if side is None and index < lesion and site.tumor_type in row.items[index].entry.organs:
+            side, span = side_of(row, index, site.tumor_type)
+    return replace(site, side=side, side_span=span)
 
 
 def _is_pole(row: Row, site: Site) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rsuper_bench.benchmark.records import CountRelation, Kind, Malignancy
+from rsuper_bench.benchmark.records import Attenuation, CountRelation, Kind, Malignancy
 from rsuper_bench.benchmark.tumor_types import TumorType
 from rsuper_bench.dataset_builder.extraction.rules.drafts import Draft
 from rsuper_bench.dataset_builder.extraction.rules.exclusions import grows_in_walls
@@ -60,6 +60,11 @@ def one_of(row: Row, lesion: int, earlier: int, drafts: list[Draft] | None) -> l
     """Of the lesions a word named the one that "the former" or "the latter" means; else all."""
     if drafts is None or len(drafts) < 2:
         return drafts
+    if row.items[lesion - 1].text == "(":  # "two lesions, 12 mm in segment 5 (hemangioma) and 9 mm in segment 6 (cyst)"
+        start = row.items[lesion].start
+        ends = [draft.spans.get("diameters_mm", (start, start + 1))[1] for draft in drafts]
+        before = [(end, index) for index, end in enumerate(ends) if end <= start]
+        return [drafts[max(before)[1]]] if before else drafts
     for item in reversed(row.items[earlier + 1 : lesion]):
         if item.label is Label.COREF and item.text in _PICKED:
             return [drafts[_PICKED[item.text]]]
@@ -84,9 +89,23 @@ def grown_sites(row: Row, lesion: int, sites: list[Site]) -> list[Site]:
     return [site for site in sites if site.tumor_type is not None and (not walls or grows_in_walls(site.tumor_type))]
 
 
+_LIKENED = frozenset({"similar", "identical", "for example", "for instance", "e g"})
+
+
 def is_similar(row: Row, lesion: int) -> bool:
     """Whether a lesion is likened to the one before: "a similar 1.5 cm lesion"."""
-    return any(item.text in ("similar", "identical") for item in row.items[max(0, lesion - 4) : lesion])
+    return any(item.text in _LIKENED for item in row.items[max(0, lesion - 6) : lesion])
+
+
+def liken(draft: Draft, other: Draft | None) -> None:
+    """Give a finding what is said of the one it is likened to, or of the group it is an example of."""
+    if other is None or other.tumor_type is not draft.tumor_type:
+        return
+    if draft.attenuation is Attenuation.UNKNOWN:
+        draft.attenuation = other.attenuation
+    if draft.kind is Kind.INDETERMINATE and draft.malignancy is Malignancy.UNKNOWN and not other.doubted:
+        draft.fill_only(other, "kind")
+        draft.fill_only(other, "malignancy")
 
 
 def is_field(row: Row, lesion: int) -> bool:
