@@ -60,19 +60,9 @@ def pages(browser):
     opened.close()
 
 
-def serious_violations(page):
-    """What axe finds serious or critical on a page: rule and the elements at fault."""
-    from axe_playwright_python.sync_playwright import Axe
-
-    found = Axe().run(page).response["violations"]
-    return [
-        (rule["id"], [node["target"] for node in rule["nodes"]])
-        for rule in found
-        if rule["impact"] in ("serious", "critical")
-    ]
-
-
-@pytest.fixture(name="serious_violations")
-def _serious_violations():
+@pytest.fixture
+def serious_violations():
     """The function, for tests below a folder that has a conftest of its own."""
-    return serious_violations
+    import accessibility
+
+    return accessibility.serious_violations

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import typer
-from conftest import serious_violations
+from accessibility import serious_violations
 
 pytest.importorskip("mkdocs", reason="the docs extra is not installed")
 pytest.importorskip("material", reason="the docs extra is not installed")

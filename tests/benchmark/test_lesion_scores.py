@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from conftest import write_submission
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lesion_cases import LIVER, SHAPE, TASK, balls, lesion_release, mask_submission
@@ -205,8 +206,6 @@ def test_frozen_thresholds_call_candidates_of_masks(tmp_path):
 
 
 def test_why_there_are_no_figures(tmp_path, small_release):
-    from conftest import write_submission
-
     release = lesion_release(tmp_path / "r", {"a": balls(SMALL), "b": NOTHING})
     scores = load_submission(write_submission(tmp_path / "s", [("a", "liver", 1), ("b", "liver", 0)]))
     report = evaluate(scores, TASK, release)

@@ -1,7 +1,7 @@
 """The board in a real browser: what a reader can do with it by mouse and keyboard, and what a name cannot."""
 
 import pytest
-from conftest import serious_violations
+from accessibility import serious_violations
 from hostile_entries import hostile_entries
 from synthetic_reports import make_report
 
