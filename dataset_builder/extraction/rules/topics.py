@@ -125,15 +125,17 @@ def _elided_side(row: Row, lesion: int, site: Site) -> Site | None:
 def _opposite(row: Row, lesion: int, site: Site, around: tuple[Site, ...]) -> Site | None:
     """The side said by that of the lesion before: "nodules in the contralateral kidney"."""
     other = {Side.LEFT: Side.RIGHT, Side.RIGHT: Side.LEFT}
-    words = [item for item in row.items if item.text in ("contralateral", "ipsilateral")]
-    if not words or site.tumor_type is None or not site.tumor_type.anatomy.sided:
+    if site.tumor_type is None or not site.tumor_type.anatomy.sided:
         return None
-    near = [item for item in words if row.clauses[row.items.index(item)] == row.clauses[lesion]]
+    clause = row.items[row.clause_start(lesion) : row.clause_end(lesion)]
+    near = next((item for item in clause if item.text in ("contralateral", "ipsilateral")), None)
+    if near is None:
+        return None
     sides = [one.side for one in around[::-1] if one.tumor_type is site.tumor_type and one.side in other]
-    if not near or not sides or sides[0] is None:
+    if not sides or sides[0] is None:
         return None
-    side = other[sides[0]] if near[0].text == "contralateral" else sides[0]
-    return replace(site, side=side, side_span=near[0].span)
+    side = other[sides[0]] if near.text == "contralateral" else sides[0]
+    return replace(site, side=side, side_span=near.span)
 
 
 def _with_group_side(row: Row, lesion: int, site: Site) -> Site:
