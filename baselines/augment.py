@@ -25,7 +25,7 @@ from rsuper_bench.baselines.turning import Sources, Turn
 if TYPE_CHECKING:
     from rsuper_bench.baselines.batch import Batch
 
-BLUR_SIGMAS = 3.0
+BLUR_REACH = 6  # voxels: three of the largest sigma that a recipe may name
 MASKS = ("mask", "known", "organ", "region", "penalised")
 
 
@@ -175,7 +175,7 @@ def _gamma(image: Tensor, exponent: Tensor) -> Tensor:
 
 def _blurred(image: Tensor, sigma: Tensor) -> Tensor:
     """Gaussian of its own width for each crop, axis by axis; the border is repeated."""
-    reach = int(BLUR_SIGMAS * 2 + 0.5)
+    reach = BLUR_REACH
     offsets = torch.arange(-reach, reach + 1, device=image.device, dtype=image.dtype)
     weights = torch.exp(-0.5 * (offsets / sigma.view(-1, 1)) ** 2)
     weights = weights / weights.sum(1, keepdim=True)

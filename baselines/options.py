@@ -18,6 +18,7 @@ def _rising(pair: tuple[float, float]) -> tuple[float, float]:
 
 
 Range = Annotated[tuple[PositiveFloat, PositiveFloat], AfterValidator(_rising)]
+Sigma = Annotated[float, Field(gt=0, le=2)]  # as far as the kernel of augment.py reaches
 
 
 class CropShares(Record):
@@ -131,5 +132,5 @@ class Augmentation(Record):
     contrast: Range = (0.7, 1.3)
     shift: Annotated[float, Field(ge=0)] = 0.1
     gamma: Range = (0.7, 1.5)
-    blur_voxels: Range = (0.5, 1.5)
+    blur_voxels: Annotated[tuple[Sigma, Sigma], AfterValidator(_rising)] = (0.5, 1.5)
     noise: Annotated[float, Field(ge=0)] = 0.1

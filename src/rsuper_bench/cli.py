@@ -59,6 +59,9 @@ def main() -> None:
         if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] in TRAINING:
             fix = "pip install -e '.[train]' in the clone."
             error = ConfigError.of([Problem(str(error.name), "is not installed", "what training needs", fix)])
+        if type(error).__name__ == "OutOfMemoryError":  # torch's, which may not be there to be imported
+            fix = "Use a GPU with more memory, or --device cpu; for training see docs/training-loop.md."
+            error = DataError.of([Problem("GPU", "out of memory", "room for network and crop", fix)])
         if isinstance(error, MemoryError):
             fix = "Give it more memory, or look for a file that is far too large."
             error = DataError.of([Problem("this machine", "out of memory", "room for the largest file", fix)])

@@ -65,6 +65,7 @@ def test_set_reaches_inside():
         ("stages.0.warmup_steps=99999999", "stages.0 has 4 steps, no more than its warmup_steps 99999999"),
         ("betas=[0.9, 1.0]", "betas are below 1"),
         ("stages.7.steps=1", "no place '7'"),
+        ("augmentation.blur_voxels=[1, 3]", "less than or equal to 2"),
         ("batch", "KEY=VALUE"),
         ("batch=[", "not YAML"),
         ("seed=-1", "not valid"),
