@@ -67,7 +67,7 @@ def evaluate_lesions(
             outcomes=of_kind,
             n_drawn=sum(other is kind for _, other in drawn),
             n_undrawn=sum(other is kind for _, other in undrawn),
-            threshold=CALLED_AT if frozen is None else min(max(frozen, 0.0), 1.0),
+            threshold=CALLED_AT if frozen is None else frozen,
         )
         scores[kind] = score_lesions(
             sample,

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from rsuper_bench.benchmark.records import Fraction, Identifier, Record
+from rsuper_bench.benchmark.records import Fraction, Identifier, Record, Whole
 from rsuper_bench.benchmark.score import Score
 from rsuper_bench.benchmark.stratum import SIZES, UNKNOWN
 from rsuper_bench.benchmark.tumor_types import TumorType
@@ -16,7 +16,6 @@ FROC_RATES = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)  # false alarms a case, as i
 MAX_FROC_POINTS = 200
 
 Length = Annotated[float, Field(ge=0)]
-Count = Annotated[int, Field(ge=0)]
 
 
 class FrocPoint(Record):
@@ -59,11 +58,12 @@ class LesionScores(Record):
         n_patients: Patients they are of.
         n_lesions: Lesions drawn in them.
         n_candidates: Candidates predicted in them.
-        n_false_alarms: Candidates of at least ``threshold`` that meet no lesion.
+        n_false_alarms: Candidates of at least ``threshold`` that are on no lesion.
         n_both_empty: Cases with neither a drawn nor a predicted voxel: in FROC and counts, in no overlap figure.
         n_missed: Cases with drawn and without predicted voxels.
         n_false_alarm_cases: Cases without drawn and with predicted voxels.
-        threshold: Confidence from which a candidate is called in ``sensitivity``, ``by_size`` and ``count_error``.
+        threshold: Confidence from which a candidate is called in ``sensitivity``, ``by_size`` and ``count_error``; above
+            1 none is.
         sensitivity: Share of lesions found.
         by_size: The same by largest diameter of the drawn lesion; ``unknown``: positive cases without a lesion mask,
             found when a candidate is called anywhere in them.
@@ -76,15 +76,15 @@ class LesionScores(Record):
         absolute_count_error: Its size.
     """
 
-    n_cases: Count
-    n_patients: Count
-    n_lesions: Count
-    n_candidates: Count
-    n_false_alarms: Count
-    n_both_empty: Count
-    n_missed: Count
-    n_false_alarm_cases: Count
-    threshold: Fraction
+    n_cases: Whole
+    n_patients: Whole
+    n_lesions: Whole
+    n_candidates: Whole
+    n_false_alarms: Whole
+    n_both_empty: Whole
+    n_missed: Whole
+    n_false_alarm_cases: Whole
+    threshold: Annotated[float, Field(ge=0)]
     froc: Froc
     sensitivity: Score
     by_size: dict[str, Score]
@@ -112,7 +112,7 @@ class LesionOutcome(Record):
     Attributes:
         patient: Salted hash, as in every outcome.
         lesions: Drawn lesions, the largest first; null where the type has no lesion mask.
-        false_alarms: Confidence of the candidates that meet no lesion, falling.
+        false_alarms: Confidence of the candidates that are on no lesion, falling.
         repeats: Confidence of candidates on a lesion that another candidate found: neither hits nor false alarms.
         top_confidence: Of the most confident candidate; null where there is none.
         dropped: Candidates beyond the most confident ones that are looked at.
@@ -128,7 +128,7 @@ class LesionOutcome(Record):
     false_alarms: tuple[Fraction, ...] = ()
     repeats: tuple[Fraction, ...] = ()
     top_confidence: Fraction | None = None
-    dropped: Count = 0
+    dropped: Whole = 0
     dice: Fraction | None = None
     surface_dice_3mm: Fraction | None = None
     hd95_mm: Length | None = None

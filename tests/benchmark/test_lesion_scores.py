@@ -205,6 +205,16 @@ def test_frozen_thresholds_call_candidates_of_masks(tmp_path):
         assert part.scores[LIVER].sensitivity.k == hits
 
 
+def test_a_threshold_that_calls_no_case_calls_no_candidate(tmp_path):
+    """``calibrate`` puts it just above the highest score, which may be 1."""
+    release = lesion_release(tmp_path / "r", {"a": balls(SMALL), "b": NOTHING})
+    submission = load_submission(mask_submission(tmp_path / "s", {"a": balls(SMALL), "b": NOTHING}))
+    nobody = {LIVER: float(np.nextafter(1.0, 2.0))}
+    report = evaluate(submission, TASK, release, calls_at=nobody)
+    assert (report.counts[LIVER].tp, report.lesions[LIVER].sensitivity.k) == (0, 0)
+    assert report.lesions[LIVER].threshold == nobody[LIVER]
+
+
 def test_why_there_are_no_figures(tmp_path, small_release):
     release = lesion_release(tmp_path / "r", {"a": balls(SMALL), "b": NOTHING})
     scores = load_submission(write_submission(tmp_path / "s", [("a", "liver", 1), ("b", "liver", 0)]))
