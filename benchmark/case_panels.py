@@ -6,14 +6,13 @@ A panel draws on a given axis and knows nothing of its neighbours; ``figures`` p
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rsuper_bench.benchmark.literature import detection_reader
+from rsuper_bench.benchmark.literature import detection_reader, interval_ends
 from rsuper_bench.benchmark.palette import CARD, INK, LINE, METHOD, METHOD_SOFT, READER, SOFT
 from rsuper_bench.benchmark.report import EvaluationReport, LiteratureReader, Score
 from rsuper_bench.benchmark.roc_curve import RocCurve
@@ -22,7 +21,6 @@ from rsuper_bench.benchmark.tumor_types import TumorType
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_PLAIN_INTERVAL = re.compile(r"([01]?\.?[0-9]+)-([01]?\.?[0-9]+)")
 SMALL = 7.5  # points
 UNPAIRED = "radiologists in the literature: other patients, unpaired, no verdict"
 
@@ -78,8 +76,7 @@ def arms(score: Score) -> NDArray[np.float64]:
 
 def published(value: float, interval: str) -> Score:
     """A published figure with its interval, where that is one (not a range of readers or of quartiles)."""
-    found = _PLAIN_INTERVAL.fullmatch(interval.strip())
-    low, high = (float(found.group(1)), float(found.group(2))) if found else (None, None)
+    low, high = interval_ends(interval) or (None, None)
     return Score(value=value, low=low, high=high)
 
 

@@ -24,4 +24,5 @@ POLICIES = (
     ),
     "Figures need the masks of all cases with lesion masks; one that is missing makes them undefined.",
     "Size unknown: positive cases without a lesion mask, found when a candidate is called anywhere in them.",
+    "A figure without an interval is not certain: its bootstrap replicates do not vary, or too few are defined.",
 )

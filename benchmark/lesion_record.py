@@ -62,8 +62,8 @@ class LesionScores(Record):
         n_both_empty: Cases with neither a drawn nor a predicted voxel: in FROC and counts, in no overlap figure.
         n_missed: Cases with drawn and without predicted voxels.
         n_false_alarm_cases: Cases without drawn and with predicted voxels.
-        threshold: Confidence from which a candidate is called in ``sensitivity``, ``by_size`` and ``count_error``; above
-            1 none is.
+        threshold: Confidence from which a candidate is called in ``sensitivity``, ``by_size`` and ``count_error``;
+            above 1 none is.
         sensitivity: Share of lesions found.
         by_size: The same by largest diameter of the drawn lesion; ``unknown``: positive cases without a lesion mask,
             found when a candidate is called anywhere in them.

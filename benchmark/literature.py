@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from functools import cache
 from importlib.resources import files
@@ -75,6 +76,12 @@ def detection_reader(readers: Iterable[LiteratureReader], tumor_type: TumorType)
         ):
             return reader
     return None
+
+
+def interval_ends(interval: str) -> tuple[float, float] | None:
+    """``0.60-0.80`` as two shares; None for anything else, such as a range over readers or of quartiles."""
+    match = re.fullmatch(r"([01]?\.?[0-9]+)-([01]?\.?[0-9]+)", interval.strip())
+    return (float(match[1]), float(match[2])) if match else None
 
 
 def literature_statement(*, synthetic: bool) -> str:

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from rsuper_bench.benchmark.case_picture import WINDOW_HU
 from rsuper_bench.benchmark.nifti import Volume
 
-WINDOW_HU = (-160.0, 240.0)  # soft tissue: level 40, width 400
 HEIGHT = 256
 _GAP = 4
 _ORGAN_COLOR = np.array([90, 200, 255], dtype=np.float32)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from rsuper_bench.benchmark.literature import detection_reader, literature_readers
+from rsuper_bench.benchmark.literature import detection_reader, interval_ends, literature_readers
 from rsuper_bench.benchmark.report import LiteratureReader
 from rsuper_bench.benchmark.roc_curve import thinned
 from rsuper_bench.benchmark.tumor_types import TumorType
@@ -82,7 +81,7 @@ def reader_point(kind: TumorType) -> ReaderPoint | None:
     reader = detection_reader(literature_readers((kind,)), kind)
     if reader is None or reader.sensitivity is None or reader.specificity is None:
         return None
-    sensitivity, specificity = _ends(reader.sensitivity_interval), _ends(reader.specificity_interval)
+    sensitivity, specificity = interval_ends(reader.sensitivity_interval), interval_ends(reader.specificity_interval)
     return ReaderPoint(
         reader,
         x=100 - 100 * reader.specificity,
@@ -90,9 +89,3 @@ def reader_point(kind: TumorType) -> ReaderPoint | None:
         x_range=None if specificity is None else (100 - 100 * specificity[1], 100 - 100 * specificity[0]),
         y_range=None if sensitivity is None else (100 - 100 * sensitivity[1], 100 - 100 * sensitivity[0]),
     )
-
-
-def _ends(interval: str) -> tuple[float, float] | None:
-    """``0.60-0.80`` as two shares; None for anything else, such as a range over readers."""
-    match = re.fullmatch(r"([01]?\.?[0-9]+)-([01]?\.?[0-9]+)", interval.strip())
-    return (float(match[1]), float(match[2])) if match else None

@@ -21,8 +21,10 @@ from rsuper_bench.benchmark.evaluation_work import evaluating
 from rsuper_bench.benchmark.mask_reading import Reading
 from rsuper_bench.benchmark.release import Release
 from rsuper_bench.benchmark.report_markdown import report_markdown
+from rsuper_bench.benchmark.report_page import report_page
 from rsuper_bench.benchmark.submission import load_submission
 from rsuper_bench.benchmark.tumor_types import TumorType
+from rsuper_bench.benchmark.worst_cases import worst_cases
 
 CASES = "abcdef"
 
@@ -211,3 +213,4 @@ def test_a_type_without_anything_to_find(folders):
     assert kidney.n_cases == 0
     assert kidney.dice.mean.reason == kidney.froc.reason == "no case has a lesion mask of this type"
     assert "kidney: no case has a lesion mask of this type." in report_markdown(report)
+    assert "Kidney: no figures, no case has a lesion mask of this type." in report_page(report, worst_cases(report))
