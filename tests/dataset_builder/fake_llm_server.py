@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 import threading
 from collections import Counter
 from collections.abc import Callable
@@ -91,6 +92,11 @@ def answer_honestly(request: Request) -> Reply:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 1024  # all clients may come at once
+
+    def handle_error(self, request, client_address):
+        """A client that is gone before its answer is no fault of this server: nothing on stderr."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class FakeLlmServer:
