@@ -16,7 +16,7 @@ from rsuper_bench.benchmark.report import Outcome
 from rsuper_bench.study.config import StudyConfig, load_study, shipped_studies
 from rsuper_bench.study.grid import cells_of, runs_of
 from rsuper_bench.study.results import collect
-from rsuper_bench.study.run import report_folder
+from rsuper_bench.study.run import report_folder, run_study
 from rsuper_bench.study.write import write_results
 
 CONFIG = {
@@ -187,3 +187,10 @@ def test_a_bad_study_is_refused(changes, message):
 def test_a_misspelt_study_is_helped():
     with pytest.raises(ConfigError, match="Did you mean 'seven_tumors_phantom_small'"):
         load_study("seven_tumors_phantom_smal")
+
+
+def test_recipes_and_task_are_checked_before_anything_is_written(tmp_path):
+    arms = tuple(arm | {"recipe": "demo_combind"} if arm["name"] == "combined" else arm for arm in CONFIG["arms"])
+    with pytest.raises(ConfigError, match=r"(?s)unknown task.*Did you mean 'demo_combined'"):
+        run_study(study(task="demo-phantom-v9", arms=arms), tmp_path / "out", resume=False)
+    assert not (tmp_path / "out").exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from rsuper_bench.benchmark.errors import ConfigError, Problem
@@ -29,8 +30,10 @@ def run_study(
         after_run: Called after each run, such as to bring the results up to date.
 
     Raises:
-        ConfigError: ``out`` holds another study, or this one and ``resume`` is not given.
+        ConfigError: A recipe or the task cannot work, or ``out`` holds another study, or this one and ``resume`` is
+            not given.
     """
+    _check(config)
     _claim(config, out, resume=resume)
     runs = list(runs_of(config))
     todo = [run for run in runs if not is_done(out, run)]
@@ -50,6 +53,22 @@ def is_done(out: Path, run: Run) -> bool:
 def report_folder(out: Path, run: Run) -> Path:
     """Where the evaluation of a run is."""
     return out / "runs" / run.name / "evaluation"
+
+
+def _check(config: StudyConfig) -> None:
+    """Every recipe and the task, before the first of many hours; all problems at once."""
+    from rsuper_bench.baselines.recipe import load_recipe
+    from rsuper_bench.benchmark.task import load_task
+
+    problems: list[Problem] = []
+    recipes = (partial(load_recipe, run.arm.recipe, run.changes(config)) for run in runs_of(config))
+    for load in (partial(load_task, config.task), *recipes):
+        try:
+            load()
+        except ConfigError as error:
+            problems += [problem for problem in error.problems if problem not in problems]
+    if problems:
+        raise ConfigError.of(problems)
 
 
 def _claim(config: StudyConfig, out: Path, *, resume: bool) -> None:
