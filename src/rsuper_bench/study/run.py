@@ -62,7 +62,8 @@ def _check(config: StudyConfig) -> None:
 
     problems: list[Problem] = []
     recipes = (partial(load_recipe, run.arm.recipe, run.changes(config)) for run in runs_of(config))
-    for load in (partial(load_task, config.task), *recipes):
+    loads: list[Callable[[], object]] = [partial(load_task, config.task), *recipes]
+    for load in loads:
         try:
             load()
         except ConfigError as error:
