@@ -9,6 +9,11 @@ from rsuper_bench.dataset_builder.phantom.freeze import differences, freeze, fre
 SMALL = "seven-tumors-phantom-small-v1"
 
 
+def key_of(source, case_id):
+    keys = source.keys()
+    return next(key for key in keys if key.case_id == case_id)
+
+
 @pytest.fixture(scope="module")
 def record():
     return load_record(SMALL)
@@ -22,10 +27,9 @@ def test_the_config_is_the_frozen_one(record):
 
 def test_sampled_cases_are_the_frozen_ones(record):
     source = PhantomSource(load_phantom_config(SMALL), record.seed)
-    keys = {key.case_id: key for key in source.keys()}
     assert len(record.sample) >= 5
     for case_id, frozen in record.sample.items():
-        now = freeze_case(source, keys[case_id])
+        now = freeze_case(source, key_of(source, case_id))
         # Not the digest of the CT: another numpy may round a voxel the other way.
         assert (now.report, now.lesion_voxels) == (frozen.report, frozen.lesion_voxels)
         assert now.mean_hu == pytest.approx(frozen.mean_hu, abs=0.01)
@@ -33,10 +37,9 @@ def test_sampled_cases_are_the_frozen_ones(record):
 
 def test_a_changed_generator_is_seen(record):
     config = load_phantom_config(SMALL)
-    louder = config.model_copy(update={"noise_hu": config.noise_hu + 1})
+    louder = PhantomSource(config.model_copy(update={"noise_hu": config.noise_hu + 1}), record.seed)
     case_id, frozen = next(iter(record.sample.items()))
-    key = next(key for key in PhantomSource(louder, record.seed).keys() if key.case_id == case_id)
-    now = freeze_case(PhantomSource(louder, record.seed), key)
+    now = freeze_case(louder, key_of(louder, case_id))
     assert now.ct != frozen.ct
     assert now.report == frozen.report
 
