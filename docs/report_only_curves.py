@@ -58,6 +58,7 @@ SETTINGS: dict[str, list[str]] = {
     "shipped": [],
     "shipped, ball over the crop": ["losses.ball.balance=crop"],
 }
+SEEDS = 3
 COLOURS = dict(zip(SETTINGS, ("#D55E00", "#0072B2", "#009E73"), strict=True))
 
 
@@ -117,7 +118,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--difficulties", nargs="+", choices=DIFFICULTIES, default=list(DIFFICULTIES))
     parser.add_argument("--settings", nargs="+", choices=SETTINGS, default=list(SETTINGS))
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=SEEDS)
     parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--every", type=int, default=60)
     parser.add_argument("--cases", type=int, nargs=2, default=(120, 40), metavar=("TRAIN", "VALIDATION"))
@@ -205,7 +206,9 @@ def _recipe(folder: Path) -> dict[str, Any]:
 def page_with(page: str, facts: dict[str, Any]) -> str:
     """The page with the table between its markers."""
     made = {key: ", ".join(values) for key, values in facts["made"].items()}
+    done, planned = len(facts["rows"]), len(DIFFICULTIES) * len(SETTINGS) * SEEDS
     lines = [
+        *([f"**Unfinished:** {done} of {planned} trainings.", ""] if done < planned else []),
         f"{made['date']}; device {made['device']}, one thread; Python {made['python']}, torch {made['torch']},",
         f"MONAI {made['monai']}, rsuper-bench {made['rsuper_bench']}; {facts['train_cases']} training and",
         f"{facts['validation_cases']} validation cases; learning rate {facts['learning_rate']:g}; seeds 0, 1, ... Mean",
@@ -216,7 +219,9 @@ def page_with(page: str, facts: dict[str, Any]) -> str:
     ]
     for difficulty, setting in dict.fromkeys((row["difficulty"], row["setting"]) for row in facts["rows"]):
         own = [r["auroc"] for r in facts["rows"] if (r["difficulty"], r["setting"]) == (difficulty, setting)]
-        shown = [f"{np.mean(at):.2f} ({min(at):.2f}-{max(at):.2f})" for at in zip(*own, strict=True)]
+        shown = [
+            f"{np.mean(at):.2f}" + f" ({min(at):.2f}-{max(at):.2f})" * (len(own) > 1) for at in zip(*own, strict=True)
+        ]
         lines.append(f"| {difficulty} | {setting} | {len(own)} | {' | '.join(shown)} |")
     lines += ["", f"After {facts['steps'][-1]} steps:", "", *comparisons(facts)]
     between = re.compile(rf"({re.escape(START)}\n).*({re.escape(END)})", re.DOTALL)
