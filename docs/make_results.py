@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import tempfile
 from pathlib import Path
 from typing import Any
+
+from written import with_part
 
 from rsuper_bench.benchmark.errors import ConfigError, DataError, Problem, RsuperBenchError
 from rsuper_bench.benchmark.files import pretty_json, read_text, write_text
@@ -25,7 +26,6 @@ from rsuper_bench.study.write import RESULTS_FILE, results_markdown
 
 FOLDER = Path(__file__).parent
 RECORDS, PAGE = FOLDER / "results", FOLDER / "results.md"
-START, END = "<!-- studies: written by make_results.py -->", "<!-- end of studies -->"
 
 
 def main() -> None:
@@ -108,10 +108,7 @@ def draw(record: dict[str, Any]) -> None:
 def page_with(page: str, records: list[dict[str, Any]]) -> str:
     """The page with a section a study between the markers."""
     sections = "\n".join(section(record) for record in records)
-    between = re.compile(rf"({re.escape(START)}\n).*({re.escape(END)})", re.DOTALL)
-    if not between.search(page):
-        raise DataError.of([Problem(PAGE.name, "no markers", f"{START} and {END}", "Put them back.")])
-    return between.sub(lambda found: f"{found[1]}\n{sections}\n{found[2]}", page)
+    return with_part(page, "studies", "make_results.py", f"\n{sections}")
 
 
 def section(record: dict[str, Any]) -> str:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 from importlib.resources import files
 from itertools import combinations
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 import yaml
+from written import with_part
 
 from rsuper_bench.baselines.checkpoint import WEIGHTS_FILE, write_checkpoint
 from rsuper_bench.baselines.predictor import Predictor
@@ -35,7 +35,6 @@ from rsuper_bench.cli import app
 FOLDER = Path(__file__).parent
 RECORD, FIGURE = FOLDER / "report-only-curves.json", FOLDER / "pictures" / "report-only-curves.svg"
 PAGE = FOLDER / "report-only-learns.md"
-START, END = "<!-- curves: written by report_only_curves.py -->", "<!-- end of curves -->"
 DIFFICULTIES: dict[str, dict[str, Any]] = {
     "easy": {"lesions": {"contrast_hu": [70.0, 100.0], "attenuation": {"hypo": 0.5, "hyper": 0.5}}, "cyst_rate": {}},
     "demo": {},
@@ -224,10 +223,7 @@ def page_with(page: str, facts: dict[str, Any]) -> str:
         ]
         lines.append(f"| {difficulty} | {setting} | {len(own)} | {' | '.join(shown)} |")
     lines += ["", f"After {facts['steps'][-1]} steps:", "", *comparisons(facts)]
-    between = re.compile(rf"({re.escape(START)}\n).*({re.escape(END)})", re.DOTALL)
-    if not between.search(page):
-        raise SystemExit(f"{PAGE.name}: {START} and {END} are missing")
-    return between.sub(lambda found: found[1] + "\n".join(lines) + "\n" + found[2], page)
+    return with_part(page, "curves", "report_only_curves.py", "\n".join(lines))
 
 
 def comparisons(facts: dict[str, Any]) -> list[str]:
@@ -258,7 +254,7 @@ def draw(facts: dict[str, Any], path: Path) -> None:
 
     difficulties = list(dict.fromkeys(row["difficulty"] for row in facts["rows"]))
     with mpl.rc_context({"svg.hashsalt": "rsuper-bench", "svg.fonttype": "none", "font.size": 9}):
-        figure = Figure(figsize=(3.2 * len(difficulties) + 0.6, 3.2), layout="constrained")
+        figure = Figure(figsize=(max(3.0 * len(difficulties) + 0.6, 5.2), 3.2), layout="constrained")
         panels = figure.subplots(1, len(difficulties), sharey=True, squeeze=False)[0]
         for panel, difficulty in zip(panels, difficulties, strict=True):
             for name, colour in COLOURS.items():

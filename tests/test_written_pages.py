@@ -1,22 +1,24 @@
-"""docs/report-only-learns.md says what its JSON says; curves are collected as the runs left them."""
+"""Parts of pages that scripts write say what their JSON says; curves are collected as the runs left them."""
 
-import importlib.util
+import importlib
 import json
+import sys
 from pathlib import Path
 
 import pytest
 import yaml
 
+sys.path.append(str(Path(__file__).parents[1] / "docs"))
+
 
 @pytest.fixture(scope="module")
 def script():
-    path = Path(__file__).parents[1] / "docs" / "report_only_curves.py"
-    module = importlib.util.module_from_spec(spec := importlib.util.spec_from_file_location("curves", path))
-    spec.loader.exec_module(module)
-    return module
+    return importlib.import_module("report_only_curves")
 
 
-def test_the_page_is_what_the_recorded_curves_make(script):
+@pytest.mark.parametrize("name", ["report_only_curves", "compare_rows"])
+def test_the_page_is_what_the_recorded_figures_make(name):
+    script = importlib.import_module(name)
     page, facts = script.PAGE.read_text("utf-8"), json.loads(script.RECORD.read_text("utf-8"))
     assert script.page_with(page, facts) == page
 
@@ -41,11 +43,16 @@ def test_finished_curves_become_a_table_that_says_where_the_ranges_are_apart(scr
     assert facts["steps"] == [50, 100]
     assert (facts["train_cases"], facts["validation_cases"]) == (12, 4)
     assert facts["made"]["date"] == ["2026-01-01", "2026-01-02"]
-    page = script.page_with(f"a\n{script.START}\nold\n{script.END}\nb\n", facts)
+    marks = "<!-- curves: written by report_only_curves.py -->", "<!-- end of curves -->"
+    page = script.page_with(f"a\n{marks[0]}\nold\n{marks[1]}\nb\n", facts)
+    assert page.startswith(f"a\n{marks[0]}\n**Unfinished:** 5 of 27 trainings.")
+    assert page.endswith(f"\n{marks[1]}\nb\n")
     assert "| demo | paper | 2 | 0.50 (0.50-0.50) | 0.55 (0.50-0.60) |" in page
     assert "- demo, *paper* and *shipped*: every seed of *shipped* is above every seed of the other." in page
     assert "- demo, *shipped* and *shipped, ball over the crop*: too few seeds to compare." in page
     assert "old" not in page
+    with pytest.raises(SystemExit, match="put them back"):
+        script.page_with("no marks", facts)
 
 
 def test_curves_of_other_lengths_are_not_mixed(script, tmp_path):
