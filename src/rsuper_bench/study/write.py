@@ -19,8 +19,15 @@ _FIGURES = {
     "ablation": "What a part of report supervision is worth: without it, less the whole.",
     "settings": "Settings that were varied.",
 }
-_POINT = ["arm", "masks", "reports", "seeds"]
-_DIFFERENCE = ["what", "less", "seeds"]
+_POINT = ["arm", "seeds"]
+_DIFFERENCE = ["what less what", "seeds"]
+_HEADS = {
+    "sensitivity_at_specificity_90": "sens. at 90 % spec.",
+    "specificity_at_sensitivity_90": "spec. at 90 % sens.",
+    "auroc": "AUROC",
+    "sensitivity": "sens., frozen threshold",
+    "specificity": "spec., frozen threshold",
+}
 
 
 def write_results(config: StudyConfig, out: Path) -> StudyResults | None:
@@ -56,7 +63,8 @@ def results_markdown(results: StudyResults, config: StudyConfig, pictures: dict[
     lines += [
         f"{results.n_cases} test cases of {results.n_patients} patients; {', '.join(results.tumor_types)}.",
         "Figures are means over seeds, and over types where none is named. Intervals (95 %) are percentiles of",
-        "a bootstrap that draws patients and seeds together; differences are paired by both.",
+        "a bootstrap that draws patients and seeds together; differences are paired by both. Frozen thresholds come",
+        "from the validation split.",
         "",
     ]
     for name, target in pictures.items():
@@ -81,19 +89,15 @@ def _masks(number: float | None) -> str:
 
 
 def _table(rows: list[list[str]], head: list[str]) -> list[str]:
-    titles = [*head, *(NAMES[metric] for metric in METRICS)]
+    titles = [*head, *(_HEADS[metric] for metric in METRICS)]
     lines = [f"| {' | '.join(titles)} |", f"|{' --- |' * len(titles)}"]
     return lines + [f"| {' | '.join(row)} |" for row in rows]
 
 
 def _cell_row(cell: CellResult) -> list[str]:
-    numbers = [str(cell.cases.get(pool, 0)) for pool in ("masks", "reports")]
-    return [
-        cell.arm,
-        *numbers,
-        str(len(cell.seeds)),
-        *(_text(cell.scores[MEAN].get(metric), 1, 3) for metric in METRICS),
-    ]
+    numbers = ", ".join(f"{cell.cases.get(pool, 0)} {pool}" for pool in ("masks", "reports"))
+    figures = (_text(cell.scores[MEAN].get(metric), 1, 3) for metric in METRICS)
+    return [f"{cell.arm} ({numbers})", str(len(cell.seeds)), *figures]
 
 
 def _difference_row(item: DifferenceResult) -> list[str]:
@@ -103,7 +107,7 @@ def _difference_row(item: DifferenceResult) -> list[str]:
 
     one = point(item.arm, item.masks, item.reports)
     two = point(item.base, item.base_masks, item.base_reports)
-    return [one, two, str(len(item.seeds)), *(_difference(item.scores.get(metric)) for metric in METRICS)]
+    return [f"{one} less {two}", str(len(item.seeds)), *(_difference(item.scores.get(metric)) for metric in METRICS)]
 
 
 def _difference(figure: Figure | None) -> str:
