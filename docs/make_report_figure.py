@@ -13,6 +13,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
+from written import with_part
 
 from rsuper_bench.benchmark.records import Finding, Presence, ReportFindings
 from rsuper_bench.dataset_builder.extraction import RulesExtractor
@@ -155,9 +156,7 @@ def cell(value: Any) -> str:
 def with_tables(page: str, parts: dict[str, str]) -> str:
     """The page with its marked parts written anew."""
     for name, table in parts.items():
-        start, end = f"<!-- {name}: written by make_report_figure.py -->", f"<!-- end of {name} -->"
-        before, rest = page.split(start)
-        page = f"{before}{start}\n{table}\n{end}{rest.split(end)[1]}"
+        page = with_part(page, name, "make_report_figure.py", table)
     return page
 
 

@@ -28,7 +28,7 @@ CONFIG = {
     "arms": (
         {"name": "mask_only", "recipe": "demo_mask_only", "masks": (4, 16, 64)},
         {"name": "report_only", "recipe": "demo_report_only", "masks": (0,), "reports": (100,)},
-        {"name": "combined", "recipe": "demo_combined", "masks": (4,), "reports": (100,)},
+        {"name": "combined", "recipe": "demo_combined", "masks": (4, 16), "reports": (100,)},
         {"name": "without_ball", "recipe": "demo_combined", "masks": (4,), "reports": (100,), "part": "ablation",
          "of": "combined", "set": ("weights.ball=0.0",)},
         {"name": "tolerance_1", "recipe": "demo_combined", "masks": (4,), "reports": (100,), "part": "setting",
@@ -37,7 +37,7 @@ CONFIG = {
 }  # fmt: skip
 # How far apart the scores of positives and negatives are, by arm and masks: what the made-up runs are worth.
 WORTH = {("mask_only", 4): 0.5, ("mask_only", 16): 1.0, ("mask_only", 64): 2.5, ("report_only", 0): 1.5,
-         ("combined", 4): 2.0, ("without_ball", 4): 1.2, ("tolerance_1", 4): 2.0}  # fmt: skip
+         ("combined", 4): 2.0, ("combined", 16): 2.2, ("without_ball", 4): 1.2, ("tolerance_1", 4): 2.0}  # fmt: skip
 
 
 def study(**changes):
@@ -77,10 +77,10 @@ def finished(tmp_path):
 def test_the_grid_has_every_point_once_before_any_twice():
     runs = list(runs_of(study()))
     points = cells_of(study())
-    assert len(points) == 7
-    assert len(runs) == len({run.name for run in runs}) == 21
-    assert [run.cell for run in runs[:7]] == points
-    assert {run.seed for run in runs[:7]} == {0}
+    assert len(points) == 8
+    assert len(runs) == len({run.name for run in runs}) == 24
+    assert [run.cell for run in runs[:8]] == points
+    assert {run.seed for run in runs[:8]} == {0}
     changes = runs[0].changes(study(set=("batch=2",)))
     assert changes == ("batch=2", "max_mask_cases=4", "seed=0")
 
@@ -142,14 +142,24 @@ def test_results_are_written_with_every_figure_and_the_same_bytes_twice(finished
     page = (finished / "results.md").read_text()
     assert "Synthetic phantoms" in page
     assert "Unfinished" not in page
+    assert "**" not in page.split("## Differences")[1].split("tolerance_1")[1].split("\n")[0]  # 0 [0, 0] is no gain
+
+
+def test_one_number_of_masks_makes_no_curve(tmp_path):
+    config = study(arms=tuple(arm | {"masks": arm["masks"][:1]} for arm in CONFIG["arms"]))
+    for run in runs_of(config):
+        finish(tmp_path, run)
+    write_results(config, tmp_path)
+    assert sorted(path.stem for path in (tmp_path / "figures").glob("*.png")) == ["ablation", "settings", "types"]
+    assert "Where mask only reaches" not in (tmp_path / "results.md").read_text()
 
 
 def test_an_unfinished_study_says_so(tmp_path):
     for run in list(runs_of(study()))[:4]:
         finish(tmp_path, run)
     results = write_results(study(), tmp_path)
-    assert (results.done, results.runs) == (4, 21)
-    assert "**Unfinished:** 4 of 21 runs" in (tmp_path / "results.md").read_text()
+    assert (results.done, results.runs) == (4, 24)
+    assert "**Unfinished:** 4 of 24 runs" in (tmp_path / "results.md").read_text()
     assert results.cells[0].scores["mean"]["auroc"].reason == "one seed: the interval is over patients only"
     assert write_results(study(), tmp_path / "empty") is None
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from gold_set import DEVELOPMENT, HELDOUT, HELDOUT2
 from score import main, rows, score, write_files
@@ -33,6 +35,13 @@ FLOORS = {
 }
 
 
+def on_the_page(content):
+    """The figures of docs/report-to-findings.md."""
+    names = {"presence, F1", "presence, sensitivity", "presence, precision", "presence, specificity"}
+    names |= {"presence, four words", "largest size, exact", *FLOORS[DEVELOPMENT], "diameters_mm", "certainty"}
+    return [row for row in rows(content) if row[0] in names]
+
+
 @pytest.mark.parametrize("half", FLOORS)
 def test_floors(half):
     content = score(half)
@@ -44,6 +53,12 @@ def test_floors(half):
     below = {name: measured[name] for name, floor in FLOORS[half].items() if measured[name] < floor}
     assert not below
     assert len(rows(content)) > 20
+    page = (Path(__file__).parents[2] / "docs" / "report-to-findings.md").read_text("utf-8")
+    shown = [
+        f"{share}; {count}" if name == "presence, F1" else f"{share}, {count}"
+        for name, count, share in on_the_page(content)
+    ]
+    assert [cell for cell in shown if f" {cell} |" not in page] == []
 
 
 def test_the_set_can_be_written_for_other_extractors(tmp_path):

@@ -23,12 +23,12 @@ NAMES = {
     "sensitivity": "sensitivity (threshold from validation)",
     "specificity": "specificity (threshold from validation)",
 }
+_WIDTH = 7.6  # inches: letters of 9 points stay readable where a page shows it
 _STYLE: dict[Any, Any] = {
     "font.size": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "axes.titlesize": 10,
-    "axes.titleweight": "bold",
+    "axes.titlesize": 9,
     "legend.frameon": False,
     "svg.hashsalt": "rsuper-bench",
     "svg.fonttype": "none",
@@ -63,24 +63,25 @@ def write_figures(results: StudyResults, config: StudyConfig, folder: Path) -> l
             FigureCanvasAgg(picture)
             for suffix, metadata in (("png", {"Software": None}), ("svg", {"Date": None, "Creator": None})):
                 with atomic_path(folder / f"{name}.{suffix}") as path:
-                    picture.savefig(path, format=suffix, dpi=150, metadata=metadata)
+                    picture.savefig(path, format=suffix, dpi=200, metadata=metadata)
             made.append(name)
     return made
 
 
 def exchange_figure(results: StudyResults, config: StudyConfig) -> Picture | None:
-    """Performance against number of masks; report_only, which uses none, as a band."""
-    masked = _curve(results, config.mask_only)
-    if not masked:
+    """Performance against number of masks; report_only, which uses none, as a band. One number makes no curve."""
+    ticks = mask_counts(results, config.mask_only)
+    if len(ticks) < 2:
         return None
     from matplotlib.figure import Figure as Picture
 
-    picture = Picture(figsize=(9.6, 3.9), layout="constrained")
+    picture = Picture(figsize=(_WIDTH, 3.5), layout="constrained")
     for axis, metric in zip(picture.subplots(1, 2), ("sensitivity_at_specificity_90", "auroc"), strict=True):
-        for arm in (config.mask_only, config.combined):
-            _line(axis, _curve(results, arm), metric, arm, config)
+        for arm, aside in ((config.mask_only, 0.96), (config.combined, 1.04)):
+            _line(axis, _curve(results, arm), metric, arm, config, aside)
         for cell in (cell for cell in results.cells if cell.arm == config.report_only):
-            _band(axis, cell.scores[MEAN].get(metric), cell, config)
+            label = f"report only, {cell.cases.get('reports', 0)} reports"
+            _band(axis, cell.scores[MEAN].get(metric), label, _colour(cell.arm, config))
         crossing = results.crossing_masks.get(metric)
         if crossing is not None:
             axis.axvline(crossing, color="#999999", linewidth=0.8, linestyle=":")
@@ -88,12 +89,8 @@ def exchange_figure(results: StudyResults, config: StudyConfig) -> Picture | Non
                 f"{crossing:.0f} masks", (crossing, axis.get_ylim()[0]), xytext=(3, 3), textcoords="offset points",
                 fontsize=8, color="#555555",
             )  # fmt: skip
-        axis.set_xscale("log")
-        ticks = sorted({cell.cases.get("masks", 0) for cell in masked})
-        axis.set_xticks(ticks, [str(tick) for tick in ticks])
-        axis.minorticks_off()
-        axis.set_xlabel("training cases with lesion masks")
-        axis.set_ylabel(f"{NAMES[metric]}, mean of {len(results.tumor_types)} types")
+        _mask_axis(axis, ticks)
+        axis.set_title(f"{NAMES[metric]}, mean of {len(results.tumor_types)} types")
     handles, labels = picture.axes[0].get_legend_handles_labels()
     picture.legend(handles, labels, loc="outside upper center", ncols=len(handles), fontsize=8)
     _caption(picture, results)
@@ -107,8 +104,8 @@ def types_figure(results: StudyResults, config: StudyConfig) -> Picture | None:
         return None
     from matplotlib.figure import Figure as Picture
 
-    picture = Picture(figsize=(9.6, 4.6), layout="constrained")
     rows = [*results.tumor_types, MEAN]
+    picture = Picture(figsize=(_WIDTH, 1.3 + 0.2 * len(cells) * len(rows)), layout="constrained")
     axes = picture.subplots(1, 2, sharey=True)
     for axis, metric in zip(axes, ("sensitivity_at_specificity_90", "specificity_at_sensitivity_90"), strict=True):
         for index, cell in enumerate(cells):
@@ -131,25 +128,22 @@ def types_figure(results: StudyResults, config: StudyConfig) -> Picture | None:
 
 
 def gain_figure(results: StudyResults, config: StudyConfig) -> Picture | None:
-    """What reports add to masks, against the number of masks."""
+    """What reports add to masks, against the number of masks. One number makes no curve."""
     found = [item for item in results.differences if item.arm == config.combined and item.base == config.mask_only]
-    if not found:
+    masks = [_masks_of(results, item) for item in found]
+    if len(set(masks)) < 2:
         return None
     from matplotlib.figure import Figure as Picture
 
-    picture = Picture(figsize=(9.6, 3.6), layout="constrained")
-    masks = [_masks_of(results, item) for item in found]
-    for axis, metric in zip(
-        picture.subplots(1, 2), ("sensitivity_at_specificity_90", "specificity_at_sensitivity_90"), strict=True
-    ):
+    picture = Picture(figsize=(_WIDTH, 3.2), layout="constrained")
+    axes = picture.subplots(1, 2, sharey=True)
+    for axis, metric in zip(axes, ("sensitivity_at_specificity_90", "specificity_at_sensitivity_90"), strict=True):
         axis.axhline(0, color="#999999", linewidth=0.8)
         for x, item in zip(masks, found, strict=True):
             _dot(axis, item.scores.get(metric), x, COLOURS["combined"], vertical=True, scale=100)
-        axis.set_xscale("log")
-        axis.set_xticks(masks, [str(x) for x in masks])
-        axis.minorticks_off()
-        axis.set_xlabel("training cases with lesion masks")
-        axis.set_ylabel(f"gain in {NAMES[metric]} (points)")
+        _mask_axis(axis, sorted(set(masks)))
+        axis.set_title(NAMES[metric])
+    axes[0].set_ylabel("gain (points)")
     _caption(picture, results)
     return picture
 
@@ -162,38 +156,52 @@ def ablation_figure(results: StudyResults, config: StudyConfig) -> Picture | Non
         return None
     from matplotlib.figure import Figure as Picture
 
-    picture = Picture(figsize=(9.6, 1.4 + 0.42 * len(found)), layout="constrained")
+    picture = Picture(figsize=(_WIDTH, 1.3 + 0.36 * len(found)), layout="constrained")
     axes = picture.subplots(1, 2, sharey=True)
     for axis, metric in zip(axes, ("sensitivity_at_specificity_90", "auroc"), strict=True):
         axis.axvline(0, color="#999999", linewidth=0.8)
         for row, item in enumerate(found):
             _dot(axis, item.scores.get(metric), row, COLOURS["combined"], scale=100)
-        axis.set_xlabel(f"change of {NAMES[metric]} (points)")
-    axes[0].set_yticks(range(len(found)), [f"{item.arm.replace('_', ' ')}  (of {item.base})" for item in found])
+        axis.set_title(NAMES[metric])
+        axis.set_xlabel("change (points)")
+    axes[0].set_yticks(range(len(found)), [f"{item.arm} (of {item.base})".replace("_", " ") for item in found])
+    axes[0].set_ylim(-0.6, len(found) - 0.4)
     axes[0].invert_yaxis()
     _caption(picture, results)
     return picture
 
 
 def settings_figure(results: StudyResults, config: StudyConfig) -> Picture | None:
-    """Arms with a value on an axis, beside the arm they vary."""
-    arms = [arm for arm in config.arms if arm.part == "setting"]
+    """Arms with a value on an axis; the arm they vary as a band."""
     groups: dict[str, list[tuple[float, CellResult]]] = {}
-    for arm in arms:
+    for arm in (arm for arm in config.arms if arm.part == "setting"):
         for cell in (cell for cell in results.cells if cell.arm == arm.name):
             groups.setdefault(arm.name.rsplit("_", 1)[0], []).append((float(arm.at or 0), cell))
     if not groups:
         return None
     from matplotlib.figure import Figure as Picture
 
-    picture = Picture(figsize=(4.8 * len(groups), 3.6), layout="constrained")
-    for axis, (name, points) in zip(picture.subplots(1, len(groups), squeeze=False)[0], groups.items(), strict=True):
+    picture = Picture(figsize=(max(_WIDTH / 2 * len(groups), 4.5), 3.2), layout="constrained")
+    axes = picture.subplots(1, len(groups), sharey=True, squeeze=False)[0]
+    for axis, (name, points) in zip(axes, groups.items(), strict=True):
+        for base in _varied(results, config, [cell for _, cell in points]):
+            _band(axis, base.scores[MEAN].get("auroc"), base.arm.replace("_", " "), _colour(base.arm, config))
         for at, cell in points:
-            _dot(axis, cell.scores[MEAN].get("auroc"), at, COLOURS["combined"], vertical=True)
+            _dot(axis, cell.scores[MEAN].get("auroc"), at, "#009E73", vertical=True)
+        places = sorted({at for at, _ in points})
+        axis.set_xticks(places, [f"{at:g}" for at in places])
+        axis.margins(x=0.2)
         axis.set_xlabel(name.replace("_", " "))
-        axis.set_ylabel(f"AUROC, mean of {len(results.tumor_types)} types")
+        axis.legend(fontsize=8)
+    axes[0].set_ylabel(f"AUROC, mean of {len(results.tumor_types)} types")
     _caption(picture, results)
     return picture
+
+
+def _varied(results: StudyResults, config: StudyConfig, cells: Sequence[CellResult]) -> list[CellResult]:
+    """The points that settings are compared with, each once."""
+    wanted = {(arm.of, cell.masks, cell.reports) for cell in cells if (arm := config.arm(cell.arm)) is not None}
+    return [cell for cell in results.cells if (cell.arm, cell.masks, cell.reports) in wanted]
 
 
 def _baselines(config: StudyConfig) -> tuple[str, str, str]:
@@ -202,6 +210,18 @@ def _baselines(config: StudyConfig) -> tuple[str, str, str]:
 
 def _colour(arm: str, config: StudyConfig) -> str:
     return dict(zip(_baselines(config), COLOURS.values(), strict=True)).get(arm, "#009E73")
+
+
+def mask_counts(results: StudyResults, arm: str) -> list[int]:
+    """Numbers of masks at which an arm was trained."""
+    return sorted({cell.cases["masks"] for cell in _curve(results, arm)})
+
+
+def _mask_axis(axis: Axes, ticks: Sequence[int]) -> None:
+    axis.set_xscale("log")
+    axis.set_xticks(ticks, [str(tick) for tick in ticks])
+    axis.minorticks_off()
+    axis.set_xlabel("training cases with lesion masks")
 
 
 def _curve(results: StudyResults, arm: str) -> list[CellResult]:
@@ -228,8 +248,9 @@ def _described(cell: CellResult) -> str:
     return f"{cell.arm.replace('_', ' ')} ({', '.join(parts)})"
 
 
-def _line(axis: Axes, cells: Sequence[CellResult], metric: str, arm: str, config: StudyConfig) -> None:
-    points = [(cell.cases["masks"], cell.scores[MEAN].get(metric)) for cell in cells]
+def _line(axis: Axes, cells: Sequence[CellResult], metric: str, arm: str, config: StudyConfig, aside: float) -> None:
+    """A curve; ``aside`` moves it by a factor, so that intervals at one number of masks stand side by side."""
+    points = [(cell.cases["masks"] * aside, cell.scores[MEAN].get(metric)) for cell in cells]
     drawn = [(x, figure.value) for x, figure in points if figure is not None and figure.value is not None]
     colour = _colour(arm, config)
     axis.plot([x for x, _ in drawn], [value for _, value in drawn], "-", color=colour, linewidth=1.2)
@@ -244,15 +265,12 @@ def _arm_label(arm: str, cells: Sequence[CellResult]) -> str:
     return arm.replace("_", " ") + (extra.replace(f"{reports[0]}-{reports[0]} ", f"{reports[0]} ") if extra else "")
 
 
-def _band(axis: Axes, figure: Figure | None, cell: CellResult, config: StudyConfig) -> None:
+def _band(axis: Axes, figure: Figure | None, label: str, colour: str) -> None:
     if figure is None or figure.value is None:
         return
-    colour = _colour(cell.arm, config)
     if figure.low is not None and figure.high is not None:
         axis.axhspan(figure.low, figure.high, color=colour, alpha=0.12, linewidth=0)
-    axis.axhline(
-        figure.value, color=colour, linewidth=1.2, label=f"report only, {cell.cases.get('reports', 0)} reports"
-    )
+    axis.axhline(figure.value, color=colour, linewidth=1.2, label=label)
 
 
 def _dot(

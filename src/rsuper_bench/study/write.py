@@ -7,7 +7,7 @@ from pathlib import Path
 from rsuper_bench.benchmark.files import pretty_json, write_text
 from rsuper_bench.benchmark.report import MEAN
 from rsuper_bench.study.config import StudyConfig
-from rsuper_bench.study.figures import NAMES, write_figures
+from rsuper_bench.study.figures import NAMES, mask_counts, write_figures
 from rsuper_bench.study.results import METRICS, CellResult, DifferenceResult, Figure, StudyResults, collect
 
 RESULTS_FILE = "results.json"
@@ -19,6 +19,15 @@ _FIGURES = {
     "ablation": "What a part of report supervision is worth: without it, less the whole.",
     "settings": "Settings that were varied.",
 }
+_POINT = ["arm", "seeds"]
+_DIFFERENCE = ["what less what", "seeds"]
+_HEADS = {
+    "sensitivity_at_specificity_90": "sens. at 90 % spec.",
+    "specificity_at_sensitivity_90": "spec. at 90 % sens.",
+    "auroc": "AUROC",
+    "sensitivity": "sens., frozen threshold",
+    "specificity": "spec., frozen threshold",
+}
 
 
 def write_results(config: StudyConfig, out: Path) -> StudyResults | None:
@@ -28,13 +37,22 @@ def write_results(config: StudyConfig, out: Path) -> StudyResults | None:
         return None
     figures = write_figures(results, config, out / "figures")
     write_text(out / RESULTS_FILE, pretty_json(results))
-    write_text(out / PAGE_FILE, results_markdown(results, figures))
+    pictures = {name: f"figures/{name}.png" for name in figures}
+    write_text(out / PAGE_FILE, f"# {config.name}\n\n" + results_markdown(results, config, pictures, level=2))
     return results
 
 
-def results_markdown(results: StudyResults, figures: list[str]) -> str:
-    """The page: figures, every point of the grid, and the differences."""
-    lines = [f"# {results.name}", "", results.description, ""]
+def results_markdown(results: StudyResults, config: StudyConfig, pictures: dict[str, str], *, level: int) -> str:
+    """What a study found, in words and tables, without a title.
+
+    Args:
+        results: From `collect`.
+        config: The study.
+        pictures: Name of each figure and where it is, seen from the page.
+        level: Of the headings, 2 for ``##``.
+    """
+    mark = "#" * level
+    lines = [results.description, ""]
     if results.synthetic:
         lines += [
             "**Synthetic phantoms.** They are not patients; no figure here says how a method does on patients.",
@@ -45,22 +63,22 @@ def results_markdown(results: StudyResults, figures: list[str]) -> str:
     lines += [
         f"{results.n_cases} test cases of {results.n_patients} patients; {', '.join(results.tumor_types)}.",
         "Figures are means over seeds, and over types where none is named. Intervals (95 %) are percentiles of",
-        "a bootstrap that draws patients and seeds together; differences are paired by both.",
+        "a bootstrap that draws patients and seeds together; differences are paired by both. Frozen thresholds come",
+        "from the validation split.",
         "",
     ]
-    for name in figures:
-        lines += [f"![{_FIGURES[name]}](figures/{name}.png)", "", f"*{_FIGURES[name]}*", ""]
-    lines += [
-        "## Points",
-        "",
-        *_table([_cell_row(cell) for cell in results.cells], ["arm", "masks", "reports", "seeds"]),
-    ]
-    lines += ["", "## Differences (points)", ""]
-    lines += _table([_difference_row(item) for item in results.differences], ["what", "less", "seeds"])
-    crossing = results.crossing_masks
-    lines += ["", "## Where mask only reaches report only", ""]
-    lines += [f"- {NAMES[metric]}: {_masks(crossing.get(metric))}" for metric in METRICS]
-    lines += ["", "## Made with", ""]
+    for name, target in pictures.items():
+        lines += [f"![{_FIGURES[name]}]({target})", "", f"*{_FIGURES[name]}*", ""]
+    lines += [f"{mark} Points", "", *_table([_cell_row(cell) for cell in results.cells], _POINT), ""]
+    if results.differences:
+        lines += [f"{mark} Differences", "", "In points (hundredths). Bold: the interval excludes 0; intervals are"]
+        lines += ["not corrected for the number of comparisons.", ""]
+        lines += [*_table([_difference_row(item) for item in results.differences], _DIFFERENCE), ""]
+    if len(mask_counts(results, config.mask_only)) > 1:
+        lines += [f"{mark} Where mask only reaches report only", ""]
+        lines += [f"- {NAMES[metric]}: {_masks(results.crossing_masks.get(metric))}" for metric in METRICS]
+        lines += [""]
+    lines += [f"{mark} Made with", ""]
     lines += [f"- {name} {version}" for name, version in results.versions.items() if version]
     lines += [f"- {name} `{digest[:12]}`" for name, digest in results.digests.items()]
     return "\n".join(lines) + "\n"
@@ -71,19 +89,15 @@ def _masks(number: float | None) -> str:
 
 
 def _table(rows: list[list[str]], head: list[str]) -> list[str]:
-    titles = [*head, *(NAMES[metric] for metric in METRICS)]
+    titles = [*head, *(_HEADS[metric] for metric in METRICS)]
     lines = [f"| {' | '.join(titles)} |", f"|{' --- |' * len(titles)}"]
     return lines + [f"| {' | '.join(row)} |" for row in rows]
 
 
 def _cell_row(cell: CellResult) -> list[str]:
-    numbers = [str(cell.cases.get(pool, 0)) for pool in ("masks", "reports")]
-    return [
-        cell.arm,
-        *numbers,
-        str(len(cell.seeds)),
-        *(_text(cell.scores[MEAN].get(metric), 1, 3) for metric in METRICS),
-    ]
+    numbers = ", ".join(f"{cell.cases.get(pool, 0)} {pool}" for pool in ("masks", "reports"))
+    figures = (_text(cell.scores[MEAN].get(metric), 1, 3) for metric in METRICS)
+    return [f"{cell.arm} ({numbers})", str(len(cell.seeds)), *figures]
 
 
 def _difference_row(item: DifferenceResult) -> list[str]:
@@ -93,7 +107,13 @@ def _difference_row(item: DifferenceResult) -> list[str]:
 
     one = point(item.arm, item.masks, item.reports)
     two = point(item.base, item.base_masks, item.base_reports)
-    return [one, two, str(len(item.seeds)), *(_text(item.scores.get(metric), 100, 1) for metric in METRICS)]
+    return [f"{one} less {two}", str(len(item.seeds)), *(_difference(item.scores.get(metric)) for metric in METRICS)]
+
+
+def _difference(figure: Figure | None) -> str:
+    text = _text(figure, 100, 1)
+    low, high = (None, None) if figure is None else (figure.low, figure.high)
+    return f"**{text}**" if low is not None and high is not None and low * high > 0 else text
 
 
 def _text(figure: Figure | None, scale: float, digits: int) -> str:
