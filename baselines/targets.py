@@ -112,13 +112,14 @@ def channel_labels(record: CaseRecord, label_map: LabelMap, recipe: Recipe, *, u
         recipe: Its tumor types, kinds, grid and meaning of silence.
         use_masks: Whether the case is drawn for its masks; its report is then not read at all.
     """
-    numbers = {name: number for number, name in label_map.organs.items()}
-    return [_label(record, numbers, recipe, kind, use_masks=use_masks) for kind in recipe.tumor_types]
+    return [channel_label(record, label_map, recipe, kind, use_masks=use_masks) for kind in recipe.tumor_types]
 
 
-def _label(
-    record: CaseRecord, numbers: Mapping[str, int], recipe: Recipe, kind: TumorType, *, use_masks: bool
+def channel_label(
+    record: CaseRecord, label_map: LabelMap, recipe: Recipe, kind: TumorType, *, use_masks: bool
 ) -> ChannelLabel:
+    """What is known of the lesion channel of one tumor type; the arguments are those of `channel_labels`."""
+    numbers = {name: number for number, name in label_map.organs.items()}
     available = [name for name in record.organ_labels if name in numbers]
 
     def places(side: Side | None = None, location: str | None = None) -> tuple[int, ...]:
