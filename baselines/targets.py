@@ -149,6 +149,7 @@ def _present(
     tumors: list[Tumor] = []
     unknown: set[int] = set()
     complete = bool(findings)  # a tumor stated but not described: anywhere in the organ, any number
+    unsized = recipe.losses.unsized
     too_small = 0
     for finding in findings:
         region = places(None if finding.side is Side.BILATERAL else finding.side, finding.location) or organ
@@ -161,11 +162,13 @@ def _present(
             too_small += 1
             complete = False
             continue
-        tumors += _tumors(finding, region, _band(record, recipe, finding))
-        complete &= finding.count.relation is CountRelation.EXACT
+        described = _tumors(finding, region, _band(record, recipe, finding))
+        used = [tumor for tumor in described if unsized or tumor.volume_mm3 is not None]
+        tumors += used
+        complete &= finding.count.relation is CountRelation.EXACT and len(used) == len(described)
     if not findings:
         unknown |= set(organ)
-        tumors.append(Tumor(organ, None, None, Attenuation.UNKNOWN))
+        tumors += [Tumor(organ, None, None, Attenuation.UNKNOWN)] * unsized
     unknown |= _silent_side(record, recipe, kind, places, unknown)
     known = Known.PRESENT if tumors else Known.UNKNOWN
     malignancy = _malignancy(record, recipe, kind) if complete else Malignancy.UNKNOWN
