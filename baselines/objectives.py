@@ -163,6 +163,7 @@ def _ball(outputs: Outputs, batch: Batch, options: LossOptions) -> Tensor:
         margin=options.ball.margin,
         balance=options.ball.balance,
         tversky_weight=options.ball.tversky_weight,
+        soft=options.ball.soft,
     )
 
 

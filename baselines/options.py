@@ -76,9 +76,18 @@ class VolumeOptions(Record):
 
 
 class BallOptions(Record):
-    """Options of the Ball Loss (METHOD 4). ``background``: negatives are all known voxels, or only grown regions."""
+    """Options of the Ball Loss (METHOD 4).
+
+    Attributes:
+        margin: Relative uncertainty of the reported size.
+        soft: Whether the halo has soft targets instead of being ignored (*ours*, losses/soft_shells.py).
+        balance: As in the Ball Loss.
+        background: Negatives are all ``known`` voxels, or only those of the grown ``region``.
+        tversky_weight: As in the Ball Loss.
+    """
 
     margin: Annotated[float, Field(ge=0, le=1)] = 0.25
+    soft: bool = False
     balance: Literal["crop", "own"] = "crop"
     background: Literal["known", "region"] = "known"
     tversky_weight: Weight = 1.0
