@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rsuper_bench.baselines.losses import (
+    MEASURED_SPREAD,
     AttenuationTarget,
     Band,
     ReportedTumors,
@@ -287,7 +288,13 @@ def _reported(
     entire = {place: view.shows_all(place, int(masks[place].sum())) for place in by_place}
     whole = [place for place in by_place if entire[place] or all(view.holds(tumor) for tumor in by_place[place])]
     cut = len(whole) < len(by_place)
-    bounds = volume_bounds([tumor.volume_mm3 for tumor in label.tumors], complete=label.complete, cut=cut)
+    noise_aware = recipe.losses.volume.target == "noise_aware"
+    bounds = volume_bounds(
+        [tumor.volume_mm3 for tumor in label.tumors],
+        complete=label.complete,
+        cut=cut,
+        spread=MEASURED_SPREAD if noise_aware else (1.0, 1.0),
+    )
     tumors, penalised = None, known
     if whole:
         tumors = _placeable({place: by_place[place] for place in whole}, grown, bands, complete=label.complete)

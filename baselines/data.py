@@ -18,6 +18,7 @@ from rsuper_bench.baselines.batch import Batch
 from rsuper_bench.baselines.crop_targets import CropView, draw_targets, stack
 from rsuper_bench.baselines.inputs import Looks, network_image
 from rsuper_bench.baselines.recipe import Pool, Recipe
+from rsuper_bench.baselines.report_errors import ReportError, misread
 from rsuper_bench.baselines.store import CaseIndex, Store
 from rsuper_bench.baselines.targets import (
     Box,
@@ -40,12 +41,13 @@ TRIES = 8  # to find by chance a place in which a rotation leaves what is wanted
 
 @dataclass(frozen=True, eq=False)
 class TrainingCase:
-    """A case in one pool, with what that pool may know of it."""
+    """A case in one pool, with what that pool may know of it, and what a recipe with ``report_errors`` made wrong."""
 
     index: CaseIndex
     pool: Pool
     tumor_types: Sequence[TumorType]
     labels: Sequence[ChannelLabel]
+    errors: Sequence[ReportError] = ()
 
     def positive(self, channel: int) -> bool | None:
         """Whether the case holds a tumor of a channel; None when that is not known."""
@@ -98,6 +100,7 @@ class TrainingData:
                     str(kind): dict(sorted(Counter(str(case.labels[channel].known) for case in cases).items()))
                     for channel, kind in enumerate(self.recipe.tumor_types)
                 },
+                "report_errors": dict(sorted(Counter(str(error) for case in cases for error in case.errors).items())),
                 "reported_tumors_under_two_voxels": sum(label.too_small for case in cases for label in case.labels),
                 "drawn_lesions_under_two_voxels": sum(
                     item.excluded is not None for case in cases for item in case.index.lesions
@@ -196,12 +199,22 @@ def _pools(entries: Iterable[CaseIndex], label_map: LabelMap, recipe: Recipe) ->
         pool: Pool = "masks" if entry.record.case_id in drawn_for_masks else "reports"
         if pool == "reports" and entry.record.case_id not in drawn_for_reports:
             continue
-        labels = [
-            without_missing_bands(label, entry.organ_boxes, recipe.grid_mm)
-            for label in channel_labels(entry.record, label_map, recipe, use_masks=pool == "masks")
-        ]
-        pools.setdefault(pool, []).append(TrainingCase(entry, pool, recipe.tumor_types, labels))
+        pools.setdefault(pool, []).append(_training_case(entry, pool, label_map, recipe))
     return pools
+
+
+def _training_case(entry: CaseIndex, pool: Pool, label_map: LabelMap, recipe: Recipe) -> TrainingCase:
+    record = entry.record
+    labels = channel_labels(record, label_map, recipe, use_masks=pool == "masks")
+    errors: list[ReportError] = []
+    if pool == "reports" and recipe.report_errors:
+        read = [
+            misread(label, record, label_map, recipe, kind)
+            for label, kind in zip(labels, recipe.tumor_types, strict=True)
+        ]
+        labels, errors = [label for label, _ in read], [error for _, error in read if error is not None]
+    labels = [without_missing_bands(label, entry.organ_boxes, recipe.grid_mm) for label in labels]
+    return TrainingCase(entry, pool, recipe.tumor_types, labels, errors)
 
 
 def _lot(seed: int, entry: CaseIndex) -> str:

@@ -101,6 +101,8 @@ def _trained(trained: TrainedOn) -> str:
         lines.append(
             f"- {pool.cases} cases for their {name}{made}; licences of the cases: {licences or 'not recorded'}"
         )
+        if wrong := sum(pool.report_errors.values()):
+            lines.append(f"- what the {name} say of {wrong} organs was made **wrong on purpose** (`report_errors`)")
     if any(pool.known for pool in trained.pools.values()):
         states = sorted({state for pool in trained.pools.values() for kind in pool.known.values() for state in kind})
         rows = [

@@ -139,13 +139,14 @@ def _volume(outputs: Outputs, batch: Batch, options: LossOptions) -> Tensor:
     pair = _pairs(chosen, logits.device)
     low, high = batch.targets.volume_mm3[chosen].unbind(-1)
     x, y, z = batch.spacing_mm
+    noise_aware = options.volume.target == "noise_aware"  # the bounds then hold what is tolerated
     loss = volume_band_loss(
         logits[pair][:, None].float().sigmoid(),
         batch.targets.region[pair][:, None],
         low,
         high,
         voxel_mm3=torch.full_like(low, x * y * z),
-        tolerance=options.volume.tolerance,
+        tolerance=0.0 if noise_aware else options.volume.tolerance,
     )
     return mean_over_batch(loss)
 
@@ -162,6 +163,7 @@ def _ball(outputs: Outputs, batch: Batch, options: LossOptions) -> Tensor:
         margin=options.ball.margin,
         balance=options.ball.balance,
         tversky_weight=options.ball.tversky_weight,
+        soft=options.ball.soft,
     )
 
 

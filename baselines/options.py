@@ -61,16 +61,33 @@ class SegmentationOptions(Record):
 
 
 class VolumeOptions(Record):
-    """Options of the Volume Loss (METHOD 3)."""
+    """Options of the Volume Loss (METHOD 3).
 
+    Attributes:
+        target: ``reported``: the reported volume. ``noise_aware`` (*ours*): whatever lies between the quartiles of the
+            true volume of tumors of that reported size, as they were measured (losses/volume.py).
+        tolerance: Part of the reported volume that may be missing at no cost; of no use beside ``noise_aware``.
+        output: Which output of the network is summed.
+    """
+
+    target: Literal["reported", "noise_aware"] = "reported"
     tolerance: Annotated[float, Field(ge=0, lt=1)] = 0.1
     output: Literal["auxiliary", "final"] = "auxiliary"
 
 
 class BallOptions(Record):
-    """Options of the Ball Loss (METHOD 4). ``background``: negatives are all known voxels, or only grown regions."""
+    """Options of the Ball Loss (METHOD 4).
+
+    Attributes:
+        margin: Relative uncertainty of the reported size.
+        soft: Whether the halo has soft targets instead of being ignored (*ours*, losses/soft_shells.py).
+        balance: As in the Ball Loss.
+        background: Negatives are all ``known`` voxels, or only those of the grown ``region``.
+        tversky_weight: As in the Ball Loss.
+    """
 
     margin: Annotated[float, Field(ge=0, le=1)] = 0.25
+    soft: bool = False
     balance: Literal["crop", "own"] = "crop"
     background: Literal["known", "region"] = "known"
     tversky_weight: Weight = 1.0
@@ -111,13 +128,14 @@ class ContrastOptions(Record):
 
 
 class LossOptions(Record):
-    """Options of every term."""
+    """Options of every term, and whether a reported tumor without a size supervises any (else its place is unknown)."""
 
     segmentation: SegmentationOptions = SegmentationOptions()
     volume: VolumeOptions = VolumeOptions()
     ball: BallOptions = BallOptions()
     attenuation: AttenuationOptions = AttenuationOptions()
     slices: SliceOptions = SliceOptions()
+    unsized: bool = True
     malignancy: MalignancyOptions = MalignancyOptions()
     contrast: ContrastOptions = ContrastOptions()
 

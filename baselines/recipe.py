@@ -78,6 +78,7 @@ class Recipe(Record):
         max_mask_cases: Use the lesion masks of at most so many training cases (the first by a hash of seed and id).
         max_report_cases: Use the reports of at most so many of the other cases, chosen in the same way.
         window_hu: CT values are clipped to it, then z-scored per volume.
+        report_errors: Share of the organs of report cases whose reading is made wrong on purpose (report_errors.py).
         not_stated: What a silent report means.
         positive_kinds: Kinds of finding that are tumors; an organ with none of them is negative.
         region_margin_mm: Reported regions are grown by this radius before volumes are summed and balls placed.
@@ -101,6 +102,7 @@ class Recipe(Record):
     weights: dict[str, Weight | tuple[Weight, ...]]
     max_mask_cases: PositiveInt | None = None
     max_report_cases: PositiveInt | None = None
+    report_errors: Fraction = 0.0
     tumor_types: Annotated[tuple[TumorType, ...], Field(min_length=1)]
     positive_kinds: Annotated[tuple[Kind, ...], Field(min_length=1)]
     not_stated: NotStated

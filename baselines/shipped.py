@@ -30,7 +30,15 @@ def shipped_recipe(name: str) -> dict[str, Any]:
     size, row = (first, rest) if first in SIZES[:2] else ("full", name)
     own, common = _read("rows.yaml")[row], _read(f"sizes/{size}.yaml")
     weights = {term: _times(factor, common["weights"][term]) for term, factor in own["weights"].items()}
-    return {"name": name, "objective": own["objective"], "cases": own["cases"], **common, "weights": weights}
+    losses = _changed(common["losses"], own.get("losses", {}))
+    fixed = {"name": name, "objective": own["objective"], "cases": own["cases"]}
+    return {**fixed, **common, "weights": weights, "losses": losses}
+
+
+def _changed(options: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """A row's changes reach one level in: the other options of the same loss stay the size's."""
+    inner = {key: options.get(key, {}) | value for key, value in changes.items() if isinstance(value, dict)}
+    return options | changes | inner
 
 
 def _times(factor: float | list[float], weight: float) -> float | list[float]:

@@ -112,13 +112,14 @@ def channel_labels(record: CaseRecord, label_map: LabelMap, recipe: Recipe, *, u
         recipe: Its tumor types, kinds, grid and meaning of silence.
         use_masks: Whether the case is drawn for its masks; its report is then not read at all.
     """
-    numbers = {name: number for number, name in label_map.organs.items()}
-    return [_label(record, numbers, recipe, kind, use_masks=use_masks) for kind in recipe.tumor_types]
+    return [channel_label(record, label_map, recipe, kind, use_masks=use_masks) for kind in recipe.tumor_types]
 
 
-def _label(
-    record: CaseRecord, numbers: Mapping[str, int], recipe: Recipe, kind: TumorType, *, use_masks: bool
+def channel_label(
+    record: CaseRecord, label_map: LabelMap, recipe: Recipe, kind: TumorType, *, use_masks: bool
 ) -> ChannelLabel:
+    """What is known of the lesion channel of one tumor type; the arguments are those of `channel_labels`."""
+    numbers = {name: number for number, name in label_map.organs.items()}
     available = [name for name in record.organ_labels if name in numbers]
 
     def places(side: Side | None = None, location: str | None = None) -> tuple[int, ...]:
@@ -148,6 +149,7 @@ def _present(
     tumors: list[Tumor] = []
     unknown: set[int] = set()
     complete = bool(findings)  # a tumor stated but not described: anywhere in the organ, any number
+    unsized = recipe.losses.unsized
     too_small = 0
     for finding in findings:
         region = places(None if finding.side is Side.BILATERAL else finding.side, finding.location) or organ
@@ -160,11 +162,13 @@ def _present(
             too_small += 1
             complete = False
             continue
-        tumors += _tumors(finding, region, _band(record, recipe, finding))
-        complete &= finding.count.relation is CountRelation.EXACT
+        described = _tumors(finding, region, _band(record, recipe, finding))
+        used = [tumor for tumor in described if unsized or tumor.volume_mm3 is not None]
+        tumors += used
+        complete &= finding.count.relation is CountRelation.EXACT and len(used) == len(described)
     if not findings:
         unknown |= set(organ)
-        tumors.append(Tumor(organ, None, None, Attenuation.UNKNOWN))
+        tumors += [Tumor(organ, None, None, Attenuation.UNKNOWN)] * unsized
     unknown |= _silent_side(record, recipe, kind, places, unknown)
     known = Known.PRESENT if tumors else Known.UNKNOWN
     malignancy = _malignancy(record, recipe, kind) if complete else Malignancy.UNKNOWN

@@ -10,7 +10,7 @@ from rsuper_bench.benchmark.records import Record
 
 
 class PoolSummary(Record):
-    """Training cases drawn for their masks, or for their reports."""
+    """Training cases drawn for their masks, or for their reports; ``report_errors`` were made on purpose."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -18,6 +18,7 @@ class PoolSummary(Record):
     synthetic: int = 0
     licences: dict[str, int] = {}
     known: dict[str, dict[str, int]] = {}
+    report_errors: dict[str, int] = {}
 
 
 class TrainedOn(Record):

@@ -14,6 +14,7 @@ from rsuper_bench.benchmark.errors import ConfigError
 from rsuper_bench.benchmark.files import pretty_json, write_text
 from rsuper_bench.benchmark.report import Outcome
 from rsuper_bench.study.config import StudyConfig, load_study, shipped_studies
+from rsuper_bench.study.figures import _places, settings_figure
 from rsuper_bench.study.grid import cells_of, runs_of
 from rsuper_bench.study.results import collect
 from rsuper_bench.study.run import report_folder, run_study
@@ -31,13 +32,18 @@ CONFIG = {
         {"name": "combined", "recipe": "demo_combined", "masks": (4, 16), "reports": (100,)},
         {"name": "without_ball", "recipe": "demo_combined", "masks": (4,), "reports": (100,), "part": "ablation",
          "of": "combined", "set": ("weights.ball=0.0",)},
-        {"name": "tolerance_1", "recipe": "demo_combined", "masks": (4,), "reports": (100,), "part": "setting",
-         "of": "combined", "at": 0.1},
+        {"name": "errors_10", "recipe": "demo_combined", "masks": (4,), "reports": (100,), "part": "setting",
+         "of": "combined", "axis": "errors", "at": 0.1, "set": ("report_errors=0.1",)},
+        {"name": "volume_word", "recipe": "demo_combined", "masks": (4,), "reports": (100,), "part": "setting",
+         "of": "without_ball", "axis": "volume", "at": "noise-aware"},
     ),
+    "axes": {"errors": {"label": "share of organs read wrong", "base": 0.0},
+             "volume": {"label": "tolerance", "base": 0.1}},
 }  # fmt: skip
 # How far apart the scores of positives and negatives are, by arm and masks: what the made-up runs are worth.
 WORTH = {("mask_only", 4): 0.5, ("mask_only", 16): 1.0, ("mask_only", 64): 2.5, ("report_only", 0): 1.5,
-         ("combined", 4): 2.0, ("combined", 16): 2.2, ("without_ball", 4): 1.2, ("tolerance_1", 4): 2.0}  # fmt: skip
+         ("combined", 4): 2.0, ("combined", 16): 2.2, ("without_ball", 4): 1.2, ("errors_10", 4): 2.0,
+         ("volume_word", 4): 1.4}  # fmt: skip
 
 
 def study(**changes):
@@ -110,7 +116,7 @@ def test_differences_are_paired_and_signed(finished):
     found = {(item.arm, item.base, item.base_masks): item.scores["auroc"] for item in results.differences}
     assert found["combined", "mask_only", 4].low > 0  # worth 2.0 against 0.5
     assert found["without_ball", "combined", 4].high < 0
-    same = found["tolerance_1", "combined", 4]  # the same scores, patient by patient and seed by seed
+    same = found["errors_10", "combined", 4]  # the same scores, patient by patient and seed by seed
     assert (same.value, same.low, same.high) == (0, 0, 0)
     assert {base for arm, _, base in found if arm == "report_only"} == {4, 16, 64}
 
@@ -142,7 +148,7 @@ def test_results_are_written_with_every_figure_and_the_same_bytes_twice(finished
     page = (finished / "results.md").read_text()
     assert "Synthetic phantoms" in page
     assert "Unfinished" not in page
-    assert "**" not in page.split("## Differences")[1].split("tolerance_1")[1].split("\n")[0]  # 0 [0, 0] is no gain
+    assert "**" not in page.split("## Differences")[1].split("errors_10")[1].split("\n")[0]  # 0 [0, 0] is no gain
 
 
 def test_one_number_of_masks_makes_no_curve(tmp_path):
@@ -152,6 +158,29 @@ def test_one_number_of_masks_makes_no_curve(tmp_path):
     write_results(config, tmp_path)
     assert sorted(path.stem for path in (tmp_path / "figures").glob("*.png")) == ["ablation", "settings", "types"]
     assert "Where mask only reaches" not in (tmp_path / "results.md").read_text()
+
+
+def test_settings_stand_on_axes_of_their_own_beside_the_arm_they_change(finished):
+    config = study()
+    results = collect(config, finished)
+    picture = settings_figure(results, config)
+    errors, volume = picture.axes
+    assert [label.get_text() for label in errors.get_xticklabels()] == ["0", "0.1"]
+    assert [label.get_text() for label in volume.get_xticklabels()] == ["0.1", "noise-aware"]
+    assert list(volume.get_xticks()) == [0.1, 1.1]
+
+    def shown(axis):
+        return [tuple(map(float, bar.lines[0].get_xydata()[0])) for bar in axis.containers]
+
+    value = {cell.arm: cell.scores["mean"]["auroc"].value for cell in results.cells}
+    assert shown(errors) == [(0, value["combined"]), (0.1, value["errors_10"])]
+    assert shown(volume) == [(0.1, value["without_ball"]), (1.1, value["volume_word"])]
+    assert settings_figure(results, study(axes={}, arms=CONFIG["arms"][:4])) is None
+
+
+def test_numbers_stand_where_they_are_and_words_beyond_them():
+    assert _places(["noise-aware", 0.25, 0.1, "other"]) == {0.1: 0.1, 0.25: 0.25, "noise-aware": 0.4, "other": 0.55}
+    assert _places(["a", "b"]) == {"a": 1, "b": 2}
 
 
 def test_an_unfinished_study_says_so(tmp_path):
@@ -186,6 +215,11 @@ def test_shipped_studies_name_recipes_and_values_that_exist(name):
         ({"arms": (CONFIG["arms"][0] | {"part": "ablation"},)}, "names the arm it is compared with"),
         ({"arms": (CONFIG["arms"][3],)}, "no arm is called combined"),
         ({"arms": (CONFIG["arms"][0] | {"at": 0.5},)}, "a setting, and nothing else"),
+        ({"arms": (*CONFIG["arms"][:5], CONFIG["arms"][5] | {"axis": None})}, "a setting, and nothing else"),
+        ({"axes": {"errors": {"label": "errors", "base": 0}}}, "arm volume_word: axes has no volume"),
+        ({"axes": CONFIG["axes"] | {"none": {"label": "none", "base": 0}}}, "axes.none: its settings"),
+        ({"axes": CONFIG["axes"] | {"errors": {"label": "errors", "base": 0.1}}}, "two arms stand at one value"),
+        ({"arms": (*CONFIG["arms"], CONFIG["arms"][4] | {"name": "b", "at": 3, "of": "mask_only"})}, "are of one arm"),
         ({"arms": (CONFIG["arms"][0] | {"set": ("batch",)},)}, "set"),
     ],
 )

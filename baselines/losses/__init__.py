@@ -33,9 +33,15 @@ from rsuper_bench.baselines.losses.slice_band import (
     slice_band,
     widened_band,
 )
-from rsuper_bench.baselines.losses.volume import volume_band_loss, volume_bounds, volume_loss
+from rsuper_bench.baselines.losses.volume import (
+    MEASURED_SPREAD,
+    volume_band_loss,
+    volume_bounds,
+    volume_loss,
+)
 
 __all__ = [
+    "MEASURED_SPREAD",
     "AttenuationTarget",
     "Band",
     "PseudoMask",

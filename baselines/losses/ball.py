@@ -34,12 +34,14 @@ from rsuper_bench.baselines.losses.reported_tumors import ReportedTumors
 from rsuper_bench.baselines.losses.rounds import plan_rounds
 from rsuper_bench.baselines.losses.row_sums import row_sums
 from rsuper_bench.baselines.losses.side_by_side import CORE, place_side_by_side
+from rsuper_bench.baselines.losses.soft_shells import shell_sums, shell_sums_of_rows
 from rsuper_bench.baselines.losses.tversky import adaptive_tversky
 
 RIM_MM = 3.0
 Pair = tuple[int, int, ReportedTumors]
-# Of each pair: cross-entropy on foreground (weighted) and background, probability on both, voxels of both
-Sums = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
+# Of each pair: cross-entropy on foreground (weighted) and background, probability on both, voxels of both; then
+# cross-entropy and voxels of the soft shells
+Sums = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
 
 
 def ball_loss(
@@ -54,6 +56,7 @@ def ball_loss(
     sigma_radii: float = SIGMA_RADII,
     balance: Balance = "crop",
     tversky_weight: float = 1.0,
+    soft: bool = False,
 ) -> Tensor:
     """Cross-entropy and Tversky loss on the pseudo-masks of `place_tumors`.
 
@@ -75,6 +78,8 @@ def ball_loss(
         balance: ``crop`` (paper): foreground and background are sums over the crop's voxels. ``own`` (*ours*): each is
             averaged over its own voxels, so that a small tumor outweighs the empty space around it.
         tversky_weight: Weight of the Tversky term beside the cross-entropy.
+        soft: *Ours*: the halo outside of the core is not ignored but has soft targets (soft_shells.py). Its voxels
+            weigh as much as those of the core; the Tversky term, whose best answer is never soft, leaves them out.
 
     Returns:
         A scalar: the mean over the supervised samples and channels. 0, with a graph, if there are none.
@@ -99,17 +104,26 @@ def ball_loss(
 
     pairs = [(b, c, reported) for b, row in enumerate(tumors) for c, reported in enumerate(row) if reported is not None]
     channel = on_device([c for _, c, _ in pairs], torch.long, logits.device)
-    options = {"margin": margin, "rim_mm": rim_mm, "sigma_radii": sigma_radii, "concentration": concentration}
-    sums: Sums = (nothing(logits),) * 6  # without any report the other processes may still have some
+    sums: Sums = (nothing(logits),) * 8  # without any report the other processes may still have some
     if pairs:
-        sums = (_looking if may_look(logits) else _without_looking)(logits, penalised, pairs, spacings, **options)
-    foreground, background, overlap, false_positive, positives, negatives = sums
-    if balance == "crop":
-        cross_entropy = mean_over_batch((foreground + background) / logits[0, 0].numel())
-    else:
-        cross_entropy = supervised_mean(foreground / positives.clamp(min=1), positives > 0) + supervised_mean(
-            background / negatives.clamp(min=1), negatives > 0
+        sums = (_looking if may_look(logits) else _without_looking)(
+            logits,
+            penalised,
+            pairs,
+            spacings,
+            margin=margin,
+            rim_mm=rim_mm,
+            sigma_radii=sigma_radii,
+            concentration=concentration,
+            soft=soft,
         )
+    foreground, background, overlap, false_positive, positives, negatives, in_shells, shells = sums
+    if balance == "crop":
+        cross_entropy = mean_over_batch((foreground + in_shells + background) / logits[0, 0].numel())
+    else:
+        cross_entropy = supervised_mean(
+            (foreground + in_shells) / (positives + shells).clamp(min=1), positives > 0
+        ) + supervised_mean(background / negatives.clamp(min=1), negatives > 0)
 
     by_crop = torch.stack([overlap, false_positive, positives])
     found, excess, present = by_crop.new_zeros(3, channels).index_add(1, channel, by_crop)
@@ -127,16 +141,21 @@ def _looking(
     rim_mm: float,
     sigma_radii: float,
     concentration: float,
+    soft: bool,
 ) -> Sums:
     """The sums of each pair, one after the other, in the parts of the crop where something is."""
-    crops = [
+    supervised = [
         _supervise(logits.detach()[b, c], penalised[b, c], reported, b, c, spacings[b], margin, rim_mm, sigma_radii)
         for b, c, reported in pairs
     ]
+    crops = [crop for crop, _ in supervised]
     positives = torch.tensor([len(crop.core) for crop in crops], dtype=logits.dtype)
     negatives = torch.tensor([np.count_nonzero(crop.negative.numpy()) for crop in crops], dtype=logits.dtype)
     foreground, background, overlap, false_positive = pooled_sums(logits, crops, concentration)
-    return foreground, background, overlap, false_positive, positives, negatives
+    shells = (torch.zeros_like(positives),) * 2
+    if soft:
+        shells = shell_sums(logits, [(crop.sample, crop.channel, placed) for crop, placed in supervised], margin)
+    return foreground, background, overlap, false_positive, positives, negatives, *shells
 
 
 def _without_looking(
@@ -149,19 +168,25 @@ def _without_looking(
     rim_mm: float,
     sigma_radii: float,
     concentration: float,
+    soft: bool,
 ) -> Sums:
     """The same for all pairs at once; no value is read."""
     channels = logits.shape[1]
     reports = {b * channels + c: reported for b, c, reported in pairs}
     by_row = {b * channels + c: spacings[b] for b, c, _ in pairs}
-    negative, core, counted = _supervise_rows(logits, penalised, reports, by_row, margin, rim_mm, sigma_radii)
+    negative, core, counted, shells_in = _supervise_rows(
+        logits, penalised, reports, by_row, margin, rim_mm, sigma_radii, soft
+    )
     sums = row_sums(logits, negative, core, counted, concentration)
     numbers = torch.stack([counted.sum(1), negative.flatten(1).sum(1)]).to(sums.dtype)
     rows = on_device(list(reports), torch.long, logits.device)
     foreground, background, overlap, false_positive, positives, negatives = (
         torch.cat([sums, numbers]).index_select(1, rows).unbind(0)
     )
-    return foreground, background, overlap, false_positive, positives, negatives
+    shells = (torch.zeros_like(positives),) * 2
+    if shells_in is not None:
+        shells = shell_sums_of_rows(logits, *shells_in, rows, margin)
+    return foreground, background, overlap, false_positive, positives, negatives, *shells
 
 
 @torch.no_grad()
@@ -173,8 +198,9 @@ def _supervise_rows(
     margin: float,
     rim_mm: float,
     sigma_radii: float,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Background of every row, candidates for its foreground, and which of them are."""
+    soft: bool,
+) -> tuple[Tensor, Tensor, Tensor, tuple[Tensor, int] | None]:
+    """Background of every row, candidates for its foreground, which of them are, and where its soft shells are."""
     x, y, z = logits.shape[2:]
     values = logits.reshape(-1, x, y, z)
     for report in reports.values():
@@ -185,16 +211,20 @@ def _supervise_rows(
     negative = penalised.reshape(values.shape).bool() & supervised[:, None, None, None]
     alike: dict[Spacing, list[int]] = {}
     most: dict[int, int] = {}
+    in_shells: dict[int, int] = {}
     for turn in rounds.turns:
         if turn.row not in most:
             alike.setdefault(turn.spacing, []).append(turn.row)
         most[turn.row] = most.get(turn.row, 0) + turn.size.core
+        in_shells[turn.row] = in_shells.get(turn.row, 0) + turn.size.halo - turn.size.core
     for spacing, rows in alike.items():
         placed.take_rims(rows, rim_mm, spacing, negative)
     placed.take_open_regions(rounds, negative)
-    on_core = (placed.level() == CORE).view(torch.uint8).flatten(1)
+    level = placed.level()
+    on_core = (level == CORE).view(torch.uint8).flatten(1)
     core = on_core.topk(min(max(most.values(), default=0), on_core.shape[1]), sorted=False)
-    return negative, core.indices, core.values.bool()
+    shells = (level, max(in_shells.values(), default=0)) if soft else None
+    return negative, core.indices, core.values.bool(), shells
 
 
 @torch.no_grad()
@@ -208,8 +238,8 @@ def _supervise(
     margin: float,
     rim_mm: float,
     sigma_radii: float,
-) -> SupervisedCrop:
-    """Pseudo-labels of one sample and channel."""
+) -> tuple[SupervisedCrop, list[Placed]]:
+    """Pseudo-labels of one sample and channel, and the tumors they are of."""
     negative = penalised.bool().clone(memory_format=torch.contiguous_format)
     shape = logits.shape
     check_regions("logits", shape, reported)
@@ -224,7 +254,7 @@ def _supervise(
         negative[around] &= ~grown_within(halo, rim_mm, spacing)
     for box, part in ignored_parts(reported, placed):
         negative[box] &= ~part
-    return SupervisedCrop(sample, channel, negative, _core(placed, shape))
+    return SupervisedCrop(sample, channel, negative, _core(placed, shape)), placed
 
 
 def _apart(placed: list[Placed]) -> list[list[Placed]]:

@@ -3,13 +3,18 @@ from math import log, pi
 import pytest
 import torch
 from scipy.ndimage import distance_transform_edt
+from scipy.stats import norm
 from slow_ball import distances_mm, slow_pseudo_mask
 
 from rsuper_bench.baselines.losses import ReportedTumors, ball_loss, rank_pooling_weights
+from rsuper_bench.baselines.losses.soft_shells import chance_of_reaching, shell_targets
 
 MM = (1.0, 1.0, 1.0)
 SHAPE = (16, 14, 18)
 BALANCES = ["crop", "own"]
+# Chance that a true volume exceeds 0.875 and 1.125 times the reported one, when its logarithm is normal with quartiles
+# log 0.70 and log 1.15, which are 0.6745 deviations from the mean: z = -0.068 and 0.615, so about 0.53 and 0.27
+INSIDE, BEYOND = norm(log(0.70 * 1.15) / 2, log(1.15 / 0.70) / 2 / norm.ppf(0.75)).sf([log(0.875), log(1.125)])
 
 
 def region_of(shape=SHAPE):
@@ -32,17 +37,22 @@ def loss_of(logits, tumors, penalised=None, **options):
     return ball_loss(logits, penalised, tumors, **{"spacing_mm": MM} | options)
 
 
-def slow_ball_loss(logits, region, penalised, diameters, volumes, spacing, balance):
+def slow_ball_loss(logits, region, penalised, diameters, volumes, spacing, balance, soft):
     """One sample, one channel, by the words of METHOD 4."""
     probability = logits.sigmoid()
-    core, _, halo, _ = slow_pseudo_mask(probability, region, diameters, volumes, spacing_mm=spacing)
-    core, halo = torch.stack(list(core.values())).any(0), torch.stack(list(halo.values())).any(0)
+    masks = slow_pseudo_mask(probability, region, diameters, volumes, spacing_mm=spacing)[:3]
+    core, tumor, halo = (torch.stack(list(mask.values())).any(0) for mask in masks)
     near = torch.from_numpy(distance_transform_edt(~halo.numpy(), sampling=spacing)) <= 3 + 1e-6
     negative = penalised & ~near
     ranked = sorted(probability[core].tolist(), reverse=True)
     n, q = len(ranked), 0.5 ** (1 / len(ranked))
     foreground = sum(n * q**i * (1 - q) / (1 - q**n) * -log(p) for i, p in enumerate(ranked))
     background = -torch.log(1 - probability[negative]).sum().item()
+    if soft:
+        for shell, chance in ((tumor & ~core, INSIDE), (halo & ~tumor, BEYOND)):
+            p = probability[shell]
+            foreground -= (chance * p.log() + (1 - chance) * (1 - p).log()).sum().item()
+            n += int(shell.sum())
     entropy = (
         (foreground + background) / logits.numel()
         if balance == "crop"
@@ -53,16 +63,44 @@ def slow_ball_loss(logits, region, penalised, diameters, volumes, spacing, balan
     return entropy + (1 - tp / (tp + alpha * fp + (1 - alpha) * fn)).item()
 
 
+@pytest.mark.parametrize("soft", [False, True])
 @pytest.mark.parametrize("balance", BALANCES)
 @pytest.mark.parametrize("spacing", [MM, (0.8, 1.5, 1.0)])
-def test_agrees_with_the_words_of_the_method(balance, spacing):
+def test_agrees_with_the_words_of_the_method(balance, spacing, soft):
     logits = random_logits().double()
     penalised = torch.rand(logits.shape, generator=torch.Generator().manual_seed(1)) > 0.2
-    diameters, volumes = [4.0, 6.0, 3.5], [30.0, 100.0, 20.0]
-    slow = slow_ball_loss(logits[0, 0], region_of(), penalised[0, 0], diameters, volumes, spacing, balance)
+    diameters, volumes = [4.0, 7.0, 3.5], [30.0, 160.0, 20.0]
+    slow = slow_ball_loss(logits[0, 0], region_of(), penalised[0, 0], diameters, volumes, spacing, balance, soft)
     tumors = [[ReportedTumors(region_of(), diameters, volumes)]]
-    fast = loss_of(logits, tumors, penalised, spacing_mm=spacing, balance=balance)
+    fast = loss_of(logits, tumors, penalised, spacing_mm=spacing, balance=balance, soft=soft)
     assert fast.item() == pytest.approx(slow, rel=1e-9)
+
+
+def test_chances_are_those_that_were_measured():
+    assert [chance_of_reaching(share) for share in (0.70, 1.15)] == pytest.approx([0.75, 0.25])
+    assert shell_targets(0.25) == pytest.approx((INSIDE, BEYOND))
+    assert shell_targets(0.25) == pytest.approx((0.527, 0.269), abs=5e-4)
+    assert shell_targets(0.0) == (chance_of_reaching(1), chance_of_reaching(1))
+    assert shell_targets(1.0)[0] == shell_targets(0.5)[0]  # the core is never less than half
+
+
+@pytest.mark.parametrize("balance", BALANCES)
+def test_the_best_answer_in_a_soft_shell_is_its_chance(balance):
+    logits = random_logits()
+    masks = slow_pseudo_mask(logits[0, 0].sigmoid(), region_of(), [8.0], [268.0], spacing_mm=MM)[:3]
+    core, tumor, halo = (next(iter(mask.values())) for mask in masks)
+    best = torch.full_like(logits, -20.0)  # ranks as the random one did, so the same voxels are chosen
+    for mask, p in ((halo & ~tumor, BEYOND), (tumor & ~core, INSIDE), (core, 0.99)):
+        best[0, 0][mask] = torch.tensor(float(p)).logit()
+    best.requires_grad_()
+    tumors = [[ReportedTumors(region_of(), [8.0], [268.0])]]
+    loss_of(best, tumors, balance=balance, soft=True, tversky_weight=0).backward()
+    gradient, shells = best.grad[0, 0], halo & ~core
+    assert int(shells.sum()) > 100
+    assert gradient[shells].abs().max() < 1e-4 * gradient[core].abs().min()
+    hard = best.detach().requires_grad_()
+    loss_of(hard, tumors, balance=balance, tversky_weight=0).backward()
+    assert (hard.grad[0, 0][shells] == 0).all()
 
 
 def test_rank_pooling_by_hand():

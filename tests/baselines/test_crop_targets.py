@@ -94,6 +94,22 @@ def test_a_region_cut_by_the_crop_bounds_the_volume_from_above_only():
     assert targets.attenuation[LIVER_CHANNEL] == AttenuationTarget.NONE
 
 
+def test_a_noise_aware_volume_is_a_band_around_the_reported_one():
+    noise_aware = {"losses": {"volume": {"target": "noise_aware"}}}
+    targets = drawn(report("present", {"diameters_mm": (20.0,)}), **noise_aware)
+    assert targets.volume_mm3[LIVER_CHANNEL].tolist() == pytest.approx([0.7 * 4188.790, 1.15 * 4188.790], abs=1e-3)
+    assert targets.volume_mm3[KIDNEY_CHANNEL].tolist() == [0, 0]
+    assert drawn(report("present", {}), **noise_aware).volume_mm3[LIVER_CHANNEL].tolist() == [66, 905_000]
+
+
+def test_without_unsized_supervision_a_tumor_without_size_teaches_nothing():
+    targets = drawn(report("present", {"attenuation": "hypo"}), losses={"unsized": False})
+    assert targets.tumors[LIVER_CHANNEL] is None
+    assert not targets.volume_known[LIVER_CHANNEL]
+    assert targets.attenuation[LIVER_CHANNEL] == AttenuationTarget.NONE
+    assert torch.equal(targets.known[LIVER_CHANNEL], ~organ(LIVER))
+
+
 def test_a_region_outside_the_crop_says_nothing():
     targets = drawn(report("present", {"diameters_mm": (20.0,)}), crop=np.s_[12:])
     assert not targets.volume_known[LIVER_CHANNEL]

@@ -87,8 +87,8 @@ def test_both_ways_place_the_same_tumors(seed, sizes, complete, spacing, coarse)
 
 
 @settings(max_examples=20, deadline=None)
-@given(st.integers(0, 2**31), sizes, st.sampled_from(["crop", "own"]))
-def test_both_ways_give_the_same_loss_and_gradient(seed, sizes, balance):
+@given(st.integers(0, 2**31), sizes, st.sampled_from(["crop", "own"]), st.booleans())
+def test_both_ways_give_the_same_loss_and_gradient(seed, sizes, balance, soft):
     rng = np.random.default_rng(seed)
     tumors = [[reported(rng, sizes), None], [ReportedTumors(), reported(rng, sizes[::-1], complete=False)]]
     logits = distinct_logits(rng, 2, 2)
@@ -98,9 +98,9 @@ def test_both_ways_give_the_same_loss_and_gradient(seed, sizes, balance):
         logits.grad = None
         if blind:
             with without_looking():
-                loss = ball_loss(logits, penalised, tumors, spacing_mm=MM, balance=balance)
+                loss = ball_loss(logits, penalised, tumors, spacing_mm=MM, balance=balance, soft=soft)
         else:
-            loss = ball_loss(logits, penalised, tumors, spacing_mm=MM, balance=balance)
+            loss = ball_loss(logits, penalised, tumors, spacing_mm=MM, balance=balance, soft=soft)
         loss.backward()
         found.append((loss.detach(), logits.grad))
     torch.testing.assert_close(found[0], found[1], rtol=1e-5, atol=1e-8)
@@ -142,7 +142,8 @@ def test_tumors_of_different_channels_are_placed_in_the_operations_of_one():
     assert operations([[two] * 9 + [None], [None] * 10]) < 2.5 * alone
 
 
-def test_the_ball_loss_reads_no_value():
+@pytest.mark.parametrize("soft", [False, True])
+def test_the_ball_loss_reads_no_value(soft):
     rng = np.random.default_rng(0)
     sizes = [(12.0, 0), (4.0, 1), (None, 0), (4.0, 1)]
     tumors = [[reported(rng, sizes), None, ReportedTumors()]]
@@ -150,7 +151,7 @@ def test_the_ball_loss_reads_no_value():
     penalised = torch.ones_like(logits, dtype=torch.bool)
     with without_looking(), NoLooking():
         assert not may_look(logits)
-        ball_loss(logits, penalised, tumors, spacing_mm=MM).backward()
+        ball_loss(logits, penalised, tumors, spacing_mm=MM, soft=soft).backward()
     assert logits.grad.abs().sum() > 0
 
 

@@ -75,6 +75,15 @@ def test_attenuation_variants(toy_store, variant):
     assert (model.attenuation is None) == (variant == "sign")
 
 
+def test_a_noise_aware_volume_needs_no_tolerance(toy_store):
+    def volume(**options):
+        return terms_of(toy_store, "report_only", losses={"volume": options})[0]["volume"].item()
+
+    assert volume(target="noise_aware", tolerance=0.0) == volume(target="noise_aware", tolerance=0.9)
+    assert volume(target="noise_aware") != volume()
+    assert volume(tolerance=0.9) < volume()
+
+
 def test_masks_teach_the_words_of_attenuation_without_touching_the_network(toy_store):
     terms, model = terms_of(toy_store, "combined", step=0)
     terms["attenuation"].backward()

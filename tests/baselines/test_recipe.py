@@ -29,6 +29,19 @@ def test_the_three_baselines_differ_only_in_objective_weights_and_cases(family):
     assert baselines[1].weights == baselines[2].weights
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_candidate_differs_from_combined_in_three_options_of_the_losses(family):
+    combined, plus = (
+        load_recipe(f"{family}{row}").model_dump(exclude={"name"}) for row in ("combined", "combined_plus")
+    )
+    losses, changed = combined.pop("losses"), plus.pop("losses")
+    assert plus == combined
+    assert (changed["volume"].pop("target"), losses["volume"].pop("target")) == ("noise_aware", "reported")
+    assert (changed["ball"].pop("soft"), losses["ball"].pop("soft")) == (True, False)
+    assert changed == losses
+    assert changed["unsized"] is True
+
+
 def test_full_recipes_hold_the_papers_defaults():
     recipe = load_recipe("combined")
     assert (recipe.grid_mm, recipe.crop, recipe.window_hu) == (1.0, (128, 128, 128), (-991, 500))

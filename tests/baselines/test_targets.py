@@ -90,6 +90,30 @@ def test_counts(count, tumors, complete):
     assert [tumor.volume_mm3 is None for tumor in label.tumors] == [False] + [True] * (tumors - 1)
 
 
+@pytest.mark.parametrize(
+    ("findings", "tumors"),
+    [
+        ([{}], 0),
+        ([], 0),  # stated and not described
+        ([{"diameters_mm": (20.0,)}, {}], 1),
+        ([{"diameters_mm": (20.0,), "count": {"value": 3, "relation": "exact"}}], 1),  # two smaller ones without a size
+    ],
+)
+def test_tumors_without_a_size_can_be_left_out(findings, tumors):
+    """Their organ stays unknown, and beside a sized one there may be more: as if they were uncertain."""
+    record = liver_with(*findings)
+    label = liver_of(record, losses={"unsized": False})
+    assert (label.known, label.complete) == (Known.PRESENT if tumors else Known.UNKNOWN, False)
+    assert [tumor.diameter_mm for tumor in label.tumors] == [20.0] * tumors
+    assert label.unknown == (LIVER,)
+    assert len(liver_of(record).tumors) > tumors
+
+
+def test_sized_tumors_are_the_same_without_unsized_supervision():
+    record = liver_with({"diameters_mm": (20.0,), "attenuation": "hypo"}, {"diameters_mm": (9.0, 8.0)})
+    assert liver_of(record, losses={"unsized": False}) == liver_of(record)
+
+
 def test_an_uncertain_tumor_beside_a_certain_one_leaves_the_number_open():
     label = liver_of(liver_with({"diameters_mm": (20.0,)}, {"certainty": "uncertain"}))
     assert len(label.tumors) == 1

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rsuper_bench.baselines.losses import volume_band_loss, volume_bounds, volume_loss
+from rsuper_bench.baselines.losses import MEASURED_SPREAD, volume_band_loss, volume_bounds, volume_loss
 
 
 def filled(volume_mm3, voxels=10, voxel_mm3=1000.0):
@@ -156,6 +156,11 @@ def test_an_infinite_bound_leaves_no_nan_in_the_gradient():
         ((1000.0,), {"cut": True}, (0, 1000)),
         ((None,), {"cut": True}, (0, 905_000)),
         ((1000.0,), {"cut": True, "complete": False}, (0, inf)),
+        # METHOD 11: half of the true volumes lie between 0.70 and 1.15 of the reported one
+        ((1000.0, 500.0), {"spread": MEASURED_SPREAD}, (1050, pytest.approx(1725))),
+        ((1000.0, None), {"spread": MEASURED_SPREAD}, (766, 905_000)),
+        ((1000.0,), {"spread": MEASURED_SPREAD, "cut": True}, (0, 1150)),
+        ((), {"spread": MEASURED_SPREAD}, (0, 0)),
     ],
 )
 def test_bounds_by_hand(volumes, options, expected):
@@ -192,3 +197,5 @@ def test_crossed_bounds_and_impossible_volumes_are_refused():
         band_of(10.0, 5.0, 0.0)
     with pytest.raises(ValueError, match="volumes_mm3 must be positive or None"):
         volume_bounds([-5.0])
+    with pytest.raises(ValueError, match="spread must hold 1"):
+        volume_bounds([5.0], spread=(1.1, 1.2))

@@ -14,6 +14,7 @@ from rsuper_bench.benchmark.records import Record
 
 ArmName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_]{0,39}$")]
 Override = Annotated[str, StringConstraints(pattern=r"^[^=\s]+=.*$")]
+Setting = float | Annotated[str, StringConstraints(min_length=1, max_length=40)]  # a number, or a word for none
 
 
 class SourceSpec(Record):
@@ -22,6 +23,18 @@ class SourceSpec(Record):
     source: Literal["phantom"] = "phantom"
     config: str
     seed: NonNegativeInt = 0
+
+
+class Axis(Record):
+    """Something that is varied.
+
+    Attributes:
+        label: Beneath the figure.
+        base: Where the arm that the settings are compared with stands: it is one of the points, not trained twice.
+    """
+
+    label: Annotated[str, StringConstraints(min_length=1, max_length=80)]
+    base: Setting
 
 
 class Arm(Record):
@@ -36,7 +49,8 @@ class Arm(Record):
         set: Changes of the recipe, as ``train --set`` takes them.
         part: What the arm is for: the baselines, an ablation of one of them, or a setting that is varied.
         of: For an ablation or a setting: the arm it is compared with.
-        at: For a setting: its value on the axis.
+        axis: For a setting: what is varied.
+        at: For a setting: its value on that axis.
     """
 
     name: ArmName
@@ -46,7 +60,8 @@ class Arm(Record):
     set: tuple[Override, ...] = ()
     part: Literal["baseline", "ablation", "setting"] = "baseline"
     of: ArmName | None = None
-    at: float | None = None
+    axis: ArmName | None = None
+    at: Setting | None = None
 
 
 class StudyConfig(Record):
@@ -56,6 +71,7 @@ class StudyConfig(Record):
         release: Release folder or ``org/name@revision``, or how to make one.
         rule: How thresholds are frozen on validation.
         set: Changes of every recipe.
+        axes: What the settings vary, by the names that arms use.
         mask_only, report_only, combined: Names of the arms that the figures compare.
     """
 
@@ -67,6 +83,7 @@ class StudyConfig(Record):
     seeds: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)] = (0, 1, 2)
     set: tuple[Override, ...] = ()
     arms: Annotated[tuple[Arm, ...], Field(min_length=1)]
+    axes: dict[ArmName, Axis] = {}
     mask_only: ArmName = "mask_only"
     report_only: ArmName = "report_only"
     combined: ArmName = "combined"
@@ -84,9 +101,22 @@ class StudyConfig(Record):
                 raise ValueError(f"arm {arm.name}: an ablation or setting names the arm it is compared with (of)")
             if arm.of is not None and arm.of not in names:
                 raise ValueError(f"arm {arm.name}: no arm is called {arm.of}")
-            if (arm.part == "setting") is not (arm.at is not None):
-                raise ValueError(f"arm {arm.name}: a setting, and nothing else, has a value (at)")
+            if not (arm.part == "setting") == (arm.axis is not None) == (arm.at is not None):
+                raise ValueError(f"arm {arm.name}: a setting, and nothing else, has an axis and a value on it (at)")
+            if arm.axis is not None and arm.axis not in self.axes:
+                raise ValueError(f"arm {arm.name}: axes has no {arm.axis}")
+        for name, axis in self.axes.items():
+            settings = self.settings(name)
+            if len({arm.of for arm in settings}) != 1:
+                raise ValueError(f"axes.{name}: its settings, of which there is one at least, are of one arm")
+            places = [axis.base, *(arm.at for arm in settings)]
+            if len(set(places)) != len(places):
+                raise ValueError(f"axes.{name}: two arms stand at one value")
         return self
+
+    def settings(self, axis: str) -> list[Arm]:
+        """The arms with a value on an axis, in the order of the config."""
+        return [arm for arm in self.arms if arm.axis == axis]
 
     def arm(self, name: str) -> Arm | None:
         """The arm of a name; None if the study has none."""

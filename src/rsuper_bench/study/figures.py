@@ -149,7 +149,7 @@ def gain_figure(results: StudyResults, config: StudyConfig) -> Picture | None:
 
 
 def ablation_figure(results: StudyResults, config: StudyConfig) -> Picture | None:
-    """What each part of report supervision is worth: the arm without it, less the whole."""
+    """What a part of report supervision is worth: an arm with one part changed, less that arm itself."""
     names = [arm.name for arm in config.arms if arm.part == "ablation"]
     found = [item for item in results.differences if item.arm in names]
     if not found:
@@ -172,36 +172,51 @@ def ablation_figure(results: StudyResults, config: StudyConfig) -> Picture | Non
 
 
 def settings_figure(results: StudyResults, config: StudyConfig) -> Picture | None:
-    """Arms with a value on an axis; the arm they vary as a band."""
-    groups: dict[str, list[tuple[float, CellResult]]] = {}
-    for arm in (arm for arm in config.arms if arm.part == "setting"):
-        for cell in (cell for cell in results.cells if cell.arm == arm.name):
-            groups.setdefault(arm.name.rsplit("_", 1)[0], []).append((float(arm.at or 0), cell))
-    if not groups:
+    """What is varied, an axis each: the arms at their values, and the arm they are compared with at its own."""
+    found = {name: points for name in config.axes if len(points := _settings(results, config, name)) > 1}
+    if not found:
         return None
     from matplotlib.figure import Figure as Picture
 
-    picture = Picture(figsize=(max(_WIDTH / 2 * len(groups), 4.5), 3.2), layout="constrained")
-    axes = picture.subplots(1, len(groups), sharey=True, squeeze=False)[0]
-    for axis, (name, points) in zip(axes, groups.items(), strict=True):
-        for base in _varied(results, config, [cell for _, cell in points]):
-            _band(axis, base.scores[MEAN].get("auroc"), base.arm.replace("_", " "), _colour(base.arm, config))
+    picture = Picture(figsize=(max(_WIDTH / 2 * len(found), 4.5), 3.4), layout="constrained")
+    axes = picture.subplots(1, len(found), sharey=True, squeeze=False)[0]
+    for axis, (name, points) in zip(axes, found.items(), strict=True):
+        places = _places([at for at, _ in points])
         for at, cell in points:
-            _dot(axis, cell.scores[MEAN].get("auroc"), at, "#009E73", vertical=True)
-        places = sorted({at for at, _ in points})
-        axis.set_xticks(places, [f"{at:g}" for at in places])
-        axis.margins(x=0.2)
-        axis.set_xlabel(name.replace("_", " "))
-        axis.legend(fontsize=8)
+            _dot(
+                axis,
+                cell.scores[MEAN].get("auroc"),
+                places[at],
+                COLOURS["combined"],
+                vertical=True,
+                filled=at != config.axes[name].base,
+            )
+        axis.set_xticks(list(places.values()), [at if isinstance(at, str) else f"{at:g}" for at in places])
+        axis.margins(x=0.15)
+        base = config.settings(name)[0].of or ""
+        axis.set_xlabel(f"{config.axes[name].label}\nopen: {base.replace('_', ' ')}, which the others change")
     axes[0].set_ylabel(f"AUROC, mean of {len(results.tumor_types)} types")
     _caption(picture, results)
     return picture
 
 
-def _varied(results: StudyResults, config: StudyConfig, cells: Sequence[CellResult]) -> list[CellResult]:
-    """The points that settings are compared with, each once."""
-    wanted = {(arm.of, cell.masks, cell.reports) for cell in cells if (arm := config.arm(cell.arm)) is not None}
-    return [cell for cell in results.cells if (cell.arm, cell.masks, cell.reports) in wanted]
+def _settings(results: StudyResults, config: StudyConfig, name: str) -> list[tuple[float | str, CellResult]]:
+    """The points of an axis: each setting with results, and the arm they are compared with at the same numbers."""
+    settings = {arm.name: arm.at for arm in config.settings(name)}
+    points = [(at, cell) for cell in results.cells if (at := settings.get(cell.arm)) is not None]
+    numbers = {(cell.masks, cell.reports) for _, cell in points}
+    base = config.settings(name)[0].of
+    others = [cell for cell in results.cells if cell.arm == base and (cell.masks, cell.reports) in numbers]
+    return [*((config.axes[name].base, cell) for cell in others), *points]
+
+
+def _places(values: Sequence[float | str]) -> dict[float | str, float]:
+    """Where values stand on an axis: numbers where they are, words beyond the largest one, evenly spaced."""
+    numbers = sorted({value for value in values if not isinstance(value, str)})
+    words = list(dict.fromkeys(value for value in values if isinstance(value, str)))
+    step = (numbers[-1] - numbers[0]) / max(len(numbers) - 1, 1) if len(numbers) > 1 else 1.0
+    start = numbers[-1] if numbers else 0.0
+    return {number: number for number in numbers} | {word: start + step * n for n, word in enumerate(words, start=1)}
 
 
 def _baselines(config: StudyConfig) -> tuple[str, str, str]:

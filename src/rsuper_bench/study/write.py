@@ -16,8 +16,8 @@ _FIGURES = {
     "exchange": "Performance against the number of masks. The band is report only, which uses none.",
     "types": "Each tumor type at the fewest masks.",
     "gain": "What reports add to masks: combined less mask only at the same masks.",
-    "ablation": "What a part of report supervision is worth: without it, less the whole.",
-    "settings": "Settings that were varied.",
+    "ablation": "What a part of report supervision is worth: an arm with one part changed, less that arm itself.",
+    "settings": "Settings that were varied, each on its own axis.",
 }
 _POINT = ["arm", "seeds"]
 _DIFFERENCE = ["what less what", "seeds"]
