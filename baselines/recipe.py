@@ -16,6 +16,7 @@ from rsuper_bench.baselines.options import Augmentation, CropPolicy, LossOptions
 from rsuper_bench.baselines.shipped import shipped_recipe, shipped_recipes
 from rsuper_bench.benchmark.errors import ConfigError, Problem
 from rsuper_bench.benchmark.files import digest_of, model_problems, read_text
+from rsuper_bench.benchmark.markdown import printable
 from rsuper_bench.benchmark.records import Fraction, Kind, Record
 from rsuper_bench.benchmark.tumor_types import TumorType
 
@@ -166,6 +167,16 @@ class Recipe(Record):
                 return index, step
             step -= stage.steps
         raise IndexError("past the last step")
+
+    def differences_from(self, before: Any) -> str:
+        """What another recipe, as YAML or JSON holds it, says otherwise: ``batch: 2 -> 4``; no empty text."""
+        now = self.model_dump(mode="json")
+        if not isinstance(before, dict):
+            return "which one is not known"
+        keys = sorted(key for key in {*before, *now} if before.get(key) != now.get(key))
+        shown = [f"{key}: {before.get(key)} -> {now.get(key)}" for key in keys]
+        text = "; ".join(line if len(line) < 100 else line.partition(":")[0] for line in shown)
+        return printable(text) or "an older version"
 
     def to_yaml(self) -> str:
         """The complete recipe; reading it back gives the same recipe."""
