@@ -97,7 +97,9 @@ def _both_pools(store: Store, recipe: Recipe) -> dict[Pool, list[TrainingCase]]:
 
 def first_recipe(recipe: Recipe) -> Recipe:
     """What is trained on the store of a release: the recipe itself; the teacher's where it is ``pseudo_labels``."""
-    return recipe.model_copy(update={"objective": "mask_only"}) if recipe.objective == "pseudo_labels" else recipe
+    if recipe.objective != "pseudo_labels":
+        return recipe
+    return recipe.model_copy(update={"objective": "mask_only", "max_report_cases": None})
 
 
 def train_recipe(store: Store, recipe: Recipe, out: Path, **options: Any) -> Run:

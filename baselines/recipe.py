@@ -77,6 +77,7 @@ class Recipe(Record):
         cases: For each stage, the pools a batch is drawn from and their shares.
         weights: Weight of every term of the objective: one number, or one a stage.
         max_mask_cases: Use the lesion masks of at most so many training cases (the first by a hash of seed and id).
+            Null where no stage draws cases for their masks.
         max_report_cases: Use the reports of at most so many of the other cases, chosen in the same way.
         window_hu: CT values are clipped to it, then z-scored per volume.
         not_stated: What a silent report means.
@@ -226,6 +227,13 @@ class Recipe(Record):
             yield f"batch {self.batch} cannot be computed in {self.accumulate} equal parts (accumulate)"
         if self.accumulate > 1 and "restoration" in self.weights:
             yield "restoration needs accumulate 1: its network sees another image than the batch's"
+        reports = self.uses_reports or self.objective == "pseudo_labels"  # it draws masks in report cases
+        for kind, value, used in (
+            ("mask", self.max_mask_cases, self.uses_masks),
+            ("report", self.max_report_cases, reports),
+        ):
+            if value is not None and not used:
+                yield f"max_{kind}_cases {value} has no effect: no stage draws cases for their {kind}s (null is right)"
 
 
 MEMBER_OF_UNION = re.compile(r"\.(constrained-float|tuple\[constrained-float, \.\.\.\])(\.\d+)?$")  # pydantic's
