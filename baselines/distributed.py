@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from datetime import timedelta
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -17,6 +18,8 @@ from rsuper_bench.baselines.losses import summed_over_parts
 from rsuper_bench.benchmark.errors import ConfigError, Problem, RsuperBenchError
 
 CLAIM = "rsuper_bench/error"
+LONG = timedelta(days=14)  # for work of one process; a process that dies ends the waiting at once
+Result = TypeVar("Result")
 
 
 class LostProcessError(RsuperBenchError):
@@ -85,6 +88,22 @@ class Team:
         if self.size > 1:
             with _connected():
                 dist.barrier()
+
+    def leader_first(self, work: Callable[[], Result]) -> Result:
+        """What ``work`` gives, done by the leading process while the others wait, then by them on what it left.
+
+        For work that is kept on disk and found there by whoever does it again.
+        """
+        if self.size == 1:
+            return work()
+        # Its own group: the one of the gradients gives up after minutes, and on GPUs keeps them busy with waiting.
+        with _connected():
+            waiting = dist.new_group(backend="gloo", timeout=LONG)
+        done = work() if self.leads else None
+        with _connected():
+            dist.barrier(waiting)
+        dist.destroy_process_group(waiting)
+        return work() if done is None else done
 
 
 class _Total(torch.autograd.Function):

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from rsuper_bench.baselines.batch import Batch
-from rsuper_bench.baselines.checkpoint import WEIGHTS_FILE, read_checkpoint
 from rsuper_bench.baselines.distributed import Team
 from rsuper_bench.baselines.events import Events
 from rsuper_bench.baselines.loss_log import (
@@ -25,6 +23,7 @@ from rsuper_bench.baselines.loss_log import (
 )
 from rsuper_bench.baselines.overlays import draw_overlay, keep_overlays, overlays_of
 from rsuper_bench.baselines.run_state import Run
+from rsuper_bench.baselines.weights import are_of
 from rsuper_bench.benchmark.errors import DataError, Problem
 
 
@@ -114,9 +113,9 @@ class Journal:
             elif self.run.whole and self.run.step > self._tried:
                 self.save()
             finished = error is None and self.run.step == self.run.recipe.steps
-            if finished and self.leads and not _readable(self.run.folder / WEIGHTS_FILE):
+            if finished and self.leads and not are_of(self.run.folder, self.run.recipe):
                 with self._room():
-                    self.run.finish()
+                    self.run.write_weights(self.run.folder)
         finally:
             if self.events is not None:
                 with suppress(OSError):  # they are made anew on resume; the disk was full, and that was said
@@ -135,12 +134,3 @@ class Journal:
             self.events.step(line)
         if self.on_step is not None and self.leads:
             self.on_step(line)
-
-
-def _readable(weights: Path) -> bool:
-    """Whether the weights of a finished run are there already: then they stay as they are."""
-    try:
-        read_checkpoint(weights)
-    except DataError:
-        return False
-    return True

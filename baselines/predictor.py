@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rsuper_bench.baselines.checkpoint import WEIGHTS_FILE, load_into, read_checkpoint
+from rsuper_bench.baselines.checkpoint import WEIGHTS_FILE, load_into
 from rsuper_bench.baselines.data import cut
 from rsuper_bench.baselines.inputs import network_input, organ_numbers
 from rsuper_bench.baselines.networks import Segmenter, build_model
@@ -19,7 +19,7 @@ from rsuper_bench.baselines.prepare import PreparedCase
 from rsuper_bench.baselines.probability_map import ProbabilityMap
 from rsuper_bench.baselines.recipe import load_recipe
 from rsuper_bench.baselines.sliding_window import GrowingBox, Voxel, blended_slabs
-from rsuper_bench.baselines.train import RECIPE_FILE
+from rsuper_bench.baselines.weights import RECIPE_FILE, read_weights
 from rsuper_bench.benchmark.errors import DataError, Problem
 from rsuper_bench.benchmark.files import sha256_file
 from rsuper_bench.benchmark.release import LabelMap
@@ -51,7 +51,7 @@ class Predictor:
         self.digest = sha256_file(run / WEIGHTS_FILE)
         self.device = torch.device(device)
         self.network: Segmenter = build_model(self.recipe, self.device).segmenter
-        load_into(self.network, read_checkpoint(run / WEIGHTS_FILE).tensors, str(run / WEIGHTS_FILE))
+        load_into(self.network, read_weights(run, self.recipe), str(run / WEIGHTS_FILE))
         self.network.eval()
 
     def __call__(self, case: PreparedCase, label_map: LabelMap) -> Prediction:

@@ -11,6 +11,7 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ from rsuper_bench.baselines.store import CASES, STORE_FILE, CaseIndex, LesionInd
 from rsuper_bench.baselines.targets import ChannelLabel, Known
 from rsuper_bench.baselines.train import Run, train
 from rsuper_bench.benchmark.components import components
-from rsuper_bench.benchmark.errors import ConfigError, DataError, Problem
+from rsuper_bench.benchmark.errors import DataError
 from rsuper_bench.benchmark.files import pretty_json, read_model, sha256_bytes, sha256_file, write_bytes, write_text
 from rsuper_bench.benchmark.tumor_types import TumorType
 
@@ -97,17 +98,20 @@ def _both_pools(store: Store, recipe: Recipe) -> dict[Pool, list[TrainingCase]]:
 
 def first_recipe(recipe: Recipe) -> Recipe:
     """What is trained on the store of a release: the recipe itself; the teacher's where it is ``pseudo_labels``."""
-    return recipe.model_copy(update={"objective": "mask_only"}) if recipe.objective == "pseudo_labels" else recipe
+    if recipe.objective != "pseudo_labels":
+        return recipe
+    return recipe.model_copy(update={"objective": "mask_only", "max_report_cases": None})
 
 
 def train_recipe(store: Store, recipe: Recipe, out: Path, **options: Any) -> Run:
     """Train any recipe; `train` says what the options are.
 
     For ``pseudo_labels`` three things happen, each of which is left as it is when it is finished: mask_only of the same
-    recipe in ``out/teacher``, the store of its pseudo-labels in ``out/pseudo_labels``, and training on that store.
+    recipe in ``out/teacher``, the store of its pseudo-labels in ``out/pseudo_labels``, and training on that store. Of
+    several processes the leading one draws them, and the others wait.
 
     Raises:
-        ConfigError: Several processes, and no pseudo-labels yet: one process draws them. Or ``out`` holds another run.
+        ConfigError: ``out`` holds another run.
         DataError: No masks, or no findings; before the teacher is trained.
     """
     if recipe.objective != "pseudo_labels":
@@ -118,17 +122,14 @@ def train_recipe(store: Store, recipe: Recipe, out: Path, **options: Any) -> Run
     # Now, because the student's turn may come hours later
     check_call(teachers, out, store=store, resume=options.get("resume", False), device=where, team=team)
     _both_pools(store, recipe)
-    weights, drawn = out / "teacher" / WEIGHTS_FILE, out / "pseudo_labels"
     note("first of two trainings: the teacher, on masks alone")
-    own = {"resume": options.get("resume", False) or weights.exists()}  # a finished one is checked, not trained again
-    train(store, teachers, out / "teacher", **options | own)
-    if not weights.exists():  # it was told to stop before
+    # A finished one is checked, not trained again.
+    own = {"resume": options.get("resume", False) or (out / "teacher" / WEIGHTS_FILE).exists()}
+    if train(store, teachers, out / "teacher", **options | own).step < teachers.steps:  # it was told to stop before
         raise KeyboardInterrupt
-    if team.size > 1 and not (drawn / STORE_FILE).exists():
-        fix = "Run the same command with --resume and without torchrun; stop it when its second training begins."
-        raise ConfigError.of([Problem(str(drawn), "no pseudo-labels yet", "one process, which draws them", fix)])
     note("the teacher draws pseudo-labels in the report cases, or finds them drawn")
-    refined = pseudo_label(store, recipe, out / "teacher", drawn, device=where)
+    draws = partial(pseudo_label, store, recipe, out / "teacher", out / "pseudo_labels", device=where)
+    refined = team.leader_first(draws)
     return train(refined, recipe.model_copy(update={"max_mask_cases": None}), out, **options)
 
 

@@ -16,6 +16,7 @@ from rsuper_bench.baselines.options import Augmentation, CropPolicy, LossOptions
 from rsuper_bench.baselines.shipped import shipped_recipe, shipped_recipes
 from rsuper_bench.benchmark.errors import ConfigError, Problem
 from rsuper_bench.benchmark.files import digest_of, model_problems, read_text
+from rsuper_bench.benchmark.markdown import printable
 from rsuper_bench.benchmark.records import Fraction, Kind, Record
 from rsuper_bench.benchmark.tumor_types import TumorType
 
@@ -76,6 +77,7 @@ class Recipe(Record):
         cases: For each stage, the pools a batch is drawn from and their shares.
         weights: Weight of every term of the objective: one number, or one a stage.
         max_mask_cases: Use the lesion masks of at most so many training cases (the first by a hash of seed and id).
+            Null where no stage draws cases for their masks.
         max_report_cases: Use the reports of at most so many of the other cases, chosen in the same way.
         window_hu: CT values are clipped to it, then z-scored per volume.
         report_errors: Share of the organs of report cases whose reading is made wrong on purpose (report_errors.py).
@@ -169,6 +171,16 @@ class Recipe(Record):
             step -= stage.steps
         raise IndexError("past the last step")
 
+    def differences_from(self, before: Any) -> str:
+        """What another recipe, as YAML or JSON holds it, says otherwise: ``batch: 2 -> 4``; no empty text."""
+        now = self.model_dump(mode="json")
+        if not isinstance(before, dict):
+            return "which one is not known"
+        keys = sorted(key for key in {*before, *now} if before.get(key) != now.get(key))
+        shown = [f"{key}: {before.get(key)} -> {now.get(key)}" for key in keys]
+        text = "; ".join(line if len(line) < 100 else line.partition(":")[0] for line in shown)
+        return printable(text) or "an older version"
+
     def to_yaml(self) -> str:
         """The complete recipe; reading it back gives the same recipe."""
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, width=120)
@@ -217,6 +229,13 @@ class Recipe(Record):
             yield f"batch {self.batch} cannot be computed in {self.accumulate} equal parts (accumulate)"
         if self.accumulate > 1 and "restoration" in self.weights:
             yield "restoration needs accumulate 1: its network sees another image than the batch's"
+        reports = self.uses_reports or self.objective == "pseudo_labels"  # it draws masks in report cases
+        for kind, value, used in (
+            ("mask", self.max_mask_cases, self.uses_masks),
+            ("report", self.max_report_cases, reports),
+        ):
+            if value is not None and not used:
+                yield f"max_{kind}_cases {value} has no effect: no stage draws cases for their {kind}s (null is right)"
 
 
 MEMBER_OF_UNION = re.compile(r"\.(constrained-float|tuple\[constrained-float, \.\.\.\])(\.\d+)?$")  # pydantic's

@@ -12,22 +12,19 @@ from torch import Tensor
 
 from rsuper_bench.baselines.checkpoint import (
     STATE_FILE,
-    WEIGHTS_FILE,
     Saved,
     load_into,
     load_optimizer,
     optimizer_tensors,
     read_state,
-    write_checkpoint,
     write_state,
 )
 from rsuper_bench.baselines.networks import Model, build_model
 from rsuper_bench.baselines.recipe import Recipe
 from rsuper_bench.baselines.schedule import ema_decay
+from rsuper_bench.baselines.weights import RECIPE_FILE, write_weights
 from rsuper_bench.benchmark.errors import ConfigError, DataError, Problem
 from rsuper_bench.benchmark.files import read_text
-
-RECIPE_FILE = "recipe.yaml"
 
 
 @dataclass
@@ -124,10 +121,10 @@ class Run:
         self.step = _step_of(saved, where, self.recipe.steps)
         return warning
 
-    def finish(self) -> None:
-        """Write the averaged weights, which prediction uses."""
+    def write_weights(self, folder: Path) -> None:
+        """Write the averaged weights, which prediction uses, and the recipe beside them."""
         own = {name.removeprefix("segmenter."): tensor for name, tensor in self.ema.items() if "segmenter." in name}
-        write_checkpoint(self.folder / WEIGHTS_FILE, own, self.provenance | self._identity() | {"step": str(self.step)})
+        write_weights(folder, own, self.recipe, self.provenance | self._identity() | {"step": str(self.step)})
 
     def _identity(self) -> dict[str, str]:
         return {"recipe": self.recipe.digest, "store": self.store_digest}
@@ -138,7 +135,7 @@ class Run:
             problems.append(
                 Problem(
                     where,
-                    f"state of another recipe ({_differences(self.folder / RECIPE_FILE, self.recipe)})",
+                    f"state of another recipe ({self.recipe.differences_from(_written(self.folder / RECIPE_FILE))})",
                     f"recipe {self.recipe.name} as it is now",
                     "Resume with what the run was started with, or name a new --out.",
                 )
@@ -176,15 +173,9 @@ def _step_of(saved: Saved, where: str, most: int) -> int:
     return int(text)
 
 
-def _differences(path: Path, recipe: Recipe) -> str:
-    """Keys in which the recipe of a run is not the one at hand."""
+def _written(path: Path) -> Any:
+    """The recipe of a run as its file has it; None where it cannot be read."""
     try:
-        before = yaml.safe_load(read_text(path, ConfigError))
+        return yaml.safe_load(read_text(path, ConfigError))
     except (yaml.YAMLError, ConfigError):
-        before = None
-    now: dict[str, Any] = yaml.safe_load(recipe.to_yaml())
-    if not isinstance(before, dict):
-        return "which one is not known"
-    keys = sorted(key for key in {*before, *now} if before.get(key) != now.get(key))
-    shown = [f"{key}: {before.get(key)} -> {now.get(key)}" for key in keys]
-    return "; ".join(line if len(line) < 100 else line.partition(":")[0] for line in shown) or "an older version"
+        return None

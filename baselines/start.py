@@ -14,8 +14,9 @@ from rsuper_bench.baselines.distributed import Team
 from rsuper_bench.baselines.networks import build_model
 from rsuper_bench.baselines.provenance import note_session, provenance_of
 from rsuper_bench.baselines.recipe import Recipe
-from rsuper_bench.baselines.run_state import RECIPE_FILE, Run
+from rsuper_bench.baselines.run_state import Run
 from rsuper_bench.baselines.store import STORE_FILE, Store
+from rsuper_bench.baselines.weights import RECIPE_FILE
 from rsuper_bench.benchmark.errors import ConfigError, Problem, RsuperBenchError
 from rsuper_bench.benchmark.files import pretty_json, write_text
 

@@ -20,11 +20,12 @@ from rsuper_bench.baselines.losses.arguments import NotFiniteError
 from rsuper_bench.baselines.networks import Model
 from rsuper_bench.baselines.objectives import OBJECTIVES
 from rsuper_bench.baselines.recipe import Recipe
-from rsuper_bench.baselines.run_state import RECIPE_FILE, Run
+from rsuper_bench.baselines.run_state import Run
 from rsuper_bench.baselines.schedule import learning_rate, noise_seed
 from rsuper_bench.baselines.start import DATA_FILE, enough_memory, start
 from rsuper_bench.baselines.stopping import stop_between_steps
 from rsuper_bench.baselines.store import Store
+from rsuper_bench.baselines.weights import RECIPE_FILE
 
 __all__ = ["DATA_FILE", "LOSS_LOG", "RECIPE_FILE", "OnStep", "Run", "StepLog", "TrainingError", "train"]
 

@@ -2,27 +2,51 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from rsuper_bench.benchmark.comparison_record import Comparison, Difference, Side
 from rsuper_bench.benchmark.files import check_out_folder, pretty_json, write_text
 from rsuper_bench.benchmark.markdown import NOT_DEFINED, escape, markdown_table, p_value, percent
+from rsuper_bench.benchmark.out_lock import holding
 
 COMPARISON_FILE = "compare.json"
-WRITTEN = ("compare.md", COMPARISON_FILE)
+PAGE = "compare.md"
+WRITTEN = (PAGE, COMPARISON_FILE)  # in the order in which they take their place
 _AREAS = ("auroc", "average_precision")
 
 
 def write_comparison(comparison: Comparison, folder: Path) -> None:
-    """Write both files; ``compare.json`` arrives last.
+    """Write both files, made beside ``folder`` first; ``compare.json`` arrives last, so where it is both are.
 
     Raises:
         ConfigError: If files of something else would be replaced.
+        DataError: If another comparison is at work in the folder.
     """
-    check_out_folder(folder, COMPARISON_FILE, WRITTEN)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_text(folder / "compare.md", comparison_markdown(comparison))
-    write_text(folder / COMPARISON_FILE, pretty_json(comparison))
+    with comparing(folder):
+        check_out_folder(folder, COMPARISON_FILE, WRITTEN)
+        folder.mkdir(parents=True, exist_ok=True)
+        real = folder.resolve()
+        partial = Path(tempfile.mkdtemp(prefix=f".{real.name}.", suffix=".partial", dir=real.parent))
+        try:
+            write_text(partial / PAGE, comparison_markdown(comparison))
+            write_text(partial / COMPARISON_FILE, pretty_json(comparison))
+            (real / COMPARISON_FILE).unlink(missing_ok=True)
+            for name in WRITTEN:
+                (partial / name).replace(real / name)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+
+
+def comparing(folder: Path) -> AbstractContextManager[object]:
+    """Hold an out folder against a second comparison; may be entered again inside itself.
+
+    Raises:
+        DataError: If another comparison holds it.
+    """
+    return holding(folder, "comparing", "comparison")
 
 
 def comparison_markdown(comparison: Comparison) -> str:

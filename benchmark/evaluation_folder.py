@@ -56,6 +56,7 @@ def _write(
     report: EvaluationReport, folder: Path, protocol: Protocol | None, run: dict[str, Any] | None, worst: WorstCases
 ) -> None:
     folder.mkdir(parents=True, exist_ok=True)
+    folder = folder.resolve()  # a link may lead to another disk
     partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".partial", dir=folder.parent))
     try:
         write_text(partial / "report.md", report_markdown(report))

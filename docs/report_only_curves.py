@@ -21,7 +21,6 @@ import torch
 import yaml
 from written import with_part
 
-from rsuper_bench.baselines.checkpoint import WEIGHTS_FILE, write_checkpoint
 from rsuper_bench.baselines.predictor import Predictor
 from rsuper_bench.baselines.prepare import PreparedCase, prepare
 from rsuper_bench.baselines.recipe import Recipe, load_recipe
@@ -103,8 +102,7 @@ def curve(out: Path, release: Release, store: Store, recipe: Recipe, every: int)
     for stop in range(every, recipe.steps + 1, every):
         run = train(store, recipe, out / "run", resume=True, stop_after=every)
         shown = out / f"step-{stop}"
-        own = {name.removeprefix("segmenter."): part for name, part in run.ema.items() if "segmenter." in name}
-        write_checkpoint(shown / WEIGHTS_FILE, own, {})
+        run.write_weights(shown)
         (shown / "recipe.yaml").write_text(recipe.to_yaml(), encoding="utf-8")
         values.append(mean_auroc(Predictor(shown), release, store))
     done.write_text(json.dumps(values), encoding="utf-8")

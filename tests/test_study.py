@@ -237,4 +237,7 @@ def test_recipes_and_task_are_checked_before_anything_is_written(tmp_path):
     arms = tuple(arm | {"recipe": "demo_combind"} if arm["name"] == "combined" else arm for arm in CONFIG["arms"])
     with pytest.raises(ConfigError, match=r"(?s)unknown task.*Did you mean 'demo_combined'"):
         run_study(study(task="demo-phantom-v9", arms=arms), tmp_path / "out", resume=False)
+    arms = tuple(arm | {"masks": (4,)} if arm["name"] == "report_only" else arm for arm in CONFIG["arms"])
+    with pytest.raises(ConfigError, match="max_mask_cases 4 has no effect"):
+        run_study(study(arms=arms), tmp_path / "out", resume=False)
     assert not (tmp_path / "out").exists()

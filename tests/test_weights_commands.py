@@ -12,10 +12,11 @@ import yaml
 from hubserver import Repo, StoredFile, client_environment, serving
 from typer.testing import CliRunner
 
-from rsuper_bench.baselines.checkpoint import WEIGHTS_FILE, write_checkpoint
+from rsuper_bench.baselines.checkpoint import WEIGHTS_FILE
 from rsuper_bench.baselines.hub import open_run, plan_weights
 from rsuper_bench.baselines.networks import build_model
 from rsuper_bench.baselines.recipe import load_recipe
+from rsuper_bench.baselines.weights import write_weights
 from rsuper_bench.benchmark.errors import ConfigError, DataError
 from rsuper_bench.benchmark.files import sha256_file
 from rsuper_bench.benchmark.report import SubmissionInfo
@@ -52,7 +53,7 @@ def run(tmp_path):
     folder = tmp_path / "run"
     recipe = load_recipe("smoke")
     torch.manual_seed(0)
-    write_checkpoint(folder / WEIGHTS_FILE, build_model(recipe).segmenter.state_dict(), {"step": "8"})
+    write_weights(folder, build_model(recipe).segmenter.state_dict(), recipe, {"step": "8"})
     (folder / "recipe.yaml").write_text(recipe.to_yaml())
     (folder / "training_data.json").write_text(json.dumps(TRAINED))
     (folder / "losses.jsonl").write_text("{}\n")
@@ -97,6 +98,7 @@ def test_without_an_evaluation_the_card_says_so(run):
 def test_hostile_words_stay_words_in_the_card(run):
     recipe = load_recipe("smoke").model_copy(update={"name": "<script>alert(1)</script> | [x](y)"})
     (run / "recipe.yaml").write_text(recipe.to_yaml())
+    write_weights(run, build_model(recipe).segmenter.state_dict(), recipe, {})
     card = plan_weights(run, "org/name", licence="mit").files["README.md"].decode()
     assert "<script>" not in card
     assert "[x](y)" not in card
@@ -117,6 +119,7 @@ def test_all_that_is_wrong_with_a_push_is_said_at_once(run):
         ("training_data.json", '{"release": 3}', "release"),
         ("recipe.yaml", "name: x", "recipe.yaml"),
         ("weights.safetensors", "not weights", "not readable"),
+        ("recipe.yaml", load_recipe("smoke", ["organ_gate=none"]).to_yaml(), "organ_gate: release -> none"),
     ],
 )
 def test_a_damaged_run_is_not_pushed(run, name, content, message):

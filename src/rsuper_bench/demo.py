@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 
@@ -58,7 +58,13 @@ def run_demo(out: Path, *, seed: int = 0) -> None:
 
 
 def train_and_evaluate(
-    chain: Chain, release: Path, out: Path, recipes: dict[str, str], *, task: str | None, change: Sequence[str] = ()
+    chain: Chain,
+    release: Path,
+    out: Path,
+    recipes: dict[str, str],
+    *,
+    task: str | None,
+    changes: Mapping[str, Sequence[str]] | None = None,
 ) -> dict[str, EvaluationReport]:
     """Train each recipe, freeze its thresholds on validation, evaluate it on test.
 
@@ -68,23 +74,26 @@ def train_and_evaluate(
         out: Gets ``store``, ``runs``, ``submissions``, ``thresholds`` and ``evaluation``.
         recipes: Baseline name -> recipe; all of one grid.
         task: Task name, or None for all types the release states.
-        change: ``KEY=VALUE`` for ``--set``.
+        changes: Baseline name -> ``KEY=VALUE`` for ``--set``.
 
     Returns:
         Baseline name -> report.
     """
     task_option = () if task is None else ("--task", task)
-    changes = [part for value in change for part in ("--set", value)]
+    options = {name: [part for value in (changes or {}).get(name, ()) for part in ("--set", value)] for name in recipes}
     store = out / "store"
-    first = next(iter(recipes.values()))
+    first = next(iter(recipes))
     chain.step(
         "bring the training cases to the grid, once for all trainings",
-        ("prepare", release, "--recipe", first, "--out", store, "--jobs", "2", *changes),
+        ("prepare", release, "--recipe", recipes[first], "--out", store, "--jobs", "2", *options[first]),
     )
     reports = {}
     for baseline, recipe in recipes.items():
         run, evaluation = out / "runs" / baseline, out / "evaluation" / baseline
-        chain.step(f"train {baseline}", ("train", store, "--recipe", recipe, "--out", run, "--resume", *changes))
+        chain.step(
+            f"train {baseline}",
+            ("train", store, "--recipe", recipe, "--out", run, "--resume", *options[baseline]),
+        )
         submissions = {split: out / "submissions" / f"{baseline}-{split}" for split in ("validation", "test")}
         thresholds = out / "thresholds" / f"{baseline}.json"
         chain.step(

@@ -99,6 +99,6 @@ def _planted_chain(chain: Chain, release: Path, out: Path) -> dict[str, Evaluati
 
     types = ", ".join(release_task(open_release(release)).tumor_types)
     recipes = {baseline: f"demo_{baseline}" for baseline in BASELINES}
-    return train_and_evaluate(
-        chain, release, out, recipes, task=None, change=(f"tumor_types=[{types}]", "max_mask_cases=10", *STEPS)
-    )
+    every = (f"tumor_types=[{types}]", *STEPS)
+    changes = {name: every if name == "report_only" else (*every, "max_mask_cases=10") for name in recipes}
+    return train_and_evaluate(chain, release, out, recipes, task=None, changes=changes)

@@ -66,6 +66,34 @@ def test_a_failing_process_ends_all_with_one_message(toy_store, tmp_path):
     assert (tmp_path / "run" / "state.safetensors").exists()
 
 
+PSEUDO_LABELS = {
+    "objective": "pseudo_labels",
+    "cases": [{"masks": 1}],
+    "weights": {"segmentation": 1.0, "organs": 1.0},
+    "stages": [{"steps": 2, "learning_rate": 0.01}],
+    "network": NETWORK,
+}
+
+
+@pytest.mark.slow
+def test_one_process_draws_pseudo_labels_and_the_other_waits_as_long_as_it_takes(toy_store, tmp_path):
+    changes = PSEUDO_LABELS | {"drawing": {"seconds": 4}}  # of four cases: longer than other messages may take
+    result = torchrun(toy_store.folder, tmp_path, json.dumps(changes))
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines() == ["1", "2", *["drawn by 0"] * 4, "1", "2"]
+    assert json.loads((tmp_path / "pseudo_labels" / "pseudo_labels.json").read_text())["report_cases"] == 4
+    assert read_checkpoint(tmp_path / "weights.safetensors").metadata["processes"] == "2"
+
+
+@pytest.mark.slow
+def test_who_waits_for_pseudo_labels_ends_with_the_one_that_draws(toy_store, tmp_path):
+    result = torchrun(toy_store.folder, tmp_path, json.dumps(PSEUDO_LABELS | {"drawing": {"fails": True}}))
+    assert result.returncode == 1
+    assert result.stderr.count("error: ") == 1
+    assert "error: case-05: cannot be read" in result.stderr
+    assert not (tmp_path / "weights.safetensors").exists()
+
+
 def test_a_batch_is_shared_evenly_or_not_at_all():
     assert [list(Team(rank, 2).share(4)) for rank in (0, 1)] == [[0, 1], [2, 3]]
     with pytest.raises(ConfigError, match=r"batch 3.*cannot be split among 2 processes(?s:.*)--set batch=4"):

@@ -16,6 +16,7 @@ import torch
 from toy_world import GRID_MM, LIVER, organs_of_toy, recipe_of, toy_case, toy_release
 
 from rsuper_bench.baselines import predict as prediction
+from rsuper_bench.baselines.checkpoint import read_checkpoint
 from rsuper_bench.baselines.inputs import input_channels, network_input
 from rsuper_bench.baselines.organ_gate import gated
 from rsuper_bench.baselines.predict import Predictor, predict
@@ -24,6 +25,7 @@ from rsuper_bench.baselines.probability_map import ProbabilityMap, write_map
 from rsuper_bench.baselines.resampling import onto_slabs
 from rsuper_bench.baselines.sliding_window import GrowingBox, blended_slabs
 from rsuper_bench.baselines.train import train
+from rsuper_bench.baselines.weights import write_weights
 from rsuper_bench.benchmark.errors import DataError
 from rsuper_bench.benchmark.mask_prediction import denoised_volume_mm3
 from rsuper_bench.benchmark.nifti import Grid, Volume, read_nifti
@@ -165,11 +167,9 @@ def test_an_unfinished_run_and_an_empty_split_are_refused(toy_store, finished, t
         predict(finished, toy_release(), Split.VALIDATION, tmp_path / "sub")
 
 
-def test_weights_of_another_recipe_are_refused(finished, tmp_path):
-    for path in finished.iterdir():
-        if path.is_file():
-            (tmp_path / path.name).write_bytes(path.read_bytes())
+def test_weights_of_another_network_are_refused(finished, tmp_path):
     recipe = recipe_of(tumor_types=["liver"])
+    write_weights(tmp_path, read_checkpoint(finished / "weights.safetensors").tensors, recipe, {})
     (tmp_path / "recipe.yaml").write_text(recipe.to_yaml())
     with pytest.raises(DataError, match=r"expected shape"):
         Predictor(tmp_path)

@@ -170,7 +170,7 @@ def test_what_stops_the_student_is_said_before_the_teacher_is_trained(toy_store,
 def test_one_call_trains_teacher_and_student_and_goes_on_anywhere(toy_store, tmp_path):
     torch.set_num_threads(1)
     # a teacher of eight steps says anything: few masks, so that reports are what is cut to
-    recipe = recipe_of(**ROW | {"max_mask_cases": 2})
+    recipe = recipe_of(**ROW | {"max_mask_cases": 2, "max_report_cases": 5})
     whole = train_recipe(toy_store, recipe, tmp_path / "whole")
     assert whole.step == recipe.steps
     for stop_after in (3, 99, 2, 99):  # in the teacher, at its end, in the student, at its end
@@ -181,6 +181,6 @@ def test_one_call_trains_teacher_and_student_and_goes_on_anywhere(toy_store, tmp
     for name in ("weights.safetensors", "teacher/weights.safetensors", "pseudo_labels/pseudo_labels.json"):
         assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "parts" / name).read_bytes(), name
     counts = json.loads((tmp_path / "whole" / "pseudo_labels" / "pseudo_labels.json").read_text())
-    assert (counts["mask_cases"], counts["report_cases"]) == (2, 6)
+    assert (counts["mask_cases"], counts["report_cases"]) == (2, 5)
     with pytest.raises(ConfigError, match="another recipe"):  # a teacher of something else is not taken
         train_recipe(toy_store, recipe.model_copy(update={"seed": 9}), tmp_path / "whole", resume=True)

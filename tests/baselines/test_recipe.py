@@ -91,6 +91,18 @@ def test_a_wrong_value_is_refused(override, message):
     assert caught.value.exit_code == 2
 
 
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [("report_only", "max_mask_cases"), ("mask_only", "max_report_cases")],
+)
+def test_a_limit_of_cases_that_are_never_drawn_is_refused(name, key):
+    with pytest.raises(ConfigError, match=rf"{key} 4 has no effect: no stage draws cases for their {key[4:-6]}s"):
+        load_recipe(name, [f"{key}=4"])
+    assert getattr(load_recipe(name, [f"{key}=null"]), key) is None
+    for other in ("combined", "pseudo_labels"):  # its teacher draws masks in report cases
+        assert getattr(load_recipe(other, [f"{key}=4"]), key) == 4
+
+
 def test_all_wrong_keys_are_listed_at_once():
     with pytest.raises(ConfigError) as caught:
         load_recipe("smoke", ["batchh=2", "sede=1"])

@@ -203,6 +203,16 @@ def test_damaged_weights_of_a_finished_run_are_written_again(toy_store, tmp_path
     assert weights.read_bytes() == whole
 
 
+def test_weights_of_another_recipe_are_written_again(toy_store, tmp_path):
+    train(toy_store, recipe_of(), tmp_path / "run")
+    train(toy_store, recipe_of(seed=8), tmp_path / "other")
+    weights = tmp_path / "run" / "weights.safetensors"
+    own = weights.read_bytes()
+    (tmp_path / "other" / "weights.safetensors").replace(weights)
+    train(toy_store, recipe_of(), tmp_path / "run", resume=True)
+    assert weights.read_bytes() == own
+
+
 @pytest.mark.parametrize("step", ["-1", "9", "x", "9" * 5000])
 def test_a_state_with_an_impossible_step_is_refused(toy_store, tmp_path, step):
     train(toy_store, recipe_of(), tmp_path, stop_after=1)

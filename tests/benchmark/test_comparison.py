@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -11,8 +13,9 @@ from conftest import THREE, noisy_scores, random_records, write_release
 from test_evaluation import in_memory
 from typer.testing import CliRunner
 
+from rsuper_bench.benchmark import comparison_folder
 from rsuper_bench.benchmark.comparison import compare
-from rsuper_bench.benchmark.comparison_folder import comparison_markdown
+from rsuper_bench.benchmark.comparison_folder import comparing, comparison_markdown, write_comparison
 from rsuper_bench.benchmark.errors import ConfigError, DataError
 from rsuper_bench.benchmark.evaluation import evaluate
 from rsuper_bench.benchmark.evaluation_folder import write_evaluation
@@ -240,3 +243,56 @@ def test_the_verb(reports, tmp_path):
     (tmp_path / "mine/compare.md").write_text("notes")
     refused = CliRunner().invoke(app, [*call[:4], str(tmp_path / "mine")])
     assert isinstance(refused.exception, ConfigError)
+
+
+HOLD = """
+import sys
+from pathlib import Path
+from rsuper_bench.benchmark.comparison_folder import comparing
+with comparing(Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_two_comparisons_in_one_folder(reports, tmp_path):
+    found = compare(*reports[:2])
+    (tmp_path / "real").mkdir()
+    (tmp_path / "o").symlink_to("real")  # another name of the same folder
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, tmp_path / "real"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as holder:
+        try:
+            assert holder.stdout.readline() == b"held\n"
+            with pytest.raises(DataError, match="another comparison is at work here"):
+                write_comparison(found, tmp_path / "o")
+            assert list((tmp_path / "real").iterdir()) == []
+        finally:
+            holder.kill()
+    write_comparison(found, tmp_path / "o")  # a killed holder holds nothing
+    assert {path.name for path in (tmp_path / "real").iterdir()} == {"compare.json", "compare.md"}
+    assert {path.name for path in tmp_path.iterdir()} == {"o", "real"}
+
+
+@pytest.mark.parametrize("name", ["compare.md", "compare.json"])
+def test_a_comparison_that_cannot_be_written_leaves_the_one_before(reports, tmp_path, monkeypatch, name):
+    write_comparison(compare(*reports[:2]), tmp_path / "o")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "o").iterdir()}
+    whole = comparison_folder.write_text
+
+    def full(path, text):
+        if path.name == name:
+            raise OSError(28, "No space left on device")
+        whole(path, text)
+
+    monkeypatch.setattr(comparison_folder, "write_text", full)
+    with pytest.raises(OSError, match="No space"):
+        write_comparison(compare(reports[0], reports[2]), tmp_path / "o")
+    assert {path.name: path.read_bytes() for path in (tmp_path / "o").iterdir()} == before
+    assert [path.name for path in tmp_path.iterdir()] == ["o"]
+
+
+def test_a_refused_comparison_leaves_nothing(tmp_path):
+    with pytest.raises(DataError), comparing(tmp_path / "new" / "o"):
+        raise DataError("refused")
+    assert list(tmp_path.iterdir()) == []

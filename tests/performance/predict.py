@@ -23,11 +23,11 @@ import numpy as np
 import torch
 
 from rsuper_bench.baselines import networks
-from rsuper_bench.baselines.checkpoint import WEIGHTS_FILE, write_checkpoint
 from rsuper_bench.baselines.networks import build_model
 from rsuper_bench.baselines.predict import predict
 from rsuper_bench.baselines.recipe import load_recipe
 from rsuper_bench.baselines.train import DATA_FILE, RECIPE_FILE
+from rsuper_bench.baselines.weights import write_weights
 from rsuper_bench.benchmark.nifti import read_nifti
 from rsuper_bench.benchmark.records import CaseRecord, CtInfo, Extractor, Phase, Split
 from rsuper_bench.benchmark.release import CaseVolumes, LabelMap
@@ -107,7 +107,7 @@ def synthetic_case(folder: Path, slices: int) -> OneCase:
 def synthetic_run(folder: Path, gate: str) -> None:
     recipe = load_recipe("combined", [f"organ_gate={gate}", "network={name: one_layer}"])
     torch.manual_seed(0)
-    write_checkpoint(folder / WEIGHTS_FILE, build_model(recipe).segmenter.state_dict(), {})
+    write_weights(folder, build_model(recipe).segmenter.state_dict(), recipe, {})
     (folder / RECIPE_FILE).write_text(recipe.to_yaml())
     (folder / DATA_FILE).write_text('{"release": "none"}')
 

@@ -22,14 +22,16 @@ def compare(
 ) -> None:
     """Compare two evaluations case by case: differences A - B with intervals and tests, per tumor type and overall."""
     from rsuper_bench.benchmark.comparison import compare as compare_reports
-    from rsuper_bench.benchmark.comparison_folder import COMPARISON_FILE, WRITTEN, write_comparison
+    from rsuper_bench.benchmark.comparison_folder import COMPARISON_FILE, WRITTEN, comparing, write_comparison
     from rsuper_bench.benchmark.files import check_out_folder
     from rsuper_bench.benchmark.markdown import printable
     from rsuper_bench.benchmark.report import MEAN, load_report
 
     check_out_folder(out, COMPARISON_FILE, WRITTEN)
-    found = compare_reports(load_report(report_a), load_report(report_b), seed=seed, jobs=jobs)
-    write_comparison(found, out)
+    a, b = load_report(report_a), load_report(report_b)
+    with comparing(out):
+        found = compare_reports(a, b, seed=seed, jobs=jobs)
+        write_comparison(found, out)
     typer.echo(f"A: {printable(found.a.method)}\nB: {printable(found.b.method)}")
     for name, item in found.differences[MEAN].items():
         if item.difference is not None:
