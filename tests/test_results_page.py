@@ -77,7 +77,7 @@ def test_a_study_is_recorded_with_what_it_was_trained_with(script, tmp_path, mon
 
 
 def test_what_nobody_could_repeat_is_not_recorded(script, tmp_path):
-    made_up(tmp_path / "own", study(arms=study().arms[:1]))
+    made_up(tmp_path / "own", study(arms=study().arms[:1], axes={}))
     with pytest.raises(ConfigError, match="a study that ships, unchanged"):
         script.record_of(tmp_path / "own", None)
     changed = load_study("demo_few_masks").model_copy(update={"rule": "specificity=0.9"})

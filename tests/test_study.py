@@ -83,10 +83,10 @@ def finished(tmp_path):
 def test_the_grid_has_every_point_once_before_any_twice():
     runs = list(runs_of(study()))
     points = cells_of(study())
-    assert len(points) == 8
-    assert len(runs) == len({run.name for run in runs}) == 24
-    assert [run.cell for run in runs[:8]] == points
-    assert {run.seed for run in runs[:8]} == {0}
+    assert len(points) == 9
+    assert len(runs) == len({run.name for run in runs}) == 27
+    assert [run.cell for run in runs[:9]] == points
+    assert {run.seed for run in runs[:9]} == {0}
     changes = runs[0].changes(study(set=("batch=2",)))
     assert changes == ("batch=2", "max_mask_cases=4", "seed=0")
 
@@ -172,7 +172,7 @@ def test_settings_stand_on_axes_of_their_own_beside_the_arm_they_change(finished
     def shown(axis):
         return [tuple(map(float, bar.lines[0].get_xydata()[0])) for bar in axis.containers]
 
-    value = {cell.arm: cell.scores["mean"]["auroc"].value for cell in results.cells}
+    value = {cell.arm: cell.scores["mean"]["auroc"].value for cell in results.cells if cell.masks == 4}
     assert shown(errors) == [(0, value["combined"]), (0.1, value["errors_10"])]
     assert shown(volume) == [(0.1, value["without_ball"]), (1.1, value["volume_word"])]
     assert settings_figure(results, study(axes={}, arms=CONFIG["arms"][:4])) is None
@@ -187,8 +187,8 @@ def test_an_unfinished_study_says_so(tmp_path):
     for run in list(runs_of(study()))[:4]:
         finish(tmp_path, run)
     results = write_results(study(), tmp_path)
-    assert (results.done, results.runs) == (4, 24)
-    assert "**Unfinished:** 4 of 24 runs" in (tmp_path / "results.md").read_text()
+    assert (results.done, results.runs) == (4, 27)
+    assert "**Unfinished:** 4 of 27 runs" in (tmp_path / "results.md").read_text()
     assert results.cells[0].scores["mean"]["auroc"].reason == "one seed: the interval is over patients only"
     assert write_results(study(), tmp_path / "empty") is None
 
