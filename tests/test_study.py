@@ -17,7 +17,7 @@ from rsuper_bench.study.config import StudyConfig, load_study, shipped_studies
 from rsuper_bench.study.figures import _places, settings_figure
 from rsuper_bench.study.grid import cells_of, runs_of
 from rsuper_bench.study.results import collect
-from rsuper_bench.study.run import report_folder, run_study
+from rsuper_bench.study.run import _claim, report_folder, run_study
 from rsuper_bench.study.write import write_results
 
 CONFIG = {
@@ -231,6 +231,23 @@ def test_a_bad_study_is_refused(changes, message):
 def test_a_misspelt_study_is_helped():
     with pytest.raises(ConfigError, match="Did you mean 'seven_tumors_phantom_small'"):
         load_study("seven_tumors_phantom_smal")
+
+
+def test_a_folder_goes_on_with_its_own_study_alone(tmp_path):
+    config = study(arms=CONFIG["arms"][:4], axes={})
+    _claim(config, tmp_path, resume=False)
+    _claim(config, tmp_path, resume=True)
+    written = json.loads((tmp_path / "study.json").read_text())
+    del written["axes"]  # as a version that had none wrote it
+    (tmp_path / "study.json").write_text(json.dumps(written))
+    _claim(config, tmp_path, resume=True)
+    with pytest.raises(ConfigError, match="holds this study already"):
+        _claim(config, tmp_path, resume=False)
+    with pytest.raises(ConfigError, match="holds another study"):
+        _claim(study(seeds=(0, 1)), tmp_path, resume=True)
+    (tmp_path / "study.json").write_text("{")
+    with pytest.raises(ConfigError, match=r"study\.json"):
+        _claim(config, tmp_path, resume=True)
 
 
 def test_recipes_and_task_are_checked_before_anything_is_written(tmp_path):

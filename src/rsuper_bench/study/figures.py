@@ -164,7 +164,7 @@ def ablation_figure(results: StudyResults, config: StudyConfig) -> Picture | Non
             _dot(axis, item.scores.get(metric), row, COLOURS["combined"], scale=100)
         axis.set_title(NAMES[metric])
         axis.set_xlabel("change (points)")
-    axes[0].set_yticks(range(len(found)), [f"{item.arm} (of {item.base})".replace("_", " ") for item in found])
+    axes[0].set_yticks(range(len(found)), [f"{_words(item.arm)} (of {_words(item.base)})" for item in found])
     axes[0].set_ylim(-0.6, len(found) - 0.4)
     axes[0].invert_yaxis()
     _caption(picture, results)
@@ -194,7 +194,7 @@ def settings_figure(results: StudyResults, config: StudyConfig) -> Picture | Non
         axis.set_xticks(list(places.values()), [at if isinstance(at, str) else f"{at:g}" for at in places])
         axis.margins(x=0.15)
         base = config.settings(name)[0].of or ""
-        axis.set_xlabel(f"{config.axes[name].label}\nopen: {base.replace('_', ' ')}, which the others change")
+        axis.set_xlabel(f"{config.axes[name].label}\nopen: {_words(base)}, which the others change")
     axes[0].set_ylabel(f"AUROC, mean of {len(results.tumor_types)} types")
     _caption(picture, results)
     return picture
@@ -217,6 +217,10 @@ def _places(values: Sequence[float | str]) -> dict[float | str, float]:
     step = (numbers[-1] - numbers[0]) / max(len(numbers) - 1, 1) if len(numbers) > 1 else 1.0
     start = numbers[-1] if numbers else 0.0
     return {number: number for number in numbers} | {word: start + step * n for n, word in enumerate(words, start=1)}
+
+
+def _words(arm: str) -> str:
+    return arm.replace("_", " ")
 
 
 def _baselines(config: StudyConfig) -> tuple[str, str, str]:
@@ -260,7 +264,7 @@ def _masks_of(results: StudyResults, item: DifferenceResult) -> int:
 
 def _described(cell: CellResult) -> str:
     parts = [f"{number} {pool}" for pool, number in sorted(cell.cases.items()) if number]
-    return f"{cell.arm.replace('_', ' ')} ({', '.join(parts)})"
+    return f"{_words(cell.arm)} ({', '.join(parts)})"
 
 
 def _line(axis: Axes, cells: Sequence[CellResult], metric: str, arm: str, config: StudyConfig, aside: float) -> None:
@@ -277,7 +281,7 @@ def _line(axis: Axes, cells: Sequence[CellResult], metric: str, arm: str, config
 def _arm_label(arm: str, cells: Sequence[CellResult]) -> str:
     reports = sorted({cell.cases.get("reports", 0) for cell in cells})
     extra = f", with {reports[0]}-{reports[-1]} reports" if reports and reports[-1] else ""
-    return arm.replace("_", " ") + (extra.replace(f"{reports[0]}-{reports[0]} ", f"{reports[0]} ") if extra else "")
+    return _words(arm) + (extra.replace(f"{reports[0]}-{reports[0]} ", f"{reports[0]} ") if extra else "")
 
 
 def _band(axis: Axes, figure: Figure | None, label: str, colour: str) -> None:

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from rsuper_bench.benchmark.errors import ConfigError, Problem
-from rsuper_bench.benchmark.files import digest_of, pretty_json, read_text, write_text
+from rsuper_bench.benchmark.files import digest_of, pretty_json, read_model, write_text
 from rsuper_bench.chain import Chain
 from rsuper_bench.study.config import SourceSpec, StudyConfig
 from rsuper_bench.study.grid import Run, runs_of
@@ -73,13 +73,13 @@ def _check(config: StudyConfig) -> None:
 
 
 def _claim(config: StudyConfig, out: Path, *, resume: bool) -> None:
-    path, text = out / CONFIG_FILE, pretty_json(config)
+    path = out / CONFIG_FILE
     if not path.exists():
         out.mkdir(parents=True, exist_ok=True)
-        write_text(path, text)
+        write_text(path, pretty_json(config))
         return
     fix = "Add --resume to go on with it, or name another --out."
-    if read_text(path) != text:
+    if read_model(path, StudyConfig) != config:  # not their texts: an older version did not write every default
         fix = "Name another --out; a study does not change while it runs."
         raise ConfigError.of([Problem(str(out), "holds another study", "this one or none", fix)])
     if not resume:
