@@ -43,6 +43,31 @@ def test_a_shown_command_is_understood(document, line):
         command.make_context(command.name, arguments)
 
 
+SCRIPTS = [
+    (document, line)
+    for document in DOCUMENTS
+    for line in re.findall(r"\bpython3? ((?:docs|tests)/[^`\n]+)", (ROOT / document).read_text("utf-8"))
+]
+
+
+@pytest.mark.parametrize(("document", "line"), SCRIPTS)
+def test_a_shown_script_is_there_and_has_the_options(document, line):
+    path, *arguments = shlex.split(line, comments=True)
+    text = (ROOT / path).read_text("utf-8")
+    options = [argument for argument in arguments if argument.startswith("--")]
+    assert [option for option in options if f'"{option}"' not in text] == []
+
+
+FIGURELESS = {"CONTRIBUTING.md", "docs/leaderboard.md", "docs/llm-extraction.md"}  # name a script, give no figure of it
+
+
+@pytest.mark.parametrize("document", sorted({document for document, _ in SCRIPTS} - FIGURELESS))
+def test_pages_that_give_figures_of_scripts_say_when_they_were_measured(document):
+    text = (ROOT / document).read_text("utf-8")
+    drawn = "docs/pictures/" in text and "tests/" not in text  # pictures alone
+    assert drawn or re.search(r"\b20\d\d-\d\d-\d\d\b|\b\d{1,2} [A-Z][a-z]+ 20\d\d\b", text)
+
+
 def links(text):
     """Relative targets of links and pictures outside of code."""
     text = re.sub(r"^(```|~~~).*?^\1|`[^`\n]+`", "", text, flags=re.MULTILINE | re.DOTALL)
