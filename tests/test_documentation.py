@@ -1,5 +1,6 @@
 """Commands, links and names in the documents are true of this version."""
 
+import json
 import os.path
 import re
 import shlex
@@ -126,3 +127,13 @@ def test_every_reason_code_is_explained():
     )
     pages += (ROOT / "docs" / "public-datasets.md").read_text("utf-8")
     assert [reason for reason in Reason if f"`{reason}`" not in pages] == []
+
+
+@pytest.mark.parametrize("baseline", ["mask_only", "report_only", "combined"])
+def test_the_table_of_the_demo_has_the_figures_of_its_entries_on_the_board(baseline):
+    folder = ROOT / "leaderboard" / "submissions" / f"rsuper-bench-demo__{baseline.replace('_', '-')}"
+    scores = json.loads((folder / "demo-phantom-v1.json").read_text("utf-8"))["scores"]["mean"]
+    found = [scores[name] for name in ("auroc", "sensitivity", "specificity")]
+    figures = [f"{score['value']:.2f} [{score['low']:.2f}, {score['high']:.2f}]" for score in found]
+    rows = [line for line in (ROOT / "README.md").read_text("utf-8").splitlines() if line.startswith(f"| {baseline} |")]
+    assert [row.split(" | ")[2:] for row in rows] == [[*figures[:2], f"{figures[2]} |"]]
