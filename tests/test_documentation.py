@@ -1,5 +1,6 @@
 """Commands, links and names in the documents are true of this version."""
 
+import json
 import os.path
 import re
 import shlex
@@ -41,6 +42,31 @@ def test_a_shown_command_is_understood(document, line):
         command = command.commands[name]
     if arguments:  # a verb may be named without its arguments
         command.make_context(command.name, arguments)
+
+
+SCRIPTS = [
+    (document, line)
+    for document in DOCUMENTS
+    for line in re.findall(r"\bpython3? ((?:docs|tests)/[^`\n]+)", (ROOT / document).read_text("utf-8"))
+]
+
+
+@pytest.mark.parametrize(("document", "line"), SCRIPTS)
+def test_a_shown_script_is_there_and_has_the_options(document, line):
+    path, *arguments = shlex.split(line, comments=True)
+    text = (ROOT / path).read_text("utf-8")
+    options = [argument for argument in arguments if argument.startswith("--")]
+    assert [option for option in options if f'"{option}"' not in text] == []
+
+
+FIGURELESS = {"CONTRIBUTING.md", "docs/leaderboard.md", "docs/llm-extraction.md"}  # name a script, give no figure of it
+
+
+@pytest.mark.parametrize("document", sorted({document for document, _ in SCRIPTS} - FIGURELESS))
+def test_pages_that_give_figures_of_scripts_say_when_they_were_measured(document):
+    text = (ROOT / document).read_text("utf-8")
+    drawn = "docs/pictures/" in text and "tests/" not in text  # pictures alone
+    assert drawn or re.search(r"\b20\d\d-\d\d-\d\d\b|\b\d{1,2} [A-Z][a-z]+ 20\d\d\b", text)
 
 
 def links(text):
@@ -101,3 +127,13 @@ def test_every_reason_code_is_explained():
     )
     pages += (ROOT / "docs" / "public-datasets.md").read_text("utf-8")
     assert [reason for reason in Reason if f"`{reason}`" not in pages] == []
+
+
+@pytest.mark.parametrize("baseline", ["mask_only", "report_only", "combined"])
+def test_the_table_of_the_demo_has_the_figures_of_its_entries_on_the_board(baseline):
+    folder = ROOT / "leaderboard" / "submissions" / f"rsuper-bench-demo__{baseline.replace('_', '-')}"
+    scores = json.loads((folder / "demo-phantom-v1.json").read_text("utf-8"))["scores"]["mean"]
+    found = [scores[name] for name in ("auroc", "sensitivity", "specificity")]
+    figures = [f"{score['value']:.2f} [{score['low']:.2f}, {score['high']:.2f}]" for score in found]
+    rows = [line for line in (ROOT / "README.md").read_text("utf-8").splitlines() if line.startswith(f"| {baseline} |")]
+    assert [row.split(" | ")[2:] for row in rows] == [[*figures[:2], f"{figures[2]} |"]]

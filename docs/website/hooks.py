@@ -23,41 +23,26 @@ GENERATED = {
     "records": generated.record_reference,
     "python": generated.python_reference,
 }
-# Pages that the navigation has a place for and that may not be there: a study writes the first, the others come with
-# their part of the code.
-OPTIONAL = (
-    "results.md",
-    "comparison-rows.md",
-    "evaluation-report.md",
-    "leaderboard.md",
-    "training-data.md",
-    "training-loop.md",
-)
 _MARK = re.compile(r"^<!-- generated: ([a-z]+) -->$", re.MULTILINE)
 _CODE = re.compile(r"(^(?:```|~~~).*?^(?:```|~~~)$|`[^`\n]+`)", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"(\]\()(?!https?:|mailto:|#)([^)#\s]+)")
 
 
 def on_config(config: Any) -> Any:
-    """Leave out optional pages that are missing, and add pages that the navigation does not name yet."""
-    docs = Path(config["docs_dir"])
+    """Add pages that the navigation does not name yet."""
     named: set[str] = set()
 
-    def kept(items: list[Any]) -> list[Any]:
-        found = []
+    def note(items: list[Any]) -> None:
         for item in items:
-            [(title, target)] = item.items() if isinstance(item, dict) else [(None, item)]
+            target = next(iter(item.values())) if isinstance(item, dict) else item
             if isinstance(target, list):
-                found.append({title: kept(target)})
-            elif target not in OPTIONAL or (docs / target).is_file():
+                note(target)
+            else:
                 named.add(target)
-                found.append(item)
-        return found
 
-    nav = kept(config["nav"])
-    others = sorted(path.name for path in docs.glob("*.md") if path.name not in named)
-    next(item["How to"] for item in nav if "How to" in item).extend(others)
-    config["nav"] = nav
+    note(config["nav"])
+    others = sorted(path.name for path in Path(config["docs_dir"]).glob("*.md") if path.name not in named)
+    next(item["How to"] for item in config["nav"] if "How to" in item).extend(others)
     return config
 
 

@@ -85,6 +85,7 @@ def test_who_is_who_for_every_eye(theme, vision):
     series = ("method", "reader", "ink", "card")
     for one, other in itertools.combinations(series, 2):
         assert distance(colors[one], colors[other], vision) > 20, (one, other)
+    assert distance(colors["method"], colors["reader"], vision) >= 75  # docs/evaluation-report.md
     # Parts of a bar that touch: each also has a light edge and its number in it.
     for one, other in itertools.combinations(("method", "method-soft", "line"), 2):
         assert distance(colors[one], colors[other], vision) > 8, (one, other)

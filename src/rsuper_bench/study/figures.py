@@ -70,9 +70,9 @@ def write_figures(results: StudyResults, config: StudyConfig, folder: Path) -> l
 
 def exchange_figure(results: StudyResults, config: StudyConfig) -> Picture | None:
     """Performance against number of masks; report_only, which uses none, as a band. One number makes no curve."""
-    ticks = mask_counts(results, config.mask_only)
-    if len(ticks) < 2:
+    if len(mask_counts(results, config.mask_only)) < 2:
         return None
+    ticks = sorted({*mask_counts(results, config.mask_only), *mask_counts(results, config.combined)})
     from matplotlib.figure import Figure as Picture
 
     picture = Picture(figsize=(_WIDTH, 3.5), layout="constrained")
