@@ -65,24 +65,24 @@ def predict(
         DataError: The run is not finished, the split is empty, or a case cannot be read.
     """
     predictor = Predictor(run, device)
+    information = _information(run, predictor, release)
     records = release.records(split)
     if not records:
         raise DataError.of(
             [Problem(str(release.folder), f"no cases in split {split}", "cases", "Check the splits of the release.")]
         )
     _start(out, {"weights": predictor.digest, "release": release.digest, "split": str(split), "masks": masks})
+    rows = []
     for done, record in enumerate(records, start=1):
         part = out / PARTIAL / f"{record.case_id}.json"
-        if not part.exists():
-            write_text(part, pretty_json(_predict_case(predictor, release, record, out if masks else None)))
+        own = _finished(part, record, predictor.recipe)
+        if own is None:
+            own = _predict_case(predictor, release, record, out if masks else None)
+            write_text(part, pretty_json(own))
+        rows += own
         if on_case is not None:
             on_case(done, len(records))
-    rows = [
-        row
-        for record in records
-        for row in json.loads((out / PARTIAL / f"{record.case_id}.json").read_text(encoding="utf-8"))
-    ]
-    write_text(out / INFORMATION, _information(run, predictor, release))
+    write_text(out / INFORMATION, information)
     write_text(out / TABLE, csv_text(rows, COLUMNS))
     _forget_parts(out)
 
@@ -106,6 +106,17 @@ def _predict_case(predictor: Predictor, release: Release, record: CaseRecord, ou
     return rows
 
 
+def _finished(part: Path, record: CaseRecord, recipe: Recipe) -> list[dict[str, str]] | None:
+    """Rows of a case that an interrupted call finished; None where there are none, or others than it would have."""
+    try:
+        rows = json.loads(part.read_text(encoding="utf-8"))
+        keys = [(row["case_id"], row["tumor_type"]) for row in rows]
+        whole = all(set(row) == set(COLUMNS) and all(isinstance(cell, str) for cell in row.values()) for row in rows)
+    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
+    return rows if whole and keys == [(record.case_id, str(kind)) for kind in recipe.tumor_types] else None
+
+
 def _prepared(recipe: Recipe, release: Release, record: CaseRecord) -> tuple[PreparedCase, Grid]:
     """The case on the recipe's grid, and the grid of its CT, whose voxels are not needed any more."""
     volumes = replace(release.volumes(record.case_id), lesions=None)
@@ -115,7 +126,7 @@ def _prepared(recipe: Recipe, release: Release, record: CaseRecord) -> tuple[Pre
 def _start(out: Path, identity: dict[str, object]) -> None:
     """Keep finished cases of the same run and data; forget those of another, its maps and its tables."""
     started, own = out / PARTIAL / STARTED, pretty_json(identity)
-    if not (started.exists() and started.read_text(encoding="utf-8") == own):
+    if not (started.exists() and started.read_bytes() == own.encode()):
         if (out / PARTIAL).is_dir() or (out / INFORMATION).exists():
             shutil.rmtree(out / "masks", ignore_errors=True)
             for name in (INFORMATION, TABLE):

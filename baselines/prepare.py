@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ from rsuper_bench.baselines.store import (
 )
 from rsuper_bench.baselines.targets import EXCLUDED_LESION, SMALLEST_VOXELS, Box
 from rsuper_bench.benchmark.components import components
-from rsuper_bench.benchmark.errors import DataError, Problem
+from rsuper_bench.benchmark.errors import ConfigError, DataError, Problem
 from rsuper_bench.benchmark.files import (
     pretty_json,
     read_model,
@@ -40,7 +41,7 @@ from rsuper_bench.benchmark.files import (
     write_bytes,
     write_text,
 )
-from rsuper_bench.benchmark.nifti import Volume
+from rsuper_bench.benchmark.nifti import MAX_VOXELS, Volume
 from rsuper_bench.benchmark.records import CaseRecord, Split
 from rsuper_bench.benchmark.release import CaseVolumes, LabelMap, Release
 
@@ -178,6 +179,7 @@ def prepare(
         on_case: Called with the number of finished cases and of all cases.
 
     Raises:
+        ConfigError: When the recipe's grid makes a case larger than any CT.
         DataError: When the release has no such cases, a case cannot be used (all problems at once), or ``out`` holds
             something else: a store of another release or grid too, or is being filled.
     """
@@ -194,6 +196,7 @@ def prepare(
         label_map=release.label_map.to_json(),
     )
     _check_labels(release)
+    _check_size(records, recipe)
     with _locked(out):
         return _fill(release, recipe, records, info, out, jobs, on_case)
 
@@ -241,6 +244,22 @@ def _locked(out: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def _check_size(records: list[CaseRecord], recipe: Recipe) -> None:
+    """A grid far too fine for the memory is a slip, and is found before the first case is read."""
+    sizes = {
+        record.case_id: prod(
+            max(round(n * step / recipe.grid_mm), 1)
+            for n, step in zip(record.ct.shape, record.ct.spacing_mm, strict=True)
+        )
+        for record in records
+    }
+    largest = max(sizes, key=lambda case_id: sizes[case_id])
+    if sizes[largest] > MAX_VOXELS:
+        found = f"case {largest} would have {sizes[largest]:.3g} voxels"
+        problem = Problem(f"grid_mm {recipe.grid_mm:g}", found, f"at most {MAX_VOXELS:.3g}", "Use a coarser grid.")
+        raise ConfigError.of([problem])
 
 
 def _check_labels(release: Release) -> None:

@@ -23,6 +23,8 @@ VOXEL_OFFSET = 352  # of a NIfTI-1 file without extensions: header, then four ze
 class ProbabilityMap:
     """Probabilities of one tumor type in a case, in steps of 1 / 65535, kept only where a byte would show them.
 
+    What is kept is compressed: a network that is not sure anywhere would else take 2 bytes a voxel for every type.
+
     Attributes:
         largest: Maximum probability, exact.
     """
@@ -30,7 +32,7 @@ class ProbabilityMap:
     def __init__(self, shape: tuple[int, int, int]) -> None:
         self.shape = shape
         self.largest = 0.0
-        self._pieces: list[tuple[tuple[slice, ...], NDArray[np.uint16]]] = []
+        self._pieces: list[tuple[tuple[slice, ...], bytes]] = []
 
     def add(self, first: int, slab: NDArray[np.float32]) -> None:
         """Add ``(X, Y, slices)`` from slice ``first`` on.
@@ -52,14 +54,31 @@ class ProbabilityMap:
                 return
             box.append(slice(int(hit[0]), int(hit[-1]) + 1))
         place = (box[0], box[1], slice(first + box[2].start, first + box[2].stop))
-        self._pieces.append((place, np.rint(slab[tuple(box)] * STEPS).astype(np.uint16)))
+        self._pieces.append((place, _compressed(np.rint(slab[tuple(box)] * STEPS).astype(np.uint16))))
 
     def dense(self) -> NDArray[np.float32]:
         """``(X, Y, Z)``; off by at most half a step."""
         whole = np.zeros(self.shape, dtype=np.float32)
-        for place, values in self._pieces:
-            whole[place] = values / np.float32(STEPS)
+        for place, piece in self._pieces:
+            part = whole[place]
+            part[...] = _steps(piece, part.shape) / np.float32(STEPS)
         return whole
+
+
+def _compressed(steps: NDArray[np.uint16]) -> bytes:
+    import blosc2
+
+    filters, codec = [blosc2.Filter.SHUFFLE], blosc2.Codec.ZSTD
+    packed = blosc2.compress2(
+        np.ascontiguousarray(steps), typesize=2, clevel=1, codec=codec, filters=filters, nthreads=1
+    )
+    return bytes(packed)
+
+
+def _steps(piece: bytes, shape: tuple[int, ...]) -> NDArray[np.uint16]:
+    import blosc2
+
+    return np.frombuffer(blosc2.decompress2(piece, nthreads=1), dtype=np.uint16).reshape(shape)
 
 
 def write_map(path: Path, probability: Volume, grid: Grid) -> None:

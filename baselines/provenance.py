@@ -49,7 +49,8 @@ def note_session(folder: Path, provenance: dict[str, str], *, step: int, notes: 
     sessions = _sessions(path) if step else []
     changed = []
     if sessions:
-        before = sessions[-1].get("provenance", {})
+        noted = sessions[-1].get("provenance")
+        before = noted if isinstance(noted, dict) else {}
         changed = [
             f"{key} was {before[key]} and is {value}: from here on the numbers may differ in their last bits"
             for key, value in provenance.items()

@@ -41,6 +41,9 @@ POOLS: dict[str, set[Pool]] = {"mask_only": {"masks"}, "report_only": {"reports"
 BASELINES = ("mask_only", "report_only", "combined")
 
 
+Side = Annotated[int, Field(gt=0, le=4096)]  # voxels; longer is no crop but a slip
+
+
 class NotStated(StrEnum):
     """What a silent report means in training (METHOD 1)."""
 
@@ -63,7 +66,7 @@ class NetworkSpec(Record):
 class Stage(Record):
     """A stretch of training with its own peak learning rate, warm-up (schedule.py) and decay to 0."""
 
-    steps: PositiveInt
+    steps: Annotated[int, Field(gt=0, le=10**9)]
     learning_rate: PositiveFloat
     warmup_steps: Annotated[int, Field(ge=0)] = 0
     warmup: Literal["linear", "exponential"] = "linear"
@@ -110,7 +113,7 @@ class Recipe(Record):
     not_stated: NotStated
     grid_mm: Annotated[float, Field(gt=0, le=20)]
     window_hu: tuple[float, float]
-    crop: tuple[PositiveInt, PositiveInt, PositiveInt]
+    crop: tuple[Side, Side, Side]
     crops: CropPolicy
     region_margin_mm: Annotated[float, Field(ge=0, le=100)]
     unknown_margin_mm: Annotated[float, Field(ge=0, le=100)]

@@ -146,14 +146,18 @@ def _smaller_cases(data: TrainingData, recipe: Recipe) -> list[str]:
 
 @contextmanager
 def enough_memory(recipe: Recipe) -> Iterator[None]:
-    """Say what to do when the GPU's memory is too small for a step.
+    """Say what to do when the memory is too small for a step.
 
     Raises:
         ConfigError: If it is.
     """
     try:
         yield
-    except torch.OutOfMemoryError:
+    except (MemoryError, RuntimeError) as cause:
+        # On a GPU it has a class of its own, on a CPU only its words.
+        if not isinstance(cause, MemoryError | torch.OutOfMemoryError) and "can't allocate memory" not in str(cause):
+            raise
+        where = "GPU" if isinstance(cause, torch.OutOfMemoryError) else "this machine"
         fix = "Lower crop or network.options, or compute a step in parts: --set accumulate=2."
         found = f"crop {list(recipe.crop)} and batch {recipe.batch} do not fit into its memory"
-        raise ConfigError.of([Problem("GPU", found, "a step that fits", fix)]) from None
+        raise ConfigError.of([Problem(where, found, "a step that fits", fix)]) from None

@@ -69,8 +69,8 @@ def train(
     with stop_between_steps(alone=team.size == 1) as stop, Journal(run, team, on_step) as journal:
         try:
             while run.step < last and not stop.asked:
-                batch = augmented(next(batches))
                 with enough_memory(recipe):
+                    batch = augmented(next(batches))
                     journal.add(_step(run, batch, team))  # on a CPU a step that is not finite ends here
                     run.update(learning_rate(recipe, run.step))
                 journal.after_step(batch)

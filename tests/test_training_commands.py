@@ -1,6 +1,7 @@
 """``prepare``, ``train``, ``predict`` and ``validate`` as a user types them, on a few phantoms."""
 
 import json
+from pathlib import Path
 
 import pytest
 import yaml
@@ -10,6 +11,7 @@ from rsuper_bench.baselines.recipe import load_recipe, shipped_recipes
 from rsuper_bench.benchmark.errors import ConfigError, DataError
 from rsuper_bench.cli import app
 
+HERE = str(Path(__file__).parent)  # no release
 PHANTOM = {
     "n_train": 6,
     "n_validation": 1,
@@ -87,9 +89,12 @@ def test_pseudo_labels_train_on_a_store(release, tmp_path):
     ("arguments", "error", "message"),
     [
         (("train", "nowhere", "--recipe", "smoke", "--out", "run"), ConfigError, "no such folder"),
-        (("train", ".", "--recipe", "smoke", "--out", "run"), DataError, "a release made by"),
-        (("train", ".", "--recipe", "smok", "--out", "run"), ConfigError, "Did you mean 'smoke'"),
-        (("train", ".", "--recipe", "smoke", "--set", "bach=1", "--out", "run"), ConfigError, "Did you mean 'batch'"),
+        (("train", HERE, "--recipe", "smoke", "--out", "run"), DataError, "a release made by"),
+        (("train", HERE, "--recipe", "smoke", "--out", f"{HERE}/run"), ConfigError, "which is read"),
+        (("prepare", HERE, "--recipe", "smoke", "--out", HERE), ConfigError, "which is read"),
+        (("predict", "run", HERE, "--split", "test", "--out", f"{HERE}/sub"), ConfigError, "which is read"),
+        (("train", HERE, "--recipe", "smok", "--out", "run"), ConfigError, "Did you mean 'smoke'"),
+        (("train", HERE, "--recipe", "smoke", "--set", "bach=1", "--out", "run"), ConfigError, "Did you mean 'batch'"),
         (("prepare", "nowhere", "--recipe", "smoke", "--out", "store"), ConfigError, "no such folder"),
         (("predict", "nowhere", "nowhere", "--split", "test", "--out", "sub"), ConfigError, "no such folder"),
     ],
@@ -102,11 +107,20 @@ def test_wrong_calls_are_refused_and_nothing_is_written(tmp_path, monkeypatch, a
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_unusable_device_is_refused(tmp_path, monkeypatch):
+@pytest.mark.parametrize("device", ["tpu", "meta", ""])
+def test_an_unusable_device_is_refused(tmp_path, monkeypatch, device):
     monkeypatch.chdir(tmp_path)
-    result = CliRunner().invoke(app, ["train", ".", "--recipe", "smoke", "--out", "run", "--device", "tpu"])
+    result = CliRunner().invoke(app, ["train", ".", "--recipe", "smoke", "--out", "run", "--device", device])
     assert isinstance(result.exception, ConfigError)
-    assert "'tpu' cannot be used here" in str(result.exception)
+    assert f"'{device}' cannot be used here" in str(result.exception)
+
+
+def test_a_grid_too_fine_for_any_memory_is_refused_before_a_case_is_read(release, tmp_path):
+    call = ["prepare", str(release), "--recipe", "smoke", "--set", "grid_mm=0.01", "--out", str(tmp_path / "store")]
+    result = CliRunner().invoke(app, call)
+    assert isinstance(result.exception, ConfigError)
+    assert "grid_mm 0.01: case phantom-0000" in str(result.exception)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(

@@ -129,6 +129,40 @@ def test_a_killed_prediction_goes_on_and_ends_the_same(finished, tmp_path, monke
     assert tables(tmp_path / "whole") == tables(tmp_path / "parts")
 
 
+@pytest.mark.parametrize("torn", [b"\xff", b"{", b"[]", b"[1]", b'[{"case_id": "case-08", "tumor_type": "liver"}]'])
+def test_a_case_that_is_not_whole_is_predicted_again(finished, tmp_path, monkeypatch, torn):
+    predict(finished, toy_release(), Split.TEST, tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        patch.setattr(prediction, "_forget_parts", stop)
+        with pytest.raises(KeyboardInterrupt):
+            predict(finished, toy_release(), Split.TEST, tmp_path / "parts")
+    (tmp_path / "parts" / ".partial" / "case-08.json").write_bytes(torn)
+    predict(finished, toy_release(), Split.TEST, tmp_path / "parts")
+    assert tables(tmp_path / "whole") == tables(tmp_path / "parts")
+
+
+def stop(*_):
+    raise KeyboardInterrupt
+
+
+def test_what_is_wrong_with_a_run_is_said_before_a_case_is_read(finished, tmp_path, monkeypatch):
+    for path in finished.iterdir():
+        if path.is_file() and path.name != "training_data.json":
+            (tmp_path / path.name).write_bytes(path.read_bytes())
+    monkeypatch.setattr(prediction, "_predict_case", stop)
+    with pytest.raises(DataError, match=r"training_data\.json: no such file"):
+        predict(tmp_path, toy_release(), Split.TEST, tmp_path / "sub")
+    assert not (tmp_path / "sub").exists()
+
+
+@pytest.mark.parametrize("started", [b"\xff", b""])
+def test_a_started_file_that_is_no_text_is_of_another_run(finished, tmp_path, started):
+    (tmp_path / ".partial").mkdir()
+    (tmp_path / ".partial" / "started").write_bytes(started)
+    predict(finished, toy_release(), Split.TEST, tmp_path)
+    assert set(tables(tmp_path)) == {"predictions.csv", "submission.yaml"}
+
+
 def test_nothing_of_another_run_stays(toy_store, finished, tmp_path):
     train(toy_store, recipe_of(seed=8), tmp_path / "other")
     predict(tmp_path / "other", toy_release(), Split.TEST, tmp_path / "sub", masks=True)

@@ -75,6 +75,8 @@ def test_set_reaches_inside():
         ("objective=mask_only", "has no term"),
         ("tumor_types=[liver, liver]", "stands twice"),
         ("window_hu=[200, 100]", "lower end"),
+        ("stages.0.steps=99999999999", "less than or equal to 1000000000"),
+        ("crop=[48, 48, 480000]", "less than or equal to 4096"),
         ("stages.0.warmup_steps=99999999", "stages.0 has 4 steps, no more than its warmup_steps 99999999"),
         ("betas=[0.9, 1.0]", "betas are below 1"),
         ("stages.7.steps=1", "no place '7'"),

@@ -235,6 +235,14 @@ def test_another_machine_is_noted(toy_store, tmp_path):
     assert sessions[1]["provenance"]["release"] == "d" * 64
 
 
+@pytest.mark.parametrize("sessions", ['{"sessions": [{"provenance": 3}]}', '{"sessions": [1]}', "[]", "\0"])
+def test_a_damaged_note_of_sessions_is_begun_again(toy_store, tmp_path, sessions):
+    train(toy_store, recipe_of(), tmp_path, stop_after=2)
+    (tmp_path / "run.json").write_text(sessions)
+    assert train(toy_store, recipe_of(), tmp_path, resume=True, stop_after=1).step == 3
+    assert json.loads((tmp_path / "run.json").read_text())["sessions"][-1]["step"] == 2
+
+
 def test_losses_read_late_never_reach_the_disk_when_they_are_not_finite(toy_store, tmp_path, monkeypatch):
     """On a GPU the host looks every few steps: weights made in between are in memory only."""
     from rsuper_bench.baselines import journal, objectives

@@ -69,11 +69,19 @@ def test_a_folder_with_something_else_is_refused(toy_store, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["weights.safetensors"]
 
 
-def test_gpu_memory_that_is_too_small_is_explained(toy_store, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory"),
+        MemoryError("Unable to allocate 8 EiB"),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory: you tried"),
+    ],
+)
+def test_memory_that_is_too_small_is_explained(toy_store, tmp_path, monkeypatch, error):
     from rsuper_bench.baselines import train as loop
 
     def full(*_, **__):
-        raise torch.OutOfMemoryError
+        raise error
 
     monkeypatch.setattr(loop, "backward", full)
     with pytest.raises(ConfigError, match=r"crop \[16, 16, 16\] and batch 2 do not fit(?s:.*)--set accumulate=2"):

@@ -1,10 +1,11 @@
-"""Peak memory of prediction: ``python tests/performance/predict.py [--slices 800] [--gate release] [--masks]``.
+"""Peak memory of prediction: ``tests/performance/predict.py [--slices 800] [--gate release] [--masks] [--unsure]``.
 
 A synthetic CT of 512 x 512 voxels a slice at 0.8 x 0.8 x 1 mm, with an ellipsoid for every organ of every tumor type,
 goes through `predict` with the recipe `combined`: 1 mm, windows of 128^3, fourteen types. The network is replaced by
 one that costs nothing, because its own memory is that of one batch of windows at any length of a CT. Shown are the peak
 resident memory of the process, how much of it the interpreter with torch took before, and what all channels of the
-whole volume in float32 would take, which is what blending them at once needs.
+whole volume in float32 would take, which is what blending them at once needs. With ``--unsure`` the network takes every
+voxel for every organ and gives every lesion a low, changing probability there: the most that a map can have to hold.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ class OneCase:
 
     def volumes(self, case_id: str) -> CaseVolumes:
         return CaseVolumes(
-            read_nifti(self.folder / "ct.nii.gz"), read_nifti(self.folder / "organs.nii.gz"), lesions=None
+            read_nifti(self.folder / "ct.nii"), read_nifti(self.folder / "organs.nii"), lesions=None
         )
 
 
@@ -78,8 +79,8 @@ def synthetic_case(folder: Path, slices: int) -> OneCase:
         organs[low[0] : high[0], low[1] : high[1], low[2] : high[2]][inside] = number
     ct = np.tile(rng.normal(40, 15, (SIDE, SIDE, 8)).astype(np.int16), (1, 1, slices // 8))
     affine = np.diag([*SPACING_MM, 1.0])
-    nib.save(nib.Nifti1Image(ct, affine), folder / "ct.nii.gz")
-    nib.save(nib.Nifti1Image(organs, affine), folder / "organs.nii.gz")
+    nib.save(nib.Nifti1Image(ct, affine), folder / "ct.nii")
+    nib.save(nib.Nifti1Image(organs, affine), folder / "organs.nii")
     record = CaseRecord(
         case_id="case",
         patient_id="patient",
@@ -89,7 +90,7 @@ def synthetic_case(folder: Path, slices: int) -> OneCase:
         synthetic=True,
         split=Split.TEST,
         ct=CtInfo(
-            file="ct.nii.gz",
+            file="ct.nii",
             sha256="0" * 64,
             shape=shape,
             spacing_mm=SPACING_MM,
@@ -104,10 +105,14 @@ def synthetic_case(folder: Path, slices: int) -> OneCase:
     return OneCase(record, LabelMap(dict(enumerate(names, start=1)), {}), folder)
 
 
-def synthetic_run(folder: Path, gate: str) -> None:
+def synthetic_run(folder: Path, gate: str, unsure: bool) -> None:
     recipe = load_recipe("combined", [f"organ_gate={gate}", "network={name: one_layer}"])
     torch.manual_seed(0)
-    write_weights(folder, build_model(recipe).segmenter.state_dict(), recipe, {})
+    weights = build_model(recipe).segmenter.state_dict()
+    if unsure:  # an untrained lesion channel says `initial_probability`, more or less, by the CT
+        kinds = len(recipe.tumor_types)
+        weights["bias"][:, kinds : 2 * kinds] = 10.0
+    write_weights(folder, weights, recipe, {})
     (folder / RECIPE_FILE).write_text(recipe.to_yaml())
     (folder / DATA_FILE).write_text('{"release": "none"}')
 
@@ -125,9 +130,10 @@ def child(arguments: argparse.Namespace, folder: Path) -> None:
     predict(folder, case, Split.TEST, folder / "out", masks=arguments.masks)  # type: ignore[arg-type]
     grid = [round(n * step) for n, step in zip(case.record.ct.shape, SPACING_MM, strict=True)]
     whole = 2 * len(TumorType) * prod(grid) * 4 / 1e9
+    seconds = time.perf_counter() - started
     print(
-        f"{'x'.join(map(str, case.record.ct.shape))}, gate {arguments.gate}, masks {arguments.masks}: peak"
-        f" {peak_gb():.2f} GB, {before:.2f} GB of it before the call; {time.perf_counter() - started:.0f} s"
+        f"{'x'.join(map(str, case.record.ct.shape))}, gate {arguments.gate}, masks {arguments.masks},"
+        f" unsure {arguments.unsure}: peak {peak_gb():.2f} GB, {before:.2f} GB of it before the call; {seconds:.0f} s"
         f" on one thread; all channels of the whole grid at once: {whole:.1f} GB"
     )
 
@@ -144,6 +150,7 @@ def main() -> None:
     parser.add_argument("--slices", type=int, default=800, help="a multiple of 8")
     parser.add_argument("--gate", choices=("model", "release", "none"), default="release")
     parser.add_argument("--masks", action="store_true")
+    parser.add_argument("--unsure", action="store_true")
     parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.child:
@@ -155,7 +162,7 @@ def main() -> None:
         folder = Path(name)
         case = synthetic_case(folder, arguments.slices)
         (folder / "record.json").write_text(case.record.model_dump_json())
-        synthetic_run(folder, arguments.gate)
+        synthetic_run(folder, arguments.gate, arguments.unsure)
         subprocess.run([sys.executable, __file__, *sys.argv[1:], "--child", name], check=True)
 
 

@@ -46,7 +46,7 @@ def prepare(
     from rsuper_bench.baselines.store import STORE_FILE
     from rsuper_bench.benchmark.files import check_out_folder
 
-    check_out_folder(out, STORE_FILE, ())
+    check_out_folder(out, STORE_FILE, (), inputs=[Path(data)])
     store = _prepared(
         data, load_recipe(recipe, change or ()), out, jobs, [item.value for item in split or [SplitName.TRAIN]]
     )
@@ -88,7 +88,7 @@ def train(
     where = own_device(_device(device))
     feeding = Feeding.on(where, workers=workers, ahead=ahead)
     with joined(where) as team:
-        check_out_folder(out, RECIPE_FILE, (DATA_FILE, LOSS_LOG, STATE_FILE, WEIGHTS_FILE))
+        check_out_folder(out, RECIPE_FILE, (DATA_FILE, LOSS_LOG, STATE_FILE, WEIGHTS_FILE), inputs=[Path(data)])
         chosen = load_recipe(recipe, change or ())
         prepared = Store(Path(data)) if (Path(data) / STORE_FILE).exists() else None
         if team.size > 1 and prepared is None:
@@ -135,8 +135,9 @@ def predict(
     from rsuper_bench.benchmark.records import Split
     from rsuper_bench.benchmark.release import open_release
 
-    if not (out / prediction.PARTIAL).is_dir():  # an interrupted call goes on
-        check_out_folder(out, "submission.yaml", ("predictions.csv", "masks"))
+    # An interrupted call goes on.
+    names = () if (out / prediction.PARTIAL).is_dir() else ("predictions.csv", "masks")
+    check_out_folder(out, "submission.yaml", names, inputs=[Path(data)])
     folder, release = open_run(run), open_release(data)
     where = _device(device)
     with _progress() as progress:
@@ -179,7 +180,7 @@ def _device(name: str) -> str:
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        torch.empty(0, device=name)
+        torch.zeros(1, device=name).item()  # a device without values, like meta, is none
     except (RuntimeError, AssertionError):
         raise ConfigError.of(
             [Problem("--device", f"'{name}' cannot be used here", "auto, cpu, cuda, ...", "See `rsuper-bench doctor`.")]
