@@ -272,8 +272,12 @@ def draw(facts: dict[str, Any], path: Path) -> None:
             panel.set(title=difficulty, xlabel="step", ylim=(0.3, 1.0))
             panel.spines[["top", "right"]].set_visible(False)
         panels[0].set_ylabel("mean AUROC, validation")
-        handles, labels = panels[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside upper center", ncols=len(handles), frameon=False)
+        # Not every setting is in every panel.
+        lines = {
+            line.get_label(): line for panel in panels for line in panel.get_lines() if line.get_label() in COLOURS
+        }
+        shown = [lines[name] for name in COLOURS if name in lines]
+        figure.legend(handles=shown, loc="outside upper center", ncols=len(shown), frameon=False)
         figure.savefig(path, metadata={"Date": None})
 
 

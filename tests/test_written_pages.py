@@ -45,7 +45,7 @@ def test_finished_curves_become_a_table_that_says_where_the_ranges_are_apart(scr
     assert facts["made"]["date"] == ["2026-01-01", "2026-01-02"]
     marks = "<!-- curves: written by report_only_curves.py -->", "<!-- end of curves -->"
     page = script.page_with(f"a\n{marks[0]}\nold\n{marks[1]}\nb\n", facts)
-    assert page.startswith(f"a\n{marks[0]}\n**Unfinished:** 5 of 27 trainings.")
+    assert page.startswith(f"a\n{marks[0]}\n**Unfinished:** 5 of 21 trainings.")
     assert page.endswith(f"\n{marks[1]}\nb\n")
     assert "| demo | paper | 2 | 0.50 (0.50-0.50) | 0.55 (0.50-0.60) |" in page
     assert "- demo, *paper* and *shipped*: every seed of *shipped* is above every seed of the other." in page
