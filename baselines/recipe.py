@@ -184,6 +184,27 @@ class Recipe(Record):
         text = "; ".join(line if len(line) < 100 else line.partition(":")[0] for line in shown)
         return printable(text) or "an older version"
 
+    def is_written(self, written: Any) -> bool:
+        """Whether YAML holds this recipe; keys of today that it lacks have their default here."""
+        try:
+            return Recipe.model_validate(written) == self
+        except ValidationError:
+            return False
+
+    def has_digest(self, digest: str | None, written: Any) -> bool:
+        """Whether a digest is this recipe's, or that of the same one from before recipes had all of today's keys.
+
+        Args:
+            digest: Found beside a state or weights.
+            written: The recipe beside them, as YAML holds it.
+        """
+        if digest is None or digest == self.digest:
+            return digest is not None
+        try:
+            return digest_of(written) == digest and self.is_written(written)
+        except (TypeError, ValueError):  # nothing that a recipe was ever written as
+            return False
+
     def to_yaml(self) -> str:
         """The complete recipe; reading it back gives the same recipe."""
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, width=120)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
-import yaml
 from torch import Tensor
 
 from rsuper_bench.baselines.checkpoint import (
@@ -22,9 +20,8 @@ from rsuper_bench.baselines.checkpoint import (
 from rsuper_bench.baselines.networks import Model, build_model
 from rsuper_bench.baselines.recipe import Recipe
 from rsuper_bench.baselines.schedule import ema_decay
-from rsuper_bench.baselines.weights import RECIPE_FILE, write_weights
+from rsuper_bench.baselines.weights import write_weights, written_recipe
 from rsuper_bench.benchmark.errors import ConfigError, DataError, Problem
-from rsuper_bench.benchmark.files import read_text
 
 
 @dataclass
@@ -131,11 +128,12 @@ class Run:
 
     def _check_identity(self, saved: Saved, where: str) -> None:
         problems = []
-        if saved.metadata.get("recipe") != self.recipe.digest:
+        written = written_recipe(self.folder)
+        if not self.recipe.has_digest(saved.metadata.get("recipe"), written):
             problems.append(
                 Problem(
                     where,
-                    f"state of another recipe ({self.recipe.differences_from(_written(self.folder / RECIPE_FILE))})",
+                    f"state of another recipe ({self.recipe.differences_from(written)})",
                     f"recipe {self.recipe.name} as it is now",
                     "Resume with what the run was started with, or name a new --out.",
                 )
@@ -171,11 +169,3 @@ def _step_of(saved: Saved, where: str, most: int) -> int:
     if not text.isdecimal() or len(text) > 12 or int(text) > most:
         raise DataError.of([Problem(where, "no number of finished steps", f"0 to {most}", "Train again.")])
     return int(text)
-
-
-def _written(path: Path) -> Any:
-    """The recipe of a run as its file has it; None where it cannot be read."""
-    try:
-        return yaml.safe_load(read_text(path, ConfigError))
-    except (yaml.YAMLError, ConfigError):
-        return None

@@ -16,7 +16,7 @@ from rsuper_bench.baselines.provenance import note_session, provenance_of
 from rsuper_bench.baselines.recipe import Recipe
 from rsuper_bench.baselines.run_state import Run
 from rsuper_bench.baselines.store import STORE_FILE, Store
-from rsuper_bench.baselines.weights import RECIPE_FILE
+from rsuper_bench.baselines.weights import RECIPE_FILE, written_recipe
 from rsuper_bench.benchmark.errors import ConfigError, Problem, RsuperBenchError
 from rsuper_bench.benchmark.files import pretty_json, write_text
 
@@ -55,7 +55,8 @@ def start(
     team.wait()  # every process has read the old state before a new one is written
     if team.leads:
         out.mkdir(parents=True, exist_ok=True)
-        write_text(out / RECIPE_FILE, recipe.to_yaml())
+        if not recipe.is_written(written_recipe(out)):  # that of an older version stays: its digest is in the state
+            write_text(out / RECIPE_FILE, recipe.to_yaml())
         write_text(out / DATA_FILE, pretty_json({"release": store.info.release_digest, **data.summary()}))
         notes += note_session(out, run.provenance, step=run.step, notes=notes)
         for note in notes:

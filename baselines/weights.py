@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+import yaml
 from pydantic import ValidationError
 from torch import Tensor
 
 from rsuper_bench.baselines.checkpoint import WEIGHTS_FILE, Saved, read_checkpoint, write_checkpoint
 from rsuper_bench.baselines.recipe import Recipe
-from rsuper_bench.benchmark.errors import DataError, Problem
-from rsuper_bench.benchmark.files import canonical_json
+from rsuper_bench.benchmark.errors import ConfigError, DataError, Problem
+from rsuper_bench.benchmark.files import canonical_json, read_text
 
 RECIPE_FILE = "recipe.yaml"
 RECIPE_KEY = "recipe_json"  # the recipe itself: unlike a digest, it can still be compared once recipes have more keys
@@ -39,7 +41,7 @@ def read_weights(folder: Path, recipe: Recipe) -> dict[str, Tensor]:
         DataError: They cannot be read, or were trained with another recipe, or do not say with which.
     """
     saved = read_checkpoint(folder / WEIGHTS_FILE)
-    if (found := _mismatch(saved, recipe)) is not None:
+    if (found := _mismatch(saved, recipe, folder)) is not None:
         where = f"{folder / RECIPE_FILE} and {WEIGHTS_FILE}"
         fix = "Put back the recipe.yaml that `train` wrote beside these weights; to try other values, train with them."
         raise DataError.of([Problem(where, found, "the recipe the weights were trained with", fix)])
@@ -55,13 +57,22 @@ def are_of(folder: Path, recipe: Recipe) -> bool:
     return True
 
 
-def _mismatch(saved: Saved, recipe: Recipe) -> str | None:
+def written_recipe(folder: Path) -> Any:
+    """The recipe of a run as its file has it; None where it cannot be read."""
+    try:
+        return yaml.safe_load(read_text(folder / RECIPE_FILE, ConfigError))
+    except (yaml.YAMLError, RecursionError, ConfigError):
+        return None
+
+
+def _mismatch(saved: Saved, recipe: Recipe, folder: Path) -> str | None:
     """How a recipe is not that of the weights; None where it is."""
     text, digest = saved.metadata.get(RECIPE_KEY), saved.metadata.get(DIGEST_KEY)
     if text is None:  # as weights were written before their header held the recipe
         if digest is None:
             return "the header of the weights names no recipe"
-        return None if digest == recipe.digest else "the weights are of another recipe; which one is not known"
+        same = recipe.has_digest(digest, written_recipe(folder))
+        return None if same else "the weights are of another recipe; which one is not known"
     try:
         trained = Recipe.model_validate_json(text)
     except ValidationError:

@@ -12,14 +12,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from toy_world import recipe_of
 
 from rsuper_bench.baselines.checkpoint import read_checkpoint, write_checkpoint
+from rsuper_bench.baselines.distributed import Team
 from rsuper_bench.baselines.losses.looking import without_looking
+from rsuper_bench.baselines.predictor import Predictor
 from rsuper_bench.baselines.run_state import Run
+from rsuper_bench.baselines.start import start
 from rsuper_bench.baselines.train import TrainingError, train
 from rsuper_bench.benchmark.errors import ConfigError, DataError
+from rsuper_bench.benchmark.files import digest_of
 
 HERE = Path(__file__).parent
 SAME = ("weights.safetensors", "state.safetensors", "losses.jsonl", "recipe.yaml", "training_data.json")
@@ -178,6 +183,29 @@ def test_what_was_changed_since_is_named(toy_store, tmp_path):
     train(toy_store, recipe_of(), tmp_path, stop_after=1)
     with pytest.raises(ConfigError, match=r"another recipe \(batch: 2 -> 4; seed: 7 -> 8\)"):
         train(toy_store, recipe_of(seed=8, batch=4), tmp_path, resume=True)
+
+
+@pytest.mark.parametrize("step", [1, 8])
+def test_a_run_of_an_older_version_goes_on(toy_store, tmp_path, step):
+    """Recipes had fewer keys then: what a run wrote has another digest."""
+    train(toy_store, recipe_of(), tmp_path / "today")
+    run = tmp_path / "older"
+    train(toy_store, recipe_of(), run, stop_after=step)
+    written = recipe_of().model_dump(mode="json")
+    assert written.pop("report_errors") == 0
+    (run / "recipe.yaml").write_text(yaml.safe_dump(written, sort_keys=False))
+    for path in run.glob("*.safetensors"):
+        saved = read_checkpoint(path)
+        header = {key: value for key, value in saved.metadata.items() if key != "recipe_json"}
+        write_checkpoint(path, saved.tensors, header | {"recipe": digest_of(written)})
+    with pytest.raises(ConfigError, match=r"another recipe \(report_errors: None -> 0\.1\)"):
+        train(toy_store, recipe_of(report_errors=0.1), run, resume=True)
+    # Stopped before anything was saved, which is no reason to refuse it
+    start(toy_store, recipe_of(), run, resume=True, device=torch.device("cpu"), team=Team())
+    train(toy_store, recipe_of(), run, resume=True)
+    tensors = [read_checkpoint(folder / "weights.safetensors").tensors for folder in (run, tmp_path / "today")]
+    assert all(torch.equal(tensors[0][name], value) for name, value in tensors[1].items())
+    Predictor(run)
 
 
 def test_a_state_of_another_store_is_refused(toy_store, tmp_path, monkeypatch):

@@ -4,13 +4,15 @@ import json
 
 import pytest
 import torch
+import yaml
 from toy_world import recipe_of
 
 from rsuper_bench.baselines.checkpoint import read_checkpoint, write_checkpoint
 from rsuper_bench.baselines.networks import build_model
 from rsuper_bench.baselines.predictor import Predictor
-from rsuper_bench.baselines.weights import are_of, read_weights, write_weights
+from rsuper_bench.baselines.weights import are_of, read_weights, write_weights, written_recipe
 from rsuper_bench.benchmark.errors import DataError
+from rsuper_bench.benchmark.files import digest_of
 
 
 @pytest.fixture
@@ -77,3 +79,30 @@ def test_weights_that_hold_only_the_digest_are_taken_by_it(run):
     weights = run / "weights.safetensors"
     write_checkpoint(weights, read_checkpoint(weights).tensors, {"recipe": recipe_of().digest})
     assert all(torch.isfinite(value).all() for value in Predictor(run).network.parameters())
+
+
+def older_recipe(folder, **changes):
+    """A recipe.yaml from before recipes had two of their keys, and its digest at that time."""
+    written = recipe_of(**changes).model_dump(mode="json")
+    assert written.pop("report_errors") == 0
+    assert written["losses"].pop("unsized") is True
+    (folder / "recipe.yaml").write_text(yaml.safe_dump(written, sort_keys=False))
+    return digest_of(written)
+
+
+def test_weights_with_the_digest_of_an_older_version_are_taken_with_the_recipe_beside_them(run):
+    weights = run / "weights.safetensors"
+    header = {"recipe": older_recipe(run)}
+    assert header["recipe"] != recipe_of().digest
+    write_checkpoint(weights, read_checkpoint(weights).tensors, header)
+    assert Predictor(run).recipe == recipe_of()
+    assert not are_of(run, recipe_of(report_errors=0.1))
+    older_recipe(run, grid_mm=3.0)
+    with pytest.raises(DataError, match="which one is not known"):
+        Predictor(run)
+
+
+@pytest.mark.parametrize("text", ["{a: 2026-11-26}", "{a: .nan}", "[1, 2]", "", "{a: [", "[" * 3000])
+def test_what_stands_beside_a_digest_may_be_anything(run, text):
+    (run / "recipe.yaml").write_text(text)
+    assert not recipe_of().has_digest("0" * 64, written_recipe(run))
