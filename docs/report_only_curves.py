@@ -265,8 +265,8 @@ def draw(facts: dict[str, Any], path: Path) -> None:
             panel.set(title=difficulty, xlabel="step", ylim=(0.3, 1.0))
             panel.spines[["top", "right"]].set_visible(False)
         panels[0].set_ylabel("mean AUROC, validation")
-        handles, labels = panels[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside upper center", ncols=len(handles), frameon=False)
+        named = {line.get_label(): line for panel in panels for line in panel.lines if line.get_label() in COLOURS}
+        figure.legend(named.values(), named.keys(), loc="outside upper center", ncols=len(named), frameon=False)
         figure.savefig(path, metadata={"Date": None})
 
 
