@@ -189,6 +189,7 @@ def test_an_unfinished_study_says_so(tmp_path):
     results = write_results(study(), tmp_path)
     assert (results.done, results.runs) == (4, 27)
     assert "**Unfinished:** 4 of 27 runs" in (tmp_path / "results.md").read_text()
+    assert "one seed its interval is over patients alone" in (tmp_path / "results.md").read_text()
     assert results.cells[0].scores["mean"]["auroc"].reason == "one seed: the interval is over patients only"
     assert write_results(study(), tmp_path / "empty") is None
 

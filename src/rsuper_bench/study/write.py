@@ -65,6 +65,7 @@ def results_markdown(results: StudyResults, config: StudyConfig, pictures: dict[
         "Figures are means over seeds, and over types where none is named. Intervals (95 %) are percentiles of",
         "a bootstrap that draws patients and seeds together; differences are paired by both. Frozen thresholds come",
         "from the validation split.",
+        *(["Where a point has one seed its interval is over patients alone."] if _one_seed(results) else []),
         "",
     ]
     for name, target in pictures.items():
@@ -82,6 +83,10 @@ def results_markdown(results: StudyResults, config: StudyConfig, pictures: dict[
     lines += [f"- {name} {version}" for name, version in results.versions.items() if version]
     lines += [f"- {name} `{digest[:12]}`" for name, digest in results.digests.items()]
     return "\n".join(lines) + "\n"
+
+
+def _one_seed(results: StudyResults) -> bool:
+    return any(len(cell.seeds) == 1 for cell in results.cells)
 
 
 def _masks(number: float | None) -> str:
