@@ -60,7 +60,7 @@ def model_card(
         _what(recipe, weights),
         "## Not for patients\n\nA research model. It is no medical device; nobody may be diagnosed or treated by it.",
         "## Use\n\n" + USE.format(repo=repo) + _needs(recipe),
-        "## Trained on\n\n" + _trained(trained),
+        "## Trained on\n\n" + _trained(trained, recipe),
         "## Evaluation\n\n" + ("\n\n".join(map(_evaluation, evaluations)) or "None yet: what it can do is not known."),
         METHOD.format(licence=licence),
     ]
@@ -93,7 +93,7 @@ def _needs(recipe: Recipe) -> str:
     return "\n\nBeside the CT it needs organ masks, as a segmenter gives them: they are an input at test time."
 
 
-def _trained(trained: TrainedOn) -> str:
+def _trained(trained: TrainedOn, recipe: Recipe) -> str:
     lines = [f"- release with manifest digest `{trained.release}`, training split"]
     for name, pool in trained.pools.items():
         licences = "; ".join(f"{escape(licence)}: {count}" for licence, count in sorted(pool.licences.items()))
@@ -103,6 +103,11 @@ def _trained(trained: TrainedOn) -> str:
         )
         if wrong := sum(pool.report_errors.values()):
             lines.append(f"- what the {name} say of {wrong} organs was made **wrong on purpose** (`report_errors`)")
+    if recipe.objective == "pseudo_labels" and recipe.report_errors:
+        share = f"{100 * recipe.report_errors:g} %"
+        lines.append(
+            f"- reports that pseudo-masks follow: {share} of their organs **wrong on purpose** (`report_errors`)"
+        )
     if any(pool.known for pool in trained.pools.values()):
         states = sorted({state for pool in trained.pools.values() for kind in pool.known.values() for state in kind})
         rows = [

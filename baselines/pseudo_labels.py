@@ -34,7 +34,15 @@ from rsuper_bench.baselines.targets import ChannelLabel, Known
 from rsuper_bench.baselines.train import Run, train
 from rsuper_bench.benchmark.components import components
 from rsuper_bench.benchmark.errors import DataError
-from rsuper_bench.benchmark.files import pretty_json, read_model, sha256_bytes, sha256_file, write_bytes, write_text
+from rsuper_bench.benchmark.files import (
+    digest_of,
+    pretty_json,
+    read_model,
+    sha256_bytes,
+    sha256_file,
+    write_bytes,
+    write_text,
+)
 from rsuper_bench.benchmark.tumor_types import TumorType
 
 SHARE_OF_PEAK = 0.4  # a component is what is connected to its peak and at least this part of it
@@ -69,12 +77,13 @@ def pseudo_label(
         DataError: If the teacher is not finished, or ``out`` is the store of another one.
     """
     predictor = Predictor(teacher, device)
-    info = store.info.origin.model_copy(update={"pseudo_labels": predictor.digest})
+    drawn_by = digest_of([predictor.digest, recipe.digest])  # its reports too decide what is drawn
+    info = store.info.origin.model_copy(update={"pseudo_labels": drawn_by})
     if (out / STORE_FILE).exists() and (kept := Store(out)).info.origin == info:
         return kept
     started = out / "started.json"
     if started.exists() and started.read_text(encoding="utf-8") != pretty_json(info):
-        shutil.rmtree(out)  # pseudo-labels of another teacher
+        shutil.rmtree(out)  # pseudo-labels of another teacher, or of reports read otherwise
     write_text(started, pretty_json(info))
     (out / CASES).mkdir(exist_ok=True)
     pools = _both_pools(store, recipe)
@@ -100,7 +109,7 @@ def first_recipe(recipe: Recipe) -> Recipe:
     """What is trained on the store of a release: the recipe itself; the teacher's where it is ``pseudo_labels``."""
     if recipe.objective != "pseudo_labels":
         return recipe
-    return recipe.model_copy(update={"objective": "mask_only", "max_report_cases": None})
+    return recipe.model_copy(update={"objective": "mask_only", "max_report_cases": None, "report_errors": 0.0})
 
 
 def train_recipe(store: Store, recipe: Recipe, out: Path, **options: Any) -> Run:
@@ -232,6 +241,7 @@ def _link(source: Path, target: Path) -> None:
 
 def _counts(out: Path, pools: dict[Pool, list[TrainingCase]], recipe: Recipe) -> dict[str, Any]:
     """How many cases kept their masks, and what became of each tumor type in the others."""
+    errors = Counter(str(error) for case in pools["reports"] for error in case.errors)
     outcomes: Counter[str] = Counter()
     for case in pools["reports"]:
         drawn = read_model(case_file(out, case.index.record.case_id, ".json"), CaseIndex, DataError).record.lesion_masks
@@ -244,6 +254,7 @@ def _counts(out: Path, pools: dict[Pool, list[TrainingCase]], recipe: Recipe) ->
     return {
         "mask_cases": len(pools["masks"]),
         "report_cases": len(pools["reports"]),
+        "report_errors": dict(sorted(errors.items())),
         "types": dict(sorted(outcomes.items())),
     }
 

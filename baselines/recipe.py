@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import Field, PositiveFloat, PositiveInt, ValidationError, model_validator
+from pydantic import Field, PositiveFloat, PositiveInt, Strict, ValidationError, model_validator
 
 from rsuper_bench.baselines.options import Augmentation, CropPolicy, LossOptions, Weight
 from rsuper_bench.baselines.shipped import shipped_recipe, shipped_recipes
@@ -83,7 +83,8 @@ class Recipe(Record):
             Null where no stage draws cases for their masks.
         max_report_cases: Use the reports of at most so many of the other cases, chosen in the same way.
         window_hu: CT values are clipped to it, then z-scored per volume.
-        report_errors: Share of the organs of report cases whose reading is made wrong on purpose (report_errors.py).
+        report_errors: Share of the organs of report cases whose reading is made wrong on purpose (report_errors.py). 0
+            where no stage draws cases for their reports.
         not_stated: What a silent report means.
         positive_kinds: Kinds of finding that are tumors; an organ with none of them is negative.
         region_margin_mm: Reported regions are grown by this radius before volumes are summed and balls placed.
@@ -107,7 +108,7 @@ class Recipe(Record):
     weights: dict[str, Weight | tuple[Weight, ...]]
     max_mask_cases: PositiveInt | None = None
     max_report_cases: PositiveInt | None = None
-    report_errors: Fraction = 0.0
+    report_errors: Annotated[Fraction, Strict()] = 0.0
     tumor_types: Annotated[tuple[TumorType, ...], Field(min_length=1)]
     positive_kinds: Annotated[tuple[Kind, ...], Field(min_length=1)]
     not_stated: NotStated
@@ -260,6 +261,8 @@ class Recipe(Record):
         ):
             if value is not None and not used:
                 yield f"max_{kind}_cases {value} has no effect: no stage draws cases for their {kind}s (null is right)"
+        if self.report_errors and not reports:
+            yield f"report_errors {self.report_errors:g} has no effect: no stage draws cases for their reports"
 
 
 MEMBER_OF_UNION = re.compile(r"\.(constrained-float|tuple\[constrained-float, \.\.\.\])(\.\d+)?$")  # pydantic's

@@ -56,7 +56,8 @@ class CaseIndex(Record):
 class StoreInfo(Record):
     """What a store was made from, and the sha256 of the index of every case, which has those of its arrays.
 
-    ``pseudo_labels`` is the sha256 of the weights that drew the masks of report cases (pseudo_labels.py), if any did.
+    ``pseudo_labels`` is a digest of the weights that drew the masks of report cases and of the recipe that read their
+    reports (pseudo_labels.py), if any did.
     """
 
     version: int

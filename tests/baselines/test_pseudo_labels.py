@@ -10,7 +10,7 @@ from toy_world import KIDNEY_LEFT, KIDNEY_RIGHT, SHAPE, organs_of_toy, recipe_of
 from rsuper_bench.baselines import pseudo_labels
 from rsuper_bench.baselines.predictor import Prediction
 from rsuper_bench.baselines.probability_map import ProbabilityMap
-from rsuper_bench.baselines.pseudo_labels import draw, most_probable, pseudo_label, train_recipe
+from rsuper_bench.baselines.pseudo_labels import draw, first_recipe, most_probable, pseudo_label, train_recipe
 from rsuper_bench.baselines.store import Store
 from rsuper_bench.baselines.targets import ChannelLabel, Known, Tumor
 from rsuper_bench.benchmark.errors import ConfigError, DataError
@@ -144,6 +144,19 @@ def test_an_interrupted_call_goes_on_and_ends_the_same(toy_store, teacher, tmp_p
         assert len(teacher.seen) == 8
     finally:
         teacher.digest = "t" * 64
+
+
+@pytest.mark.parametrize("change", [{"max_report_cases": 2}, {"report_errors": 1.0}])
+def test_reports_read_otherwise_are_drawn_anew(toy_store, teacher, tmp_path, change):
+    """The teacher is the same: it knows nothing of reports."""
+    before = pseudo_label(toy_store, recipe_of(**ROW), tmp_path, tmp_path / "new")
+    teacher.seen.clear()
+    now = pseudo_label(toy_store, recipe_of(**ROW, **change), tmp_path, tmp_path / "new")
+    assert now.digest != before.digest
+    assert len(teacher.seen) == change.get("max_report_cases", 4)
+    counts = json.loads((tmp_path / "new" / "pseudo_labels.json").read_text())
+    assert (sum(counts["report_errors"].values()) > 0) == ("report_errors" in change)
+    first_recipe(recipe_of(**ROW, **change)).model_validate(first_recipe(recipe_of(**ROW, **change)).model_dump())
 
 
 def test_masks_that_a_network_drew_are_not_taken_for_others(toy_store, teacher, tmp_path):

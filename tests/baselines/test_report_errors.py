@@ -9,10 +9,12 @@ from toy_world import LABELS, recipe_of, record_of
 
 from rsuper_bench.baselines import report_errors
 from rsuper_bench.baselines.data import TrainingData
+from rsuper_bench.baselines.model_card import model_card
 from rsuper_bench.baselines.prepare import prepare
 from rsuper_bench.baselines.recipe import load_recipe
 from rsuper_bench.baselines.report_errors import MEASURED, ReportError, misread
 from rsuper_bench.baselines.targets import Known, channel_label
+from rsuper_bench.baselines.trained_on import TrainedOn
 from rsuper_bench.benchmark.errors import ConfigError
 from rsuper_bench.benchmark.records import Count, Finding, Side
 from rsuper_bench.benchmark.tumor_types import TumorType
@@ -190,10 +192,25 @@ def test_what_a_report_does_not_state_cannot_be_wrong():
     assert read(undescribed, TumorType.LIVER)[2] is ReportError.MISSED
 
 
-@pytest.mark.parametrize("rate", ["-0.1", "1.5", ".nan", "often"])
+@pytest.mark.parametrize("rate", ["-0.1", "1.5", ".nan", "often", "true"])
 def test_a_share_outside_0_to_1_is_refused(rate):
     with pytest.raises(ConfigError, match="report_errors"):
         load_recipe("smoke", [f"report_errors={rate}"])
+
+
+def test_errors_in_reports_that_are_never_read_are_refused():
+    with pytest.raises(ConfigError, match=r"report_errors 0\.2 has no effect: no stage draws cases for their reports"):
+        load_recipe("mask_only", ["report_errors=0.2"])
+    for name in ("report_only", "multi_task", "clip_like", "pseudo_labels"):
+        assert load_recipe(name, ["report_errors=0.2"]).report_errors == 0.2
+
+
+@pytest.mark.parametrize("share", [0.0, 0.2])
+def test_the_card_of_pseudo_labels_says_that_reports_were_misread(share):
+    """Its student is trained on masks alone, so no pool of its own counts them."""
+    recipe = load_recipe("pseudo_labels", [f"report_errors={share}"])
+    card = model_card("org/name", recipe, TrainedOn(release="0", pools={}), (), licence="mit", weights="0")
+    assert ("20 % of their organs **wrong on purpose**" in card) == (share > 0)
 
 
 def test_a_store_serves_any_share_of_errors(tmp_path, toy_store):
