@@ -66,6 +66,23 @@ def test_a_failing_process_ends_all_with_one_message(toy_store, tmp_path):
     assert (tmp_path / "run" / "state.safetensors").exists()
 
 
+@pytest.mark.slow
+def test_the_command_line_starts_processes_and_says_an_error_once(toy_store, tmp_path):
+    """Both find that three crops cannot be split; torchrun would add a traceback and a summary."""
+    call = ["train", toy_store.folder, "--recipe", "smoke", "--set", "batch=3", "--out", tmp_path, "--processes", "2"]
+    result = subprocess.run(
+        [sys.executable, "-m", "rsuper_bench", *map(str, call)],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"},
+        timeout=300,
+    )
+    assert result.returncode == 2
+    assert result.stderr.startswith("error: batch 3: cannot be split among 2 processes"), result.stderr
+    assert len(result.stderr.splitlines()) == 2
+    assert list(tmp_path.iterdir()) == []
+
+
 PSEUDO_LABELS = {
     "objective": "pseudo_labels",
     "cases": [{"masks": 1}],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -65,17 +66,21 @@ def train(
         typer.Option(min=0, help="Processes that make batches for a GPU; 0 for a thread. Default: its cores."),
     ] = None,
     ahead: Annotated[int, typer.Option(min=1, help="Batches that wait, for each of them.")] = 2,
+    processes: Annotated[
+        int, typer.Option(min=1, help="Train on so many GPUs of this machine, one process each; needs a STORE.")
+    ] = 1,
     device: DeviceOption = "auto",
 ) -> None:
     """Train a baseline; an interrupted run goes on with --resume as if nothing had happened.
 
-    On several GPUs: torchrun --nproc-per-node 8 -m rsuper_bench train STORE ...
+    On several machines: torchrun ... -m rsuper_bench train STORE ...
     """
     import torch
 
     from rsuper_bench.baselines.checkpoint import STATE_FILE, WEIGHTS_FILE
-    from rsuper_bench.baselines.distributed import joined, own_device
+    from rsuper_bench.baselines.distributed import joined, own_device, started_by_torchrun
     from rsuper_bench.baselines.feeding import Feeding
+    from rsuper_bench.baselines.launch import launch
     from rsuper_bench.baselines.progress import TrainingProgress
     from rsuper_bench.baselines.pseudo_labels import first_recipe, train_recipe
     from rsuper_bench.baselines.recipe import load_recipe
@@ -85,6 +90,8 @@ def train(
     from rsuper_bench.benchmark.errors import ConfigError, Problem
     from rsuper_bench.benchmark.files import check_out_folder
 
+    if processes > 1 and not started_by_torchrun():
+        raise typer.Exit(launch(processes, sys.argv[1:]))
     where = own_device(_device(device))
     feeding = Feeding.on(where, workers=workers, ahead=ahead)
     with joined(where) as team:
