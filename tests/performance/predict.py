@@ -58,9 +58,7 @@ class OneCase:
         return [self.record]
 
     def volumes(self, case_id: str) -> CaseVolumes:
-        return CaseVolumes(
-            read_nifti(self.folder / "ct.nii"), read_nifti(self.folder / "organs.nii"), lesions=None
-        )
+        return CaseVolumes(read_nifti(self.folder / "ct.nii"), read_nifti(self.folder / "organs.nii"), lesions=None)
 
 
 def synthetic_case(folder: Path, slices: int) -> OneCase:
