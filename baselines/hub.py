@@ -6,15 +6,15 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from rsuper_bench.baselines.checkpoint import WEIGHTS_FILE
 from rsuper_bench.baselines.model_card import model_card
 from rsuper_bench.baselines.predictor import Predictor
 from rsuper_bench.baselines.train import DATA_FILE, RECIPE_FILE
 from rsuper_bench.baselines.trained_on import TrainedOn
-from rsuper_bench.benchmark.errors import ConfigError, DataError, Problem, RsuperBenchError
+from rsuper_bench.benchmark.errors import ConfigError, DataError, Problem
 from rsuper_bench.benchmark.files import pretty_json, read_model
+from rsuper_bench.benchmark.hub_push import Target, hub_api, hub_errors, push_files
 from rsuper_bench.benchmark.release import is_hub_name
 from rsuper_bench.benchmark.report import EvaluationReport
 
@@ -22,8 +22,6 @@ CARD = "README.md"
 FILES = (WEIGHTS_FILE, RECIPE_FILE, DATA_FILE)
 REPO = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 LICENCE = re.compile(r"[a-z0-9][a-z0-9.-]{0,50}")
-# Files of a repository that are nobody's work; one with others, and without weights, is not ours to replace.
-_NOBODYS = {".gitattributes", CARD}
 
 
 @dataclass(frozen=True)
@@ -89,7 +87,7 @@ def plan_weights(
 
 
 def push_weights(departure: WeightsDeparture) -> str:
-    """Send weights in one commit, so that a reader sees the old version or the new one.
+    """Send weights in one commit.
 
     Returns:
         Address of the repository at that commit.
@@ -98,37 +96,12 @@ def push_weights(departure: WeightsDeparture) -> str:
         ConfigError: The repository holds something else.
         DataError: The Hub refuses, or cannot be reached; a token is never part of the message.
     """
-    from huggingface_hub import CommitOperationAdd, HfApi
-    from huggingface_hub.errors import HfHubHTTPError
-    from huggingface_hub.utils.tqdm import disable_progress_bars
-
-    disable_progress_bars()
-    api = HfApi(library_name="rsuper-bench")
-    repo: dict[str, Any] = {"repo_id": departure.repo, "repo_type": "model"}
-    try:
-        api.create_repo(**repo, private=departure.private or None, exist_ok=True)
-        head = api.repo_info(**repo).sha
-        there = set(api.list_repo_files(**repo, revision=head))
-        if WEIGHTS_FILE not in there and there - _NOBODYS:
-            found = f"the repository holds {len(there)} files and no {WEIGHTS_FILE}"
-            expected = "a new repository, or one with earlier weights"
-            raise ConfigError.of([Problem(f"--repo {departure.repo}", found, expected, "Name another one.")])
-        operations = [
-            CommitOperationAdd(name, content if isinstance(content, bytes) else str(content))
-            for name, content in departure.files.items()
-        ]
-        commit = api.create_commit(
-            **repo, operations=operations, commit_message="Push weights with recipe and card", parent_commit=head
-        )
-    except HfHubHTTPError as cause:
-        raise _refused(departure, f"{type(cause).__name__}, status {cause.response.status_code}") from None
-    except (OSError, RuntimeError) as cause:
-        raise _refused(departure, type(cause).__name__) from None
-    except Exception as cause:
-        if not type(cause).__module__.startswith(("httpx", "httpcore", "requests", "urllib3", "hf_xet")):
-            raise
-        raise _refused(departure, type(cause).__name__) from None
-    return f"{api.endpoint}/{departure.repo}/tree/{commit.oid}"
+    api = hub_api()
+    target = Target(departure.repo, "model", WEIGHTS_FILE, "earlier weights")
+    with hub_errors(target.where):
+        api.create_repo(departure.repo, repo_type="model", private=departure.private or None, exist_ok=True)
+        commit = push_files(api, target, departure.files, message="Push weights with recipe and card")
+    return f"{api.endpoint}/{departure.repo}/tree/{commit}"
 
 
 def open_run(name: str | Path) -> Path:
@@ -157,8 +130,3 @@ def open_run(name: str | Path) -> Path:
         found = f"no such folder, and the Hub gave {type(cause).__name__}"
         fix = "Check the name, the revision, `hf auth login` and the network."
         raise DataError.of([Problem(str(name), found, "a run, or weights on the Hub", fix)]) from None
-
-
-def _refused(departure: WeightsDeparture, found: str) -> RsuperBenchError:
-    fix = "Check the name, your rights (hf auth whoami) and the network; then call it again."
-    return DataError.of([Problem(f"--repo {departure.repo}", f"the Hub gave {found}", "that it takes the files", fix)])

@@ -19,7 +19,7 @@ _AREAS = ("auroc", "average_precision")
 
 
 def write_comparison(comparison: Comparison, folder: Path) -> None:
-    """Write both files, made beside ``folder`` first; ``compare.json`` arrives last, so where it is both are.
+    """Write both files, made in a folder inside first; ``compare.json`` arrives last, so where it is both are.
 
     Raises:
         ConfigError: If files of something else would be replaced.
@@ -28,14 +28,13 @@ def write_comparison(comparison: Comparison, folder: Path) -> None:
     with comparing(folder):
         check_out_folder(folder, COMPARISON_FILE, WRITTEN)
         folder.mkdir(parents=True, exist_ok=True)
-        real = folder.resolve()
-        partial = Path(tempfile.mkdtemp(prefix=f".{real.name}.", suffix=".partial", dir=real.parent))
+        partial = Path(tempfile.mkdtemp(prefix=".", suffix=".partial", dir=folder))
         try:
             write_text(partial / PAGE, comparison_markdown(comparison))
             write_text(partial / COMPARISON_FILE, pretty_json(comparison))
-            (real / COMPARISON_FILE).unlink(missing_ok=True)
+            (folder / COMPARISON_FILE).unlink(missing_ok=True)
             for name in WRITTEN:
-                (partial / name).replace(real / name)
+                (partial / name).replace(folder / name)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
 

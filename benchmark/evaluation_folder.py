@@ -33,7 +33,7 @@ def write_evaluation(
 ) -> None:
     """Write ``report.json``, ``.md``, ``.html``, ``figures/`` and ``run.json``; ``metrics.csv`` for a protocol.
 
-    Everything is made in a folder beside ``folder`` first; ``report.json`` arrives last, so a folder that holds one is
+    Everything is made in a folder inside ``folder`` first; ``report.json`` arrives last, so a folder that holds one is
     complete.
 
     Args:
@@ -56,8 +56,8 @@ def _write(
     report: EvaluationReport, folder: Path, protocol: Protocol | None, run: dict[str, Any] | None, worst: WorstCases
 ) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    folder = folder.resolve()  # a link may lead to another disk
-    partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".partial", dir=folder.parent))
+    # In it, not beside it: a link or a mounted folder may lie on another disk, to which nothing can be moved.
+    partial = Path(tempfile.mkdtemp(prefix=".", suffix=".partial", dir=folder))
     try:
         write_text(partial / "report.md", report_markdown(report))
         write_text(partial / PAGE_FILE, report_page(report, worst))

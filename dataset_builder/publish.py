@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from rsuper_bench.benchmark.errors import ConfigError, DataError, Problem, RsuperBenchError
+from rsuper_bench.benchmark.errors import ConfigError, DataError, Problem
 from rsuper_bench.benchmark.files import sha256_file
+from rsuper_bench.benchmark.hub_push import Target, hub_api, hub_errors, push_files
 from rsuper_bench.benchmark.release import Release
 
 if TYPE_CHECKING:
@@ -21,8 +22,6 @@ DOCUMENTS = (
     "release.json",
     "run.json",
 )
-# Files of a repository that are nobody's work; one with others, and without release.json, is not ours to replace.
-_NOBODYS = (".gitattributes", "README.md")
 Gating = Literal["no", "auto", "manual"]
 
 
@@ -88,9 +87,8 @@ def plan_departure(release: Release, repo: str, *, gating: Gating | None = None,
 def publish(departure: Departure) -> str:
     """Send a release. The caller has run the gates.
 
-    Every file goes into one commit on top of the state that was looked at, so that a reader sees the old version or
-    the new one. Large files that the Hub has already are not sent again: a stopped upload goes on when the command
-    runs again. The tag comes last.
+    The settings come first, then every file in one commit, and the tag last. A stopped upload goes on when the command
+    runs again.
 
     Returns:
         Address of the tagged version.
@@ -99,14 +97,10 @@ def publish(departure: Departure) -> str:
         ConfigError: The repository holds something else, or this version with other files.
         DataError: The Hub refuses, or cannot be reached; a token is never part of the message.
     """
-    from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
-    from huggingface_hub.errors import HfHubHTTPError
-    from huggingface_hub.utils.tqdm import disable_progress_bars
-
-    disable_progress_bars()
-    api = HfApi(library_name="rsuper-bench")
+    api = hub_api()
+    target = Target(departure.repo, "dataset", "release.json", "an earlier version")
     repo: dict[str, Any] = {"repo_id": departure.repo, "repo_type": "dataset"}
-    try:
+    with hub_errors(target.where):
         api.create_repo(**repo, private=departure.private or None, exist_ok=True)
         # Before any file is there to be read.
         api.update_repo_settings(**repo, gated=False if departure.gating == "no" else departure.gating)
@@ -114,27 +108,10 @@ def publish(departure: Departure) -> str:
         if departure.tag in tags:
             _check_published(api, departure, tags[departure.tag])
             return _address(api, departure)
-        head = api.repo_info(**repo).sha
-        there = set(api.list_repo_files(**repo, revision=head))
-        if "release.json" not in there and there - set(_NOBODYS):
-            found = f"the repository holds {len(there)} files and no release.json"
-            raise _wrong_repo(departure, found, "a new repository, or one with an earlier version", "Name another one.")
-        names = {name for name, _ in departure.files}
-        operations: list[CommitOperationAdd | CommitOperationDelete] = [
-            *(CommitOperationAdd(name, str(departure.release.folder / name)) for name in sorted(names)),
-            *(CommitOperationDelete(name) for name in sorted(there - names - {".gitattributes"})),
-        ]
+        files = {name: departure.release.folder / name for name in sorted(name for name, _ in departure.files)}
         message = f"Publish {departure.release.name} {departure.tag}"
-        commit = api.create_commit(**repo, operations=operations, commit_message=message, parent_commit=head)
-        api.create_tag(**repo, tag=departure.tag, revision=commit.oid)
-    except HfHubHTTPError as cause:
-        raise _refused(departure, f"{type(cause).__name__}, status {cause.response.status_code}") from None
-    except (OSError, RuntimeError) as cause:
-        raise _refused(departure, type(cause).__name__) from None
-    except Exception as cause:
-        if not type(cause).__module__.startswith(("httpx", "httpcore", "requests", "urllib3", "hf_xet")):
-            raise
-        raise _refused(departure, type(cause).__name__) from None
+        commit = push_files(api, target, files, message=message, stale=lambda there: there - {".gitattributes"})
+        api.create_tag(**repo, tag=departure.tag, revision=commit)
     return _address(api, departure)
 
 
@@ -148,17 +125,9 @@ def _check_published(api: HfApi, departure: Departure, revision: str) -> None:
     same = all(there.get(name) == sha256_file(departure.release.folder / name) for name in names)
     if not same:
         found = f"{departure.tag} is there already, with other files"
-        raise _wrong_repo(departure, found, "a version that is not published yet", "Build with a higher --version.")
+        expected, fix = "a version that is not published yet", "Build with a higher --version."
+        raise ConfigError.of([Problem(f"--repo {departure.repo}", found, expected, fix)])
 
 
 def _address(api: HfApi, departure: Departure) -> str:
     return f"{api.endpoint}/datasets/{departure.repo}/tree/{departure.tag}"
-
-
-def _wrong_repo(departure: Departure, found: str, expected: str, fix: str) -> RsuperBenchError:
-    return ConfigError.of([Problem(f"--repo {departure.repo}", found, expected, fix)])
-
-
-def _refused(departure: Departure, found: str) -> RsuperBenchError:
-    fix = "Check the name, your rights (hf auth whoami) and the network; the same command goes on where it was."
-    return DataError.of([Problem(f"--repo {departure.repo}", f"the Hub gave {found}", "that it takes the files", fix)])

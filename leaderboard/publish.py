@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from rsuper_bench.benchmark.errors import ConfigError, DataError, Problem, RsuperBenchError
+from rsuper_bench.benchmark.errors import ConfigError, DataError, Problem
 from rsuper_bench.benchmark.files import check_model, sha256_bytes
+from rsuper_bench.benchmark.hub_push import NOBODYS, Target, hub_api, hub_errors, push_files
 from rsuper_bench.benchmark.report import Score
 from rsuper_bench.leaderboard.build import INDEX_FILE, PAGES, TYPES
 from rsuper_bench.leaderboard.entry import HUB_REPO
@@ -28,7 +28,7 @@ BOARD_FILE = "board.json"
 TOP_FILES = (INDEX_FILE, "board.csv", BOARD_FILE, "BOARD.md")
 MAX_SITE_BYTES = 2 * 1024**3
 # Files of a repository that are nobody's work; one with others, and without board.json, is not ours to replace.
-_NOBODYS = frozenset({".gitattributes", "README.md", INDEX_FILE, "style.css"})
+_NOBODYS = NOBODYS | {INDEX_FILE, "style.css"}
 _CARDS = {
     "space": """---
 title: rsuper-bench leaderboard
@@ -172,39 +172,23 @@ def send(plan: Publication, api: HfApi | None = None) -> Iterator[str]:
         ConfigError: The repository holds something else.
         DataError: The Hub refuses, or cannot be reached; a token is never part of the message.
     """
-    from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
-    from huggingface_hub.utils.tqdm import disable_progress_bars
-
-    disable_progress_bars()
-    api = api or HfApi(library_name="rsuper-bench")
-    with _hub_errors(f"--repo {plan.repo}"):
+    api = api or hub_api()
+    target = Target(plan.repo, plan.kind, BOARD_FILE, "a board", _NOBODYS)
+    with hub_errors(target.where):
         sdk = "static" if plan.kind == "space" else None
         api.create_repo(plan.repo, repo_type=plan.kind, private=plan.private or None, exist_ok=True, space_sdk=sdk)
-        head = api.repo_info(plan.repo, repo_type=plan.kind).sha
-        there = set(api.list_repo_files(plan.repo, repo_type=plan.kind, revision=head))
-        if BOARD_FILE not in there and there - _NOBODYS:
-            found = f"the repository holds {len(there)} files and no {BOARD_FILE}"
-            raise ConfigError.of(
-                [Problem(f"--repo {plan.repo}", found, "a new one, or one with a board", "Name another.")]
-            )
-        ours = {name for name in there if name.startswith((f"{PAGES}/", f"{TYPES}/"))}
-        operations: list[CommitOperationAdd | CommitOperationDelete] = [
-            *(CommitOperationAdd(name, data) for name, data in plan.files.items()),
-            *(CommitOperationDelete(name) for name in sorted(ours - plan.files.keys())),
-        ]
-        api.create_commit(
-            plan.repo,
-            operations,
-            repo_type=plan.kind,
-            commit_message="Build the board",
-            parent_commit=head,
-        )
+        push_files(api, target, plan.files, message="Build the board", stale=_pages_of)
     yield f"{api.endpoint}/{plan.kind}s/{plan.repo}"
     for model, files in plan.results.items():
-        with _hub_errors(f"model {model}"):
+        with hub_errors(f"model {model}"):
             address = _suggest(api, model, files)
         if address is not None:
             yield address
+
+
+def _pages_of(there: set[str]) -> list[str]:
+    """Pages of an earlier board."""
+    return [name for name in there if name.startswith((f"{PAGES}/", f"{TYPES}/"))]
 
 
 def _suggest(api: HfApi, model: str, files: dict[str, str]) -> str | None:
@@ -222,26 +206,3 @@ def _suggest(api: HfApi, model: str, files: dict[str, str]) -> str | None:
         create_pr=True,
     )
     return commit.pr_url
-
-
-@contextmanager
-def _hub_errors(where: str) -> Iterator[None]:
-    """What the Hub and the network say, as one line without an address that could hold a token."""
-    from huggingface_hub.errors import HfHubHTTPError
-
-    def refused(found: str) -> RsuperBenchError:
-        fix = "Check the name, your rights (hf auth whoami) and the network; the same command goes on where it was."
-        return DataError.of([Problem(where, f"the Hub gave {found}", "that it takes the files", fix)])
-
-    try:
-        yield
-    except RsuperBenchError:
-        raise
-    except HfHubHTTPError as cause:
-        raise refused(f"{type(cause).__name__}, status {cause.response.status_code}") from None
-    except (OSError, RuntimeError) as cause:
-        raise refused(type(cause).__name__) from None
-    except Exception as cause:
-        if not type(cause).__module__.startswith(("httpx", "httpcore", "requests", "urllib3", "hf_xet")):
-            raise
-        raise refused(type(cause).__name__) from None

@@ -6,6 +6,8 @@ import json
 import re
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -296,3 +298,18 @@ def test_a_refused_comparison_leaves_nothing(tmp_path):
     with pytest.raises(DataError), comparing(tmp_path / "new" / "o"):
         raise DataError("refused")
     assert list(tmp_path.iterdir()) == []
+
+
+SHM = "/dev/shm"  # noqa: S108 - a disk of its own on Linux
+
+
+@pytest.mark.skipif(not Path(SHM).is_dir(), reason="no second disk to write to")
+def test_a_folder_on_another_disk_is_written_too(reports, tmp_path):
+    with tempfile.TemporaryDirectory(dir=SHM) as disk:
+        (tmp_path / "o").symlink_to(disk)
+        write_evaluation(reports[0], tmp_path / "o" / "a")
+        (tmp_path / "a").symlink_to(Path(disk) / "a")
+        write_evaluation(reports[0], tmp_path / "a")  # over the one before
+        write_comparison(compare(*reports[:2]), tmp_path / "o")
+        assert {path.name for path in Path(disk).iterdir()} == {"a", "compare.json", "compare.md"}
+        assert load_report(tmp_path / "a").scores == reports[0].scores
