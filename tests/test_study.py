@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 sys.path.append(str(Path(__file__).parent / "leaderboard"))
 from synthetic_reports import make_report
@@ -192,6 +193,69 @@ def test_an_unfinished_study_says_so(tmp_path):
     assert "one seed its interval is over patients alone" in (tmp_path / "results.md").read_text()
     assert results.cells[0].scores["mean"]["auroc"].reason == "one seed: the interval is over patients only"
     assert write_results(study(), tmp_path / "empty") is None
+
+
+def test_nothing_is_said_of_a_crossing_before_report_only_is_finished(tmp_path):
+    for run in runs_of(study()):
+        if run.arm.name != "report_only":
+            finish(tmp_path, run)
+    write_results(study(), tmp_path)
+    assert "Where mask only reaches" not in (tmp_path / "results.md").read_text()
+
+
+def test_names_on_axes_are_shown_as_they_are(finished):
+    label = r"cost in $\foo$"
+    config = study(axes=CONFIG["axes"] | {"errors": {"label": label, "base": 0.0}})
+    write_results(config, finished)
+    assert label in (finished / "figures" / "settings.svg").read_text()
+
+
+def test_results_are_not_made_in_the_folder_of_another_study(finished, tmp_path):
+    from typer.testing import CliRunner
+
+    from rsuper_bench.cli import app
+
+    write_text(finished / "study.json", pretty_json(study()))
+    other = tmp_path / "other.yaml"
+    other.write_text(pretty_json(study(description="another")))
+    found = CliRunner().invoke(app, ["study", str(other), "--out", str(finished), "--collect"])
+    assert isinstance(found.exception, ConfigError)
+    assert "holds another study" in str(found.exception)
+    assert not (finished / "results.md").exists()
+
+
+@pytest.mark.parametrize(
+    ("number", "change", "message"),
+    [
+        (3, {"of": "without_ball"}, "arm without_ball: no other arm is called without_ball"),
+        (3, {"of": "without_bal"}, "arm without_ball: no arm is called without_bal"),
+        (3, {"masks": (4, 8, None)}, "arm without_ball: combined has no point with 8, all masks to compare it with"),
+        (4, {"reports": (50,)}, "arm errors_10: combined has no point with 50 reports"),
+        (4, {"axis": "erors"}, "arm errors_10: axes has no erors"),
+        (4, {"at": False}, "arms.4.at"),
+        (4, {"at": float("nan")}, "arms.4.at"),
+    ],
+)
+def test_arms_that_would_be_compared_with_nothing_are_refused(number, change, message):
+    arms = list(CONFIG["arms"])
+    arms[number] = arms[number] | change
+    with pytest.raises(ValidationError, match=message):
+        study(arms=tuple(arms))
+
+
+def test_a_baseline_that_no_arm_is_called_is_refused():
+    with pytest.raises(ValidationError, match="mask_only: no arm is called mask_onyl"):
+        study(mask_only="mask_onyl")
+
+
+def test_no_masks_for_a_recipe_that_uses_them_is_refused(tmp_path):
+    """0 would mean all there are."""
+    arms = tuple(arm | {"masks": (0,), "reports": (0,)} for arm in CONFIG["arms"][:3])
+    with pytest.raises(ConfigError) as caught:
+        run_study(study(arms=arms, axes={}), tmp_path / "new", resume=False)
+    found = [problem.where for problem in caught.value.problems]
+    assert found == ["arm mask_only: masks", "arm report_only: reports", "arm combined: masks"]
+    assert not (tmp_path / "new").exists()
 
 
 @pytest.mark.parametrize("name", shipped_studies())

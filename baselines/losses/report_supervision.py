@@ -19,7 +19,7 @@ from rsuper_bench.baselines.losses.averaging import no_loss
 from rsuper_bench.baselines.losses.ball import ball_loss
 from rsuper_bench.baselines.losses.looking import on_device
 from rsuper_bench.baselines.losses.reported_tumors import ReportedTumors
-from rsuper_bench.baselines.losses.volume import volume_band_loss, volume_bounds
+from rsuper_bench.baselines.losses.volume import REPORTED, TOLERANCE, volume_band_loss, volume_bounds
 
 WEIGHTS = {"volume": 0.05, "ball": 0.05, "attenuation": 0.01}
 Reports = Sequence[Mapping[str, ReportedTumors]]
@@ -34,9 +34,12 @@ class ReportSupervision(nn.Module):
         channels: Name of each lesion channel, in order.
         weights: Weight of each term; a term that is left out is not computed.
         attenuation: Classifier of the Attenuation Loss.
+        spread: What the true volume of a tumor may be, in parts of the reported one, at no cost in the Volume Loss
+            (*ours*): `MEASURED_SPREAD` for what was measured. None: the reported volume with METHOD 3's tolerance.
+        soft: Whether the Ball Loss gives halos soft targets instead of ignoring them (*ours*).
 
     Raises:
-        ValueError: If a name is empty or stands twice, or a weight is of no term.
+        ValueError: If a name is empty or stands twice, a weight is of no term, or the spread does not hold 1.
     """
 
     def __init__(
@@ -45,6 +48,8 @@ class ReportSupervision(nn.Module):
         *,
         weights: Mapping[str, float] = WEIGHTS,
         attenuation: ClassifierKind = "mlp",
+        spread: tuple[float, float] | None = None,
+        soft: bool = False,
     ) -> None:
         super().__init__()
         self.channels = tuple(channels)
@@ -53,6 +58,8 @@ class ReportSupervision(nn.Module):
         if unknown := sorted(set(weights) - set(WEIGHTS)):
             raise ValueError(f"weights has no term {', '.join(unknown)}; the terms are {', '.join(WEIGHTS)}")
         self.weights = dict(weights)
+        volume_bounds([], spread=spread or REPORTED)  # refuses a wrong one now
+        self.spread, self.soft = spread, soft
         self.classifier = attenuation_classifier(attenuation)
 
     def forward(
@@ -100,9 +107,9 @@ class ReportSupervision(nn.Module):
         regions = _regions(rows, known)
         total = no_loss(logits)
         if self.weights.get("volume"):
-            total = total + self.weights["volume"] * _volume(auxiliary, regions, rows, spacing_mm)
+            total = total + self.weights["volume"] * _volume(auxiliary, regions, rows, spacing_mm, self.spread)
         if self.weights.get("ball"):
-            ball = ball_loss(logits, known.bool() | regions, rows, spacing_mm=spacing_mm)
+            ball = ball_loss(logits, known.bool() | regions, rows, spacing_mm=spacing_mm, soft=self.soft)
             total = total + self.weights["ball"] * ball
         if self.weights.get("attenuation") and ct_hu is not None and organ is not None:
             stated = [[row.get(name, AttenuationTarget.NONE) for name in self.channels] for row in attenuation]
@@ -155,6 +162,7 @@ def _volume(
     regions: Tensor,
     rows: Sequence[Sequence[ReportedTumors | None]],
     spacing_mm: Sequence[float] | Sequence[Sequence[float]] | Tensor,
+    spread: tuple[float, float] | None,
 ) -> Tensor:
     pairs = [
         (sample, channel, reported)
@@ -167,7 +175,17 @@ def _volume(
     spacings = spacings_of(spacing_mm, len(logits))
     sample = on_device([pair[0] for pair in pairs], torch.long, logits.device)
     channel = on_device([pair[1] for pair in pairs], torch.long, logits.device)
-    bounds = torch.tensor([volume_bounds(reported.volumes_mm3, complete=reported.complete) for *_, reported in pairs])
-    voxels = torch.tensor([spacings[pair[0]] for pair in pairs]).prod(1)
-    probability = full_precision(logits[sample, channel][:, None]).sigmoid()
-    return volume_band_loss(probability, regions[sample, channel][:, None], *bounds.unbind(1), voxel_mm3=voxels).mean()
+    bounds = torch.tensor(
+        [
+            volume_bounds(reported.volumes_mm3, complete=reported.complete, spread=spread or REPORTED)
+            for *_, reported in pairs
+        ]
+    )
+    loss = volume_band_loss(
+        full_precision(logits[sample, channel][:, None]).sigmoid(),
+        regions[sample, channel][:, None],
+        *bounds.unbind(1),
+        voxel_mm3=torch.tensor([spacings[pair[0]] for pair in pairs]).prod(1),
+        tolerance=TOLERANCE if spread is None else 0.0,  # the spread says what is tolerated
+    )
+    return loss.mean()

@@ -21,6 +21,8 @@ SMALLEST_UNSIZED_MM3 = 66.0  # a ball of 5 mm
 LARGEST_UNSIZED_MM3 = 905_000.0  # a ball of 120 mm
 UNTOLERATED_MM3 = 100.0  # tumors up to this volume have no tolerance
 COUNTED_FROM = 0.01  # lower probabilities do not count towards a lower bound
+TOLERANCE = 0.1
+REPORTED = (1.0, 1.0)  # a spread that takes a reported volume as it is
 # Mask volume over the volume of the reported sphere: quartiles over 210 kidney tumors of KiTS19 (METHOD 11)
 MEASURED_SPREAD = (0.70, 1.15)
 
@@ -31,7 +33,7 @@ def volume_loss(
     reported_mm3: Tensor,
     *,
     voxel_mm3: Tensor,
-    tolerance: float = 0.1,
+    tolerance: float = TOLERANCE,
     softness_mm3: float = 500.0,
 ) -> Tensor:
     """Penalise a predicted tumor volume that leaves the reported one by more than a tolerance (METHOD 3).
@@ -74,7 +76,7 @@ def volume_band_loss(
     high_mm3: Tensor,
     *,
     voxel_mm3: Tensor,
-    tolerance: float = 0.1,
+    tolerance: float = TOLERANCE,
     softness_mm3: float = 500.0,
     counted_from: float = COUNTED_FROM,
 ) -> Tensor:
@@ -134,7 +136,7 @@ def volume_bounds(
     *,
     complete: bool = True,
     cut: bool = False,
-    spread: tuple[float, float] = (1.0, 1.0),
+    spread: tuple[float, float] = REPORTED,
 ) -> tuple[float, float]:
     """Volume band of one lesion channel of one case, from what the report says (METHOD 3).
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from rsuper_bench.baselines.losses import (
+    MEASURED_SPREAD,
     AttenuationTarget,
     ReportedTumors,
     ReportSupervision,
@@ -72,6 +73,27 @@ def test_it_is_the_weighted_sum_of_the_losses():
     torch.testing.assert_close(found, expected)
     found.backward()
     assert all(parameter.grad is not None for parameter in module.parameters())
+
+
+def test_what_is_ours_reaches_the_losses():
+    call = batch()
+    call["reports"] = [{"liver": ReportedTumors(region_of(), [6.0], [113.0])}]
+    row = [call["reports"][0]["liver"], None, None]
+    penalised = call["known"].clone()
+    penalised[0, 0] |= region_of()
+    ball = ball_loss(call["logits"], penalised, [row], spacing_mm=MM, soft=True)
+    soft = ReportSupervision(["liver", "kidney", "spleen"], weights={"ball": 1.0}, soft=True)(**call)
+    assert soft == ball
+    assert soft != ball_loss(call["logits"], penalised, [row], spacing_mm=MM)
+    aware = ReportSupervision(["liver", "kidney", "spleen"], weights={"volume": 1.0}, spread=MEASURED_SPREAD)
+    voxels = region_of().sum()
+    for volume, inside in ((0.69, False), (0.71, True), (1.0, True), (1.14, True), (1.16, False)):
+        p = volume * 113.0 / voxels
+        loss = aware(**call | {"logits": torch.full((1, 3, *SHAPE), float(torch.logit(p)))})
+        assert (loss == 0) == inside
+    assert (loss.item(), volume) == (pytest.approx(0.01 * 113 / (2.31 * 113 + 500), rel=1e-3), 1.16)
+    with pytest.raises(ValueError, match="spread must hold 1"):
+        ReportSupervision(["liver"], spread=(1.1, 1.2))
 
 
 def test_an_empty_report_is_exactly_zero():

@@ -25,10 +25,11 @@ def study(
     """Train a grid of recipes, masks, reports and seeds; say what reports are worth, with intervals."""
     from rsuper_bench.benchmark.errors import DataError, Problem
     from rsuper_bench.study.config import load_study
-    from rsuper_bench.study.run import run_study
+    from rsuper_bench.study.run import check_holds, run_study
     from rsuper_bench.study.write import PAGE_FILE, write_results
 
     plan = load_study(config)
+    check_holds(plan, out)
     if not collect:
         run_study(plan, out, resume=resume, jobs=jobs, after_run=lambda: write_results(plan, out))
     if write_results(plan, out) is None:

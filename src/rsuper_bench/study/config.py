@@ -6,7 +6,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveInt, StringConstraints, model_validator
+from pydantic import Field, NonNegativeInt, PositiveInt, Strict, StringConstraints, model_validator
 
 from rsuper_bench.benchmark.errors import ConfigError, Problem
 from rsuper_bench.benchmark.files import read_model
@@ -14,7 +14,9 @@ from rsuper_bench.benchmark.records import Record
 
 ArmName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_]{0,39}$")]
 Override = Annotated[str, StringConstraints(pattern=r"^[^=\s]+=.*$")]
-Setting = float | Annotated[str, StringConstraints(min_length=1, max_length=40)]  # a number, or a word for none
+# A number, or a word for none. Strict: YAML's `off` and `no` would be 0.
+Setting = Annotated[float, Strict()] | Annotated[str, StringConstraints(min_length=1, max_length=40)]
+BASELINES = ("mask_only", "report_only", "combined")
 
 
 class SourceSpec(Record):
@@ -99,12 +101,15 @@ class StudyConfig(Record):
         for arm in self.arms:
             if (arm.part == "baseline") is not (arm.of is None):
                 raise ValueError(f"arm {arm.name}: an ablation or setting names the arm it is compared with (of)")
-            if arm.of is not None and arm.of not in names:
-                raise ValueError(f"arm {arm.name}: no arm is called {arm.of}")
+            if arm.of is not None:
+                self._check_base(arm)
             if not (arm.part == "setting") == (arm.axis is not None) == (arm.at is not None):
                 raise ValueError(f"arm {arm.name}: a setting, and nothing else, has an axis and a value on it (at)")
             if arm.axis is not None and arm.axis not in self.axes:
                 raise ValueError(f"arm {arm.name}: axes has no {arm.axis}")
+        for name in BASELINES:
+            if (arm := getattr(self, name)) != name and arm not in names:
+                raise ValueError(f"{name}: no arm is called {arm}")
         for name, axis in self.axes.items():
             settings = self.settings(name)
             if len({arm.of for arm in settings}) != 1:
@@ -113,6 +118,16 @@ class StudyConfig(Record):
             if len(set(places)) != len(places):
                 raise ValueError(f"axes.{name}: two arms stand at one value")
         return self
+
+    def _check_base(self, arm: Arm) -> None:
+        """What an arm is compared with is another arm, at its own numbers of masks and reports."""
+        base = self.arm(arm.of or "")
+        if base is None or base is arm:
+            raise ValueError(f"arm {arm.name}: no {'other ' * (base is arm)}arm is called {arm.of}")
+        for pool, own, others in (("masks", arm.masks, base.masks), ("reports", arm.reports, base.reports)):
+            if lone := [number for number in own if number not in others]:
+                shown = ", ".join("all" if number is None else str(number) for number in lone)
+                raise ValueError(f"arm {arm.name}: {arm.of} has no point with {shown} {pool} to compare it with")
 
     def settings(self, axis: str) -> list[Arm]:
         """The arms with a value on an axis, in the order of the config."""

@@ -26,6 +26,7 @@ NAMES = {
 _WIDTH = 7.6  # inches: letters of 9 points stay readable where a page shows it
 _STYLE: dict[Any, Any] = {
     "font.size": 9,
+    "text.parse_math": False,  # a dollar sign in a name is one
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.titlesize": 9,

@@ -61,8 +61,19 @@ def _check(config: StudyConfig) -> None:
     from rsuper_bench.benchmark.task import load_task
 
     problems: list[Problem] = []
-    recipes = (partial(load_recipe, run.arm.recipe, run.changes(config)) for run in runs_of(config))
-    loads: list[Callable[[], object]] = [partial(load_task, config.task), *recipes]
+
+    def load_run(run: Run) -> None:
+        recipe = load_recipe(run.arm.recipe, run.changes(config))
+        for pool, number, used in (
+            ("masks", run.cell.masks, recipe.uses_masks),
+            ("reports", run.cell.reports, recipe.uses_reports),
+        ):
+            if number == 0 and used:
+                fix = f"Name a number, null for all there are, or a recipe that uses no {pool}."
+                raise ConfigError.of([Problem(f"arm {run.arm.name}: {pool}", "0", f"{pool} for {recipe.name}", fix)])
+
+    loads: list[Callable[[], object]] = [partial(load_task, config.task)]
+    loads += [partial(load_run, run) for run in runs_of(config)]
     for load in loads:
         try:
             load()
@@ -74,16 +85,27 @@ def _check(config: StudyConfig) -> None:
 
 def _claim(config: StudyConfig, out: Path, *, resume: bool) -> None:
     path = out / CONFIG_FILE
+    check_holds(config, out)
     if not path.exists():
         out.mkdir(parents=True, exist_ok=True)
         write_text(path, pretty_json(config))
         return
-    fix = "Add --resume to go on with it, or name another --out."
-    if read_model(path, StudyConfig) != config:  # not their texts: an older version did not write every default
+    if not resume:
+        fix = "Add --resume to go on with it, or name another --out."
+        raise ConfigError.of([Problem(str(out), "holds this study already", "a new folder", fix)])
+
+
+def check_holds(config: StudyConfig, out: Path) -> None:
+    """Refuse a folder of another study: runs of both may have the same names.
+
+    Raises:
+        ConfigError: If it is one.
+    """
+    path = out / CONFIG_FILE
+    # Not their texts: an older version did not write every default
+    if path.exists() and read_model(path, StudyConfig) != config:
         fix = "Name another --out; a study does not change while it runs."
         raise ConfigError.of([Problem(str(out), "holds another study", "this one or none", fix)])
-    if not resume:
-        raise ConfigError.of([Problem(str(out), "holds this study already", "a new folder", fix)])
 
 
 def _release(config: StudyConfig, out: Path, chain: Chain, jobs: int) -> str | Path:

@@ -75,7 +75,7 @@ def results_markdown(results: StudyResults, config: StudyConfig, pictures: dict[
         lines += [f"{mark} Differences", "", "In points (hundredths). Bold: the interval excludes 0; intervals are"]
         lines += ["not corrected for the number of comparisons.", ""]
         lines += [*_table([_difference_row(item) for item in results.differences], _DIFFERENCE), ""]
-    if len(mask_counts(results, config.mask_only)) > 1:
+    if len(mask_counts(results, config.mask_only)) > 1 and any(c.arm == config.report_only for c in results.cells):
         lines += [f"{mark} Where mask only reaches report only", ""]
         lines += [f"- {NAMES[metric]}: {_masks(results.crossing_masks.get(metric))}" for metric in METRICS]
         lines += [""]
