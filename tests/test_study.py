@@ -284,7 +284,10 @@ def test_shipped_studies_name_recipes_and_values_that_exist(name):
         ({"axes": {"errors": {"label": "errors", "base": 0}}}, "arm volume_word: axes has no volume"),
         ({"axes": CONFIG["axes"] | {"none": {"label": "none", "base": 0}}}, "axes.none: its settings"),
         ({"axes": CONFIG["axes"] | {"errors": {"label": "errors", "base": 0.1}}}, "two arms stand at one value"),
-        ({"arms": (*CONFIG["arms"], CONFIG["arms"][4] | {"name": "b", "at": 3, "of": "without_ball"})}, "are of one arm"),
+        (
+            {"arms": (*CONFIG["arms"], CONFIG["arms"][4] | {"name": "b", "at": 3, "of": "without_ball"})},
+            "are of one arm",
+        ),
         ({"arms": (CONFIG["arms"][0] | {"set": ("batch",)},)}, "set"),
     ],
 )

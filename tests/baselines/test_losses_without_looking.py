@@ -75,6 +75,8 @@ sizes = st.lists(st.tuples(st.sampled_from([None, 2.0, 4.0, 4.0, 7.5, 12.0]), st
 @given(st.integers(0, 2**31), sizes, st.booleans(), st.sampled_from([MM, (0.8, 1.5, 2.0)]), st.booleans())
 def test_both_ways_place_the_same_tumors(seed, sizes, complete, spacing, coarse):
     rng = np.random.default_rng(seed)
+    if coarse:  # a ball of few voxels then fits equally well in many places, and the last bit of a transform decides
+        sizes = [(diameter_mm and max(diameter_mm, 8.0), number) for diameter_mm, number in sizes]
     tumors = reported(rng, sizes, complete=complete)
     probability = torch.from_numpy(rng.random(SHAPE)).float()
     if coarse:  # many equal values, as half precision gives
