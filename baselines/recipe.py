@@ -15,8 +15,9 @@ from pydantic import Field, PositiveFloat, PositiveInt, Strict, ValidationError,
 from rsuper_bench.baselines.options import Augmentation, CropPolicy, LossOptions, Weight
 from rsuper_bench.baselines.shipped import shipped_recipe, shipped_recipes
 from rsuper_bench.benchmark.errors import ConfigError, Problem
-from rsuper_bench.benchmark.files import digest_of, model_problems, read_text
+from rsuper_bench.benchmark.files import digest_of, read_text
 from rsuper_bench.benchmark.markdown import printable
+from rsuper_bench.benchmark.model_problems import model_problems
 from rsuper_bench.benchmark.records import Fraction, Kind, Record
 from rsuper_bench.benchmark.tumor_types import TumorType
 
@@ -294,7 +295,7 @@ def load_recipe(name: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     try:
         return Recipe.model_validate(value)
     except ValidationError as cause:
-        problems = [_with_hint(problem) for problem in model_problems(cause, Recipe, str(name))]
+        problems = [_said_plainly(problem) for problem in model_problems(cause, Recipe, str(name))]
         raise ConfigError.of(list(dict.fromkeys(problems))) from None
 
 
@@ -333,28 +334,9 @@ def _placed(value: Any, path: list[str], new: Any, key: str) -> Any:
     raise ConfigError.of([Problem(f"--set {key}", f"no place '{first}'", "a key of the recipe", "Check the name.")])
 
 
-def _with_hint(problem: Problem) -> Problem:
-    """``model_problems`` knows the keys of the outer model; a key of an inner one is looked up here."""
-    if (
-        problem.where.endswith(": the whole file") and problem.expected != "keys and values"
-    ):  # what `Recipe._fits_together` says is what was found
-        where = problem.where.removesuffix(": the whole file")
-        return Problem(where, problem.expected, "values that fit together", "Correct them.")
-    if problem.found != "unknown key":
-        where = MEMBER_OF_UNION.sub("", problem.where)
-        expected = problem.expected if where == problem.where else "a number from 0, or a list with one a stage"
-        return Problem(where, problem.found, expected, problem.fix)
-    *outer, key = problem.where.rpartition(": ")[2].split(".")
-    model: Any = Recipe
-    for part in outer:
-        annotation = model.model_fields[part].annotation if not part.isdigit() else model
-        model = next((item for item in _models_in(annotation)), model)
-    close = get_close_matches(key, list(model.model_fields), n=1)
-    fix = f"Did you mean '{close[0]}'?" if close else f"Remove it; known keys: {', '.join(model.model_fields)}."
-    return Problem(problem.where, problem.found, problem.expected, fix)
-
-
-def _models_in(annotation: Any) -> list[Any]:
-    if isinstance(annotation, type) and issubclass(annotation, Record):
-        return [annotation]
-    return [model for item in getattr(annotation, "__args__", ()) for model in _models_in(item)]
+def _said_plainly(problem: Problem) -> Problem:
+    """A weight is a number or a list of them; pydantic complains of both."""
+    where = MEMBER_OF_UNION.sub("", problem.where)
+    if where == problem.where:
+        return problem
+    return Problem(where, problem.found, "a number from 0, or a list with one a stage", problem.fix)

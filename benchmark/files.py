@@ -19,6 +19,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from rsuper_bench.benchmark.errors import ConfigError, DataError, Problem, RsuperBenchError
+from rsuper_bench.benchmark.model_problems import model_problems
 from rsuper_bench.benchmark.records import ID_PATTERN
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -227,34 +228,6 @@ def check_model(value: Any, model: type[Model], where: str, error: type[RsuperBe
         return model.model_validate(value)
     except ValidationError as cause:
         raise error.of(model_problems(cause, model, where)) from None
-
-
-def model_problems(cause: ValidationError, model: type[BaseModel], where: str) -> list[Problem]:
-    """The complaints of pydantic, without the values they complain of (those may be report text)."""
-    from difflib import get_close_matches
-
-    problems = []
-    for item in cause.errors(include_url=False, include_input=False):
-        key = ".".join(str(part) for part in item["loc"]) or "the whole file"
-        fix = "Correct the value."
-        if item["type"] == "extra_forbidden":
-            close = get_close_matches(str(item["loc"][-1]), list(model.model_fields), n=1)
-            fix = f"Did you mean '{close[0]}'?" if close else f"Remove it; known keys: {', '.join(model.model_fields)}."
-            problems.append(Problem(f"{where}: {key}", "unknown key", "a known key", fix))
-        elif item["type"] == "missing":
-            problems.append(Problem(f"{where}: {key}", "missing", "a value", "Add it."))
-        else:
-            problems.append(Problem(f"{where}: {key}", "not valid", _expectation(item["type"], item["msg"]), fix))
-    return problems
-
-
-def _expectation(kind: str, message: str) -> str:
-    """What pydantic says it expected, without its turns of phrase."""
-    if kind in ("model_type", "dict_type"):
-        return "keys and values"
-    for start in ("Input should be ", "Value error, "):
-        message = message.removeprefix(start)
-    return message.replace("String should have", "text with").replace("a valid tuple", "a list")
 
 
 def read_table(

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from rsuper_bench.benchmark.errors import ConfigError, DataError, Problem, RsuperBenchError
-from rsuper_bench.benchmark.files import model_problems, read_model, read_text, sha256_file
+from rsuper_bench.benchmark.files import read_model, read_text, sha256_file
+from rsuper_bench.benchmark.model_problems import model_problems
 from rsuper_bench.benchmark.nifti import Volume, read_nifti
 from rsuper_bench.benchmark.records import CaseRecord, Presence, Split
 from rsuper_bench.benchmark.release_info import RELEASE_FILE, ReleaseInfo, ReleaseKind

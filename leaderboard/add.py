@@ -8,7 +8,8 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from rsuper_bench.benchmark.errors import DataError, Problem
-from rsuper_bench.benchmark.files import canonical_json, model_problems, pretty_json, sha256_file, write_text
+from rsuper_bench.benchmark.files import canonical_json, pretty_json, sha256_file, write_text
+from rsuper_bench.benchmark.model_problems import model_problems
 from rsuper_bench.benchmark.reference import report_problems
 from rsuper_bench.benchmark.release import Release
 from rsuper_bench.benchmark.report import MEAN, REPORT_FILE, EvaluationReport, load_report

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from rsuper_bench.benchmark.errors import ConfigError, DataError, Problem
-from rsuper_bench.benchmark.files import model_problems
+from rsuper_bench.benchmark.model_problems import model_problems
 from rsuper_bench.benchmark.submission import read_submission
 from rsuper_bench.leaderboard.entry import ENTRY_SUFFIX, MAX_ENTRY_BYTES, Entry
 

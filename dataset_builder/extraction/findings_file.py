@@ -10,7 +10,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from rsuper_bench.benchmark.errors import DataError, Problem
-from rsuper_bench.benchmark.files import atomic_path, canonical_json, model_problems, read_text
+from rsuper_bench.benchmark.files import atomic_path, canonical_json, read_text
+from rsuper_bench.benchmark.model_problems import model_problems
 from rsuper_bench.benchmark.records import ReportFindings
 
 FAILED = "failed:"
