@@ -122,11 +122,12 @@ def test_a_run_killed_while_the_server_starts_leaves_none(fake_vllm, tmp_path, m
 
 
 @pytest.mark.parametrize(
-    ("mood", "message"), [("dies", "ended while starting (exit 3)"), ("silent", "no answer after 2 s")]
+    ("mood", "patience_s", "message"),
+    [("dies", "50", "ended while starting (exit 3)"), ("silent", "5", "no answer after 5 s")],
 )
-def test_a_server_that_does_not_start(fake_vllm, tmp_path, monkeypatch, mood, message):
+def test_a_server_that_does_not_start(fake_vllm, tmp_path, monkeypatch, mood, patience_s, message):
     monkeypatch.setenv("FAKE_VLLM_MOOD", mood)
-    run = start(write_reports(tmp_path / "r.csv"), tmp_path / "F.jsonl", "--serve-timeout", "2")
+    run = start(write_reports(tmp_path / "r.csv"), tmp_path / "F.jsonl", "--serve-timeout", patience_s)
     _, err = run.communicate(timeout=60)
     assert run.returncode == 1
     assert message in err
