@@ -16,6 +16,7 @@ from rsuper_bench.dataset_builder.raw_case import RawCase
 
 CONFIG, SEED = "seven-tumors-phantom-small-v1", 0
 HALF = 14  # voxels from the middle of the picture to its edge
+ACROSS = 4  # types side by side
 FIRST = 40  # training cases that are looked through, in their order
 
 
@@ -24,12 +25,13 @@ def main() -> None:
     config = load_phantom_config(CONFIG)
     source = PhantomSource(config, SEED)
     cases = [source.make(key) for key in source.keys()[:FIRST]]
-    figure, axes = page(len(config.tumor_types), 2, (13.5, 5.1), "Seven tumor types on synthetic phantoms of 4 mm")
-    for column, kind in enumerate(config.tumor_types):
+    figure, axes = page(ACROSS, 4, (8.0, 9.2), "Seven tumor types on synthetic phantoms of 4 mm")
+    for number, kind in enumerate(config.tumor_types):
+        band, column = divmod(number, ACROSS)
         ill = next(case for case in cases if _shows(case, kind))
         well = next(case for case in cases if _free(case, kind))
         for row, (case, shown) in enumerate(((ill, _lesion(ill, kind)), (well, _organ(well, kind)))):
-            panel = axes[row * len(config.tumor_types) + column]
+            panel = axes[(2 * band + row) * ACROSS + column]
             z = int(np.argmax(shown.sum((0, 1))))
             middle = np.argwhere(shown[:, :, z]).mean(0).round().astype(int)
             x, y = (
@@ -40,6 +42,8 @@ def main() -> None:
             cut.outline(panel, _organ(case, kind), BALL, "dotted", 1.0)
             if row == 0:
                 cut.outline(panel, shown, POSITIVE)
+    for panel in axes:
+        panel.set_axis_off()
     legend(figure, [line(POSITIVE, "tumor"), line(BALL, "organ, with a segmenter's errors", "dotted")])
     save(figure, Path(__file__).parent / "seven-tumors-phantom.png")
 
