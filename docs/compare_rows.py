@@ -55,7 +55,7 @@ def run(out: Path, rows: list[str], change: list[str]) -> None:
     chain.step("make phantoms", build)
     for row in rows:
         if not (out / "evaluation" / row / "report.json").exists():
-            train_and_evaluate(chain, release, out, {row: f"demo_{row}"}, task="demo-phantom-v1", change=change)
+            train_and_evaluate(chain, release, out, {row: f"demo_{row}"}, task="demo-phantom-v1", changes={row: change})
 
 
 def facts_of(out: Path, reports: dict[str, EvaluationReport], change: list[str]) -> dict[str, Any]:
