@@ -16,6 +16,7 @@ import numpy as np
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
+from rsuper_bench.benchmark.errors import ConfigError, Problem, RsuperBenchError
 from rsuper_bench.benchmark.files import digest_of, pretty_json, read_model, sha256_bytes, write_text
 from rsuper_bench.benchmark.nifti import Volume
 from rsuper_bench.benchmark.records import Record
@@ -133,12 +134,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--check", action="store_true", help="compare with the record instead of writing it")
     given = parser.parse_args(arguments)
-    frozen = load_record(given.name) if given.check else None
-    now = freeze(given.name, frozen.seed if frozen else given.seed, given.jobs)
-    if frozen is None:
-        write_text(record_path(given.name), pretty_json(now))
-        print(f"{now.cases} cases, digest {now.digest}: {record_path(given.name).name}")
-        return 0
+    try:
+        return (
+            _check(load_record(given.name), given.jobs) if given.check else _write(given.name, given.seed, given.jobs)
+        )
+    except RsuperBenchError as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+def _write(name: str, seed: int, jobs: int) -> int:
+    path = record_path(name)
+    if path.exists():
+        fix = "Compare with --check; a change of what is frozen is a new version with a name of its own."
+        raise ConfigError.of([Problem(path.name, "frozen already", "a config without a record", fix)])
+    now = freeze(name, seed, jobs)
+    write_text(path, pretty_json(now))
+    print(f"{now.cases} cases, digest {now.digest}: {path.name}")
+    return 0
+
+
+def _check(frozen: FrozenPhantoms, jobs: int) -> int:
+    now = freeze(frozen.name, frozen.seed, jobs)
     found = differences(frozen, now)
     print("\n".join(found) or f"{now.cases} cases, as frozen: digest {now.digest}")
     if found and now.libraries != frozen.libraries:

@@ -4,7 +4,7 @@ import pytest
 
 from rsuper_bench.benchmark.files import digest_of
 from rsuper_bench.dataset_builder.phantom import PhantomSource, load_phantom_config
-from rsuper_bench.dataset_builder.phantom.freeze import differences, freeze, freeze_case, load_record
+from rsuper_bench.dataset_builder.phantom.freeze import differences, freeze, freeze_case, load_record, main, record_path
 
 SMALL = "seven-tumors-phantom-small-v1"
 
@@ -50,3 +50,18 @@ def test_the_record_does_not_depend_on_the_workers(tmp_path):
     one, two = freeze(str(path), 3, jobs=1), freeze(str(path), 3, jobs=2)
     assert differences(one, two) == []
     assert differences(one, freeze(str(path), 4))
+
+
+def test_what_is_frozen_is_not_frozen_again(capsys):
+    before = record_path(SMALL).read_bytes()
+    assert main([SMALL]) == 1
+    assert "frozen already" in capsys.readouterr().err
+    assert record_path(SMALL).read_bytes() == before
+
+
+@pytest.mark.parametrize("arguments", [["no-such-config"], ["no-such-config", "--check"]])
+def test_an_unknown_config_is_one_error(arguments, capsys):
+    assert main(arguments) == 1
+    out, err = capsys.readouterr()
+    assert err.startswith("error: ")
+    assert out == ""
